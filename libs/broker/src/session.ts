@@ -1,0 +1,63 @@
+/**
+ * The seam between a client and the broker: what one connection can ask, in terms that fit into
+ * frames. `engine/` implements it on the log; `server/` and `client/` carry it over TCP; the one
+ * `BrokerPort` of this package (`client/port.ts`) is written against it and does not know which.
+ */
+import type {
+  Attempt,
+  DeadLetterReason,
+  OutgoingMessage,
+  SendReceipt,
+  StoredMessage,
+  Subscription,
+  TransactionDecision,
+} from '#libs/messaging';
+
+/** A message handed to a consumer. `deliveryId` is the fence: unique per broker run, never used again. */
+export type RawDelivery = {
+  deliveryId: number;
+  attempt: number;
+  history: readonly Attempt[];
+  message: StoredMessage;
+};
+
+export type Settlement =
+  | { deliveryId: number; verdict: 'ack' }
+  | { deliveryId: number; verdict: 'retry'; delayMs: number; error: string }
+  | { deliveryId: number; verdict: 'dead-letter'; reason: DeadLetterReason; error: string }
+  | { deliveryId: number; verdict: 'extend'; leaseMs: number };
+
+/** What the broker tells a connection unasked. Called synchronously, in order; must not throw. */
+export interface SessionEvents {
+  deliveries(consumerId: number, deliveries: readonly RawDelivery[]): void;
+  /** These deliveries belong to somebody else now. */
+  leaseLost(consumerId: number, deliveryIds: readonly number[]): void;
+  /** A transaction of a registered producer group has no decision yet. */
+  check(transactionId: string, messages: readonly OutgoingMessage[]): void;
+  /** The session is over and nothing more will come; `error` says why when it was not asked for. */
+  closed(error?: Error): void;
+}
+
+/** Names of `BrokerAdmin` methods; arguments and results are plain JSON except for bodies (`Uint8Array`). */
+export type AdminCall = { method: string; args: readonly unknown[] };
+
+export interface BrokerSession {
+  /** One atomic append; resolves when durable. */
+  append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]>;
+  prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<string>;
+  decide(transactionId: string, decision: TransactionDecision): Promise<SendReceipt[]>;
+  /** From now on `events.check` may ask for transactions of this group. */
+  registerProducer(producerGroup: string): Promise<void>;
+  recall(timerId: string): Promise<boolean>;
+  /** Joins the group; deliveries come through `events`, never more unsettled than the subscription allows. Resolves to a consumer id of this session. */
+  attach(subscription: Subscription, mode: 'push' | 'pull'): Promise<number>;
+  /** Stops deliveries but keeps the leases, so that work in flight can still be settled. */
+  pause(consumerId: number): Promise<void>;
+  /** Leaves the group; unsettled deliveries go to others at once. */
+  detach(consumerId: number): Promise<void>;
+  pull(consumerId: number, maxMessages: number, waitMs: number): Promise<readonly RawDelivery[]>;
+  /** True per settlement that was recorded, false where the lease was lost. Resolves when durable as the engine promises: a verdict may be lost in a crash (the message is then delivered again), never half done. */
+  settle(settlements: readonly Settlement[]): Promise<boolean[]>;
+  admin(call: AdminCall): Promise<unknown>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,12 @@
+import { defineEvent, type PayloadOf } from '#libs/messaging';
+import { Instant, OrderFacts } from '../values.js';
+
+/** The gateway reserved the stock and accepted the order; nobody has written it yet. */
+export const OrderSubmitted = defineEvent({
+  topic: 'order',
+  tag: 'submitted',
+  version: 1,
+  key: (order) => order.orderNo,
+  payload: OrderFacts.extend({ submittedAt: Instant }),
+});
+export type OrderSubmitted = PayloadOf<typeof OrderSubmitted>;

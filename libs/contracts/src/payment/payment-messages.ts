@@ -1,0 +1,49 @@
+import { z } from 'zod';
+import { defineCommand, defineEvent, type PayloadOf } from '#libs/messaging';
+import { Currency, Instant, Minor, OrderNo, PaymentId } from '../values.js';
+
+const Payment = z.object({ paymentId: PaymentId, orderNo: OrderNo, amountMinor: Minor, currency: Currency });
+
+/** The provider captured the money. */
+export const PaymentSucceeded = defineEvent({
+  topic: 'payment',
+  tag: 'succeeded',
+  version: 1,
+  key: (payment) => payment.orderNo,
+  payload: Payment.extend({ succeededAt: Instant }),
+});
+export type PaymentSucceeded = PayloadOf<typeof PaymentSucceeded>;
+
+/** The provider declined; the buyer may try again with a new payment. */
+export const PaymentFailed = defineEvent({
+  topic: 'payment',
+  tag: 'failed',
+  version: 1,
+  key: (payment) => payment.orderNo,
+  payload: Payment.extend({ failedAt: Instant }),
+});
+export type PaymentFailed = PayloadOf<typeof PaymentFailed>;
+
+/** `sold-out`: paid after the timeout, and no stock was left. `paid-twice`: the order has another payment. `ledger-refused`: see `RejectReason`. */
+export const RefundReason = z.enum(['sold-out', 'paid-twice', 'ledger-refused']);
+export type RefundReason = z.output<typeof RefundReason>;
+
+/** The order service asks for the money to go back. At most one refund per payment. */
+export const RefundRequested = defineCommand({
+  topic: 'payment',
+  tag: 'refund-requested',
+  version: 1,
+  key: (refund) => refund.orderNo,
+  payload: Payment.extend({ reason: RefundReason, requestedAt: Instant }),
+});
+export type RefundRequested = PayloadOf<typeof RefundRequested>;
+
+/** The money went back. */
+export const PaymentRefunded = defineEvent({
+  topic: 'payment',
+  tag: 'refunded',
+  version: 1,
+  key: (refund) => refund.orderNo,
+  payload: Payment.extend({ reason: RefundReason, refundedAt: Instant }),
+});
+export type PaymentRefunded = PayloadOf<typeof PaymentRefunded>;

@@ -1,0 +1,46 @@
+import { z } from 'zod';
+
+/** Integer minor units (cents). Never a float, never a string. */
+export const Minor = z.int().nonnegative();
+/** ISO 4217, upper case. */
+export const Currency = z.string().regex(/^[A-Z]{3}$/);
+/** ISO 8601 in UTC, as `Date.toISOString` writes it. */
+export const Instant = z.iso.datetime();
+/** `tt` and ten characters of Crockford's base 32, lower case. Short, because every order number carries it. */
+export const TicketTypeId = z.string().regex(/^tt[0-9a-hjkmnp-tv-z]{10}$/);
+/**
+ * The ticket type's ten characters and sixteen of a hash over buyer, idempotency key and request, with
+ * a dash between: an order's hold can be found from its number alone, and the same request always
+ * gets the same number.
+ */
+export const OrderNo = z.string().regex(/^[0-9a-hjkmnp-tv-z]{10}-[0-9a-hjkmnp-tv-z]{16}$/);
+export const BuyerId = z.string().min(1).max(128);
+export const PaymentId = z.uuid();
+export const Quantity = z.int().min(1).max(1_000_000);
+
+/** The ticket type that an order number carries. */
+export const ticketTypeOf = (orderNo: string): string => `tt${orderNo.slice(0, 10)}`;
+
+/** The states of an order, in the order in which a happy one passes through. */
+export const ORDER_STATUSES = [
+  'QUEUED',
+  'PENDING_PAYMENT',
+  'PAID',
+  'CANCELLED',
+  'REFUNDING',
+  'REFUNDED',
+  'REJECTED',
+] as const;
+export const OrderStatus = z.enum(ORDER_STATUSES);
+export type OrderStatus = z.output<typeof OrderStatus>;
+
+/** What every order message carries, so that no consumer has to ask the order service. */
+export const OrderFacts = z.object({
+  orderNo: OrderNo,
+  buyerId: BuyerId,
+  ticketTypeId: TicketTypeId,
+  quantity: Quantity,
+  totalMinor: Minor,
+  currency: Currency,
+});
+export type OrderFacts = z.output<typeof OrderFacts>;

@@ -1,0 +1,189 @@
+/**
+ * The port that every broker implementation meets (embedded in process, embedded over TCP, Kafka).
+ *
+ * Deliberately not in it: contracts, parsing, the inbox, retry policies. Those are the delivery
+ * pipeline's; a broker moves bytes, keeps positions and does what a delivery's verdict says.
+ */
+import type {
+  Attempt,
+  DeadLetter,
+  DeadLetterReason,
+  OutgoingMessage,
+  SendReceipt,
+  StoredMessage,
+} from './message.js';
+
+/** Which messages a group takes from one topic. */
+export type TopicFilter = {
+  /** A topic's name, or a prefix followed by `*` (`%DLQ%*`), which also takes topics created later. */
+  topic: string;
+  /** Tags to take; absent or empty: all. */
+  tags?: readonly string[];
+};
+
+export type Subscription = {
+  group: string;
+  topics: readonly TopicFilter[];
+  /** `shared`: members divide the messages. `broadcast`: every member gets every message stored after it joined; nothing is retried or persisted. Default `shared`. */
+  mode?: 'shared' | 'broadcast';
+  /**
+   * `unordered` (default): any message may be in flight beside any other.
+   * `by-key`: one message per key at a time, in offset order; a retry blocks its key only.
+   */
+  order?: 'unordered' | 'by-key';
+  /** Where a group without a committed position starts. Default `earliest`. */
+  startAt?: 'earliest' | 'latest';
+  /** Most messages handed to one call of the handler. Default 1, bound 10,000. */
+  maxBatchMessages?: number;
+  /** Most messages delivered and unsettled at this member. Default 256, bound 65,536. */
+  maxInFlightMessages?: number;
+  /** Most body bytes delivered and unsettled at this member. Default 16 MiB. */
+  maxInFlightBytes?: number;
+  /** How long a delivery may stay unsettled before it is given to another member. Default 30,000 ms. */
+  leaseMs?: number;
+  /** `at-most-once` commits a message before it is handed over. Default `at-least-once`. */
+  guarantee?: 'at-least-once' | 'at-most-once';
+};
+
+/**
+ * One delivery of one message to one member. It is settled once, by `ack`, `retry` or `deadLetter`;
+ * each resolves when the broker has recorded it and rejects with `LEASE_LOST` when the delivery had
+ * expired or its member had left: the message then belongs to somebody else.
+ */
+export interface DeliveredMessage {
+  readonly message: StoredMessage;
+  /** 1 for the first delivery to this group; counts lost leases too. */
+  readonly attempt: number;
+  /** Earlier failed tries in this group, oldest first, at most the last 16. */
+  readonly history: readonly Attempt[];
+  /** Aborted when the lease is lost. */
+  readonly signal: AbortSignal;
+  ack(): Promise<void>;
+  /** Deliver again after `delayMs`; the failure is added to the history. */
+  retry(failure: { delayMs: number; error: string }): Promise<void>;
+  /** Move to the group's dead letters. Recorded together with the ack: never both, never neither. */
+  deadLetter(cause: { reason: DeadLetterReason; error: string }): Promise<void>;
+  /** Start the lease anew for `leaseMs` from now. */
+  extend(leaseMs: number): Promise<void>;
+}
+
+export type BatchHandler = (batch: readonly DeliveredMessage[]) => Promise<void>;
+
+export interface BrokerConsumer {
+  /** Takes no new messages, waits up to `drainMs` (default 10,000) for those in flight, then leaves the group. */
+  close(drainMs?: number): Promise<void>;
+}
+
+/** Messages that exist but are not visible until the local transaction has decided. */
+export interface PendingTransaction {
+  readonly transactionId: string;
+  /** Makes all messages visible, atomically on the embedded broker. Repeating it is fine; after a rollback it rejects with `TRANSACTION_CONFLICT`. */
+  commit(): Promise<SendReceipt[]>;
+  /** Drops all messages. Repeating it is fine; after a commit it rejects with `TRANSACTION_CONFLICT`. */
+  rollback(): Promise<void>;
+}
+
+export type TransactionDecision = 'commit' | 'rollback' | 'unknown';
+/** Asked by the broker when no decision came. `messages` are those of the transaction, in sending order. */
+export type CheckBack = (
+  transactionId: string,
+  messages: readonly OutgoingMessage[],
+) => Promise<TransactionDecision>;
+
+export type ResetTarget = 'earliest' | 'latest' | { offset: number; partition: number } | { timestampMs: number };
+
+export type TopicInfo = {
+  topic: string;
+  partitions: { partition: number; startOffset: number; endOffset: number }[];
+};
+export type GroupInfo = {
+  group: string;
+  mode: 'shared' | 'broadcast';
+  members: { id: string; client: string; inFlight: number }[];
+  /** Stored messages not yet settled, retries included, dead letters not. */
+  lag: number;
+  inFlight: number;
+  /** Waiting for their next try. */
+  retrying: number;
+  deadLetters: number;
+  /** Deliveries settled since the broker started. */
+  acked: number;
+  positions: { topic: string; partition: number; committedOffset: number; endOffset: number }[];
+};
+export type TimerInfo = { pending: number; pastDue: number; nextDueAtMs: number | undefined };
+export type TransactionInfo = {
+  pending: number;
+  /** Gave no decision after the last check; waiting for an operator. */
+  parked: { transactionId: string; producerGroup: string; preparedAtMs: number; checks: number }[];
+};
+/** One step of a message's life, as `trace` returns it. */
+export type TraceEvent = {
+  atMs: number;
+  step:
+    | 'stored'
+    | 'timer-set'
+    | 'timer-recalled'
+    | 'timer-fired'
+    | 'prepared'
+    | 'committed'
+    | 'rolled-back'
+    | 'checked'
+    | 'delivered'
+    | 'acked'
+    | 'retried'
+    | 'lease-expired'
+    | 'dead-lettered'
+    | 'redriven'
+    | 'discarded';
+  group?: string;
+  detail?: string;
+};
+
+export interface BrokerAdmin {
+  /** Creates the topic, or answers that it exists. A topic that is sent to before is made with 4 partitions. */
+  createTopic(topic: string, options?: { partitions?: number; flush?: 'sync' | 'async' }): Promise<void>;
+  topics(): Promise<TopicInfo[]>;
+  groups(): Promise<GroupInfo[]>;
+  timers(): Promise<TimerInfo>;
+  transactions(): Promise<TransactionInfo>;
+  /** Reads without consuming, oldest first, from `offset`, at most `limit` (bound 10,000). */
+  read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]>;
+  /** Sets a group's position. Deliveries in flight lose their lease. */
+  resetGroup(group: string, to: ResetTarget): Promise<void>;
+  /** A group's dead letters, oldest first. */
+  deadLetters(group: string, options?: { limit?: number; afterOffset?: number }): Promise<DeadLetter[]>;
+  /** Gives a dead letter back to its group as a first attempt. False when it is not (or no longer) there: repeating it is harmless. */
+  redrive(group: string, messageId: string): Promise<boolean>;
+  /** Drops a dead letter for good. False when it is not there. */
+  discard(group: string, messageId: string): Promise<boolean>;
+  /** The steps that are known of a message, oldest first; empty when it is unknown or forgotten (the embedded broker remembers the last 100,000 steps). */
+  trace(messageId: string): Promise<TraceEvent[]>;
+}
+
+/** A connection to a broker. One per process is enough: everything on it is pipelined. */
+export interface BrokerPort {
+  /**
+   * Stores the messages in order; resolves once all are as durable as their topics promise. All of
+   * one call are stored atomically on the embedded broker. Rejects with a `MessagingError` whose
+   * `kind` says whether another try can help.
+   */
+  send(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]>;
+  /** Hands the messages over without waiting for an answer; they may be lost. */
+  sendOneway(messages: readonly OutgoingMessage[]): void;
+  /** Stores half messages. A decision that never comes is asked of any client that registered `producerGroup` with `onCheckBack`. */
+  prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<PendingTransaction>;
+  onCheckBack(producerGroup: string, check: CheckBack): Promise<void>;
+  /** Takes back a delayed message. True when it will never be delivered because of this or an earlier recall; false when it is unknown or was delivered. */
+  recall(timerId: string): Promise<boolean>;
+  subscribe(subscription: Subscription, handler: BatchHandler): Promise<BrokerConsumer>;
+  /** Pull: takes up to `maxMessages` now, waiting up to `waitMs` for the first. The caller settles each. */
+  pull(
+    subscription: Subscription,
+    options: { maxMessages: number; waitMs: number },
+  ): Promise<readonly DeliveredMessage[]>;
+  readonly admin: BrokerAdmin;
+  /** Resolves when the broker can be reached and has recovered its log; rejects after `timeoutMs`. */
+  ready(timeoutMs?: number): Promise<void>;
+  /** Drains consumers, flushes sends, closes the connection. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,73 @@
+/** Whether another try can help. The same five kinds are used by the shop's domain errors. */
+export type ErrorKind = 'invalid' | 'not-found' | 'conflict' | 'transient' | 'unknown';
+
+/** Every way in which messaging itself can fail. A closed list: add here, nowhere else. */
+export const MESSAGING_ERRORS = {
+  /** Not connected, or the connection was lost before an answer came. The outcome of a send is then unknown; a retry under the same id is safe. */
+  BROKER_UNAVAILABLE: 'transient',
+  /** No answer in time; the outcome is unknown. */
+  REQUEST_TIMEOUT: 'transient',
+  /** The client's or the broker's buffer is at its bound; nothing was stored. */
+  BUFFER_FULL: 'transient',
+  /** The broker cannot write (disk full, I/O error); nothing was acknowledged. */
+  STORAGE_FAILED: 'transient',
+  /** The topic is at its maximum length and rejects; nothing was stored. */
+  QUEUE_FULL: 'transient',
+  /** The handle was closed by its owner. */
+  CLOSED: 'transient',
+  AUTHENTICATION_FAILED: 'invalid',
+  MESSAGE_TOO_LARGE: 'invalid',
+  /** A topic, tag, group or option is not acceptable; the detail says which and why. */
+  INVALID_ARGUMENT: 'invalid',
+  /** The message is not what its contract says. */
+  INVALID_PAYLOAD: 'invalid',
+  UNKNOWN_TOPIC: 'not-found',
+  UNKNOWN_GROUP: 'not-found',
+  UNKNOWN_TRANSACTION: 'not-found',
+  /** The delivery expired, or its member left; somebody else owns the message now. */
+  LEASE_LOST: 'conflict',
+  /** The opposite decision was recorded first. */
+  TRANSACTION_CONFLICT: 'conflict',
+  /** A producer's sequence has a gap. */
+  SEQUENCE_GAP: 'conflict',
+  /** A newer instance of this producer exists. */
+  PRODUCER_FENCED: 'conflict',
+  /** The log is damaged before valid records; the detail names the file and the position. */
+  LOG_CORRUPT: 'unknown',
+  /** The peer broke the wire protocol. */
+  PROTOCOL_ERROR: 'unknown',
+} as const satisfies Record<string, ErrorKind>;
+
+export type MessagingErrorCode = keyof typeof MESSAGING_ERRORS;
+
+export class MessagingError extends Error {
+  readonly kind: ErrorKind;
+
+  constructor(
+    readonly code: MessagingErrorCode,
+    detail: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${code}: ${detail}`, options);
+    this.name = 'MessagingError';
+    this.kind = MESSAGING_ERRORS[code];
+  }
+}
+
+/**
+ * A failure that the domain expects. It has a code and a kind, never an HTTP number: two tables
+ * (problem details at the edge, retry or dead letter at a consumer) translate the kind.
+ */
+export class DomainError extends Error {
+  constructor(
+    readonly code: string,
+    readonly kind: ErrorKind,
+    detail: string,
+    /** Milliseconds after which a transient failure is worth another try. */
+    readonly retryAfterMs?: number,
+    options?: ErrorOptions,
+  ) {
+    super(detail, options);
+    this.name = 'DomainError';
+  }
+}
