@@ -32,8 +32,8 @@ export interface SessionEvents {
   deliveries(consumerId: number, deliveries: readonly RawDelivery[]): void;
   /** These deliveries belong to somebody else now. */
   leaseLost(consumerId: number, deliveryIds: readonly number[]): void;
-  /** A transaction of a registered producer group has no decision yet. */
-  check(transactionId: string, messages: readonly OutgoingMessage[]): void;
+  /** A transaction of a registered producer group has no decision yet. Answered with `decide`, `unknown` included. */
+  check(transactionId: string, messages: readonly OutgoingMessage[], producerGroup: string): void;
   /** The session is over and nothing more will come; `error` says why when it was not asked for. */
   closed(error?: Error): void;
 }
