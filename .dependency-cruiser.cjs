@@ -1,0 +1,56 @@
+/** The rules of the house. e2e/boundaries.spec.ts plants a violation of each and sees it caught. */
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-app-imports-another-app',
+      comment: 'Services talk by messages. What two of them need is a contract or a library.',
+      severity: 'error',
+      from: { path: '^apps/([^/]+)/' },
+      to: { path: '^apps/([^/]+)/', pathNot: '^apps/$1/' },
+    },
+    {
+      name: 'only-modules-name-a-broker',
+      comment: 'Everything else depends on the port in libs/messaging, so that the broker can be switched.',
+      severity: 'error',
+      from: {
+        path: '^(apps|libs)/',
+        pathNot: ['^libs/(broker|kafka)/', '^apps/broker/', '\\.module\\.ts$', '\\.spec\\.ts$'],
+      },
+      to: { path: '^libs/(broker|kafka)/' },
+    },
+    {
+      name: 'domain-is-pure',
+      comment: 'Decisions are functions of their input: no framework, no database, no I/O.',
+      severity: 'error',
+      from: { path: '^apps/[^/]+/src/domain/', pathNot: '\\.spec\\.ts$' },
+      to: {
+        path: [
+          'node_modules/(@nestjs|@prisma|fastify|@fastify|ioredis|pg|undici|rxjs|pino|nodemailer)/',
+          '^prisma/',
+          '^libs/(broker|kafka|service-kit|stock-ledger)/',
+          '^(node:)?(fs|net|http|https|child_process|dgram|tls|cluster|worker_threads)(/|$)',
+        ],
+      },
+    },
+    {
+      name: 'libs-import-no-app',
+      severity: 'error',
+      from: { path: '^libs/' },
+      to: { path: '^apps/' },
+    },
+    {
+      name: 'messaging-knows-no-implementation',
+      severity: 'error',
+      from: { path: '^libs/messaging/', pathNot: '\\.spec\\.ts$' },
+      to: { path: '^libs/(?!messaging/)' },
+    },
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+  ],
+  options: {
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { conditionNames: ['source', 'import', 'node', 'default', 'types'], exportsFields: ['exports'] },
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: '(^|/)(prisma/generated|dist)/' },
+  },
+};

