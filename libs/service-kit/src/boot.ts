@@ -1,0 +1,154 @@
+import type { Type } from '@nestjs/common';
+import { NestFactory } from '@nestjs/core';
+import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { Logger } from 'pino';
+import { MessagingServer } from '#libs/messaging';
+import { ConfigError, DEFAULT_PORTS, type ServiceConfig } from './config.js';
+import { Health } from './health/health.js';
+import { ServiceAdapter } from './http/fastify.js';
+import { NestLogs } from './logs/logger.js';
+import { Metrics } from './metrics/metrics.js';
+import { LOGGER, SERVICE_CONFIG } from './tokens.js';
+
+export type Service = { name: string; module: Type };
+
+/** A service that answers requests and consumes messages. */
+export type RunningService = {
+  app: NestFastifyApplication;
+  /** Where it listens, with the port that was really taken. */
+  url: string;
+  /** Resolves when the consumers have been subscribed; HTTP is up before that, and says so at `/health/ready`. */
+  consuming: Promise<void>;
+  /** Not ready → consumers drained → HTTP drained → broker, database and Redis closed. Repeating it is harmless. */
+  close(): Promise<void>;
+};
+
+/** Ctrl-C has 10 s for everything; whoever waits for longer than this is cut off. */
+const SHUTDOWN_DEADLINE_MS = 9_000;
+/** How long open responses (event streams above all) may keep the HTTP server from closing. */
+const HTTP_DRAIN_MS = 4_000;
+
+/** Runs a service until SIGTERM or SIGINT. A wrong environment or a port in use is one line and exit code 1. */
+export async function bootService(service: Service): Promise<void> {
+  let running: RunningService;
+  try {
+    running = await startService(service);
+  } catch (error) {
+    exitWithLine(service.name, error);
+  }
+  const logger = running.app.get<Logger>(LOGGER);
+  stopOnSignals(running, logger);
+  process.on('unhandledRejection', (reason) => {
+    // The state of the process is unknown from here on: it is restarted, and redelivery repeats what it was doing.
+    logger.fatal({ err: reason }, 'unhandled rejection');
+    process.exit(1);
+  });
+  try {
+    await running.consuming;
+    logger.info({ url: running.url }, `${service.name} is up`);
+  } catch (error) {
+    logger.fatal({ err: error }, 'the consumers could not be started');
+    process.exit(1);
+  }
+}
+
+/** Starts a service in this process; tests use it directly. */
+export async function startService(service: Service): Promise<RunningService> {
+  const app = await createServiceApp(service.module);
+  try {
+    const config = app.get<ServiceConfig>(SERVICE_CONFIG);
+    await app.listen(config.PORT ?? DEFAULT_PORTS[service.name] ?? 0, config.HOST);
+  } catch (error) {
+    await app.close();
+    throw error;
+  }
+  return run(app);
+}
+
+/** The Nest application with everything attached, not yet listening. */
+export async function createServiceApp(module: Type): Promise<NestFastifyApplication> {
+  const app = await NestFactory.create<NestFastifyApplication>(module, new ServiceAdapter(), {
+    abortOnError: false,
+    bodyParser: false,
+    bufferLogs: true,
+    // Nest would print the start-up error itself, stack and all; the caller decides what is said.
+    autoFlushLogs: false,
+  });
+  attachService(app);
+  return app;
+}
+
+/** Attaches what a service has around its module; for applications made by Nest's testing module. */
+export function attachService(app: NestFastifyApplication): void {
+  app.useLogger(new NestLogs(app.get<Logger>(LOGGER)));
+  app.get(Metrics).watch(app.getHttpAdapter().getInstance());
+  app.connectMicroservice({ strategy: app.get(MessagingServer) });
+}
+
+function run(app: NestFastifyApplication): RunningService {
+  const health = app.get(Health);
+  let subscribed = false;
+  health.register('consumers', () =>
+    subscribed ? Promise.resolve() : Promise.reject(new Error('not yet subscribed')),
+  );
+  const consuming = app.startAllMicroservices().then(() => {
+    subscribed = true;
+  });
+  // Whoever awaits it gets the failure; one who does not must not be ended by it.
+  consuming.catch(() => undefined);
+  let closing: Promise<void> | undefined;
+  return { app, url: urlOf(app), consuming, close: () => (closing ??= close(app, health)) };
+}
+
+async function close(app: NestFastifyApplication, health: Health): Promise<void> {
+  health.drain();
+  await app.get(MessagingServer).close();
+  const cutOff = setTimeout(() => app.getHttpServer().closeAllConnections(), HTTP_DRAIN_MS);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(cutOff);
+  }
+}
+
+function urlOf(app: NestFastifyApplication): string {
+  const address = app.getHttpServer().address();
+  if (address === null || typeof address === 'string') return String(address);
+  const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}`;
+}
+
+function stopOnSignals(running: RunningService, logger: Logger): void {
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) return;
+    stopping = true;
+    logger.info({ signal }, 'shutting down');
+    setTimeout(() => {
+      logger.error(`not finished after ${SHUTDOWN_DEADLINE_MS} ms; leaving the rest to redelivery`);
+      process.exit(1);
+    }, SHUTDOWN_DEADLINE_MS).unref();
+    running.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error({ err: error }, 'the shutdown failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+function exitWithLine(name: string, error: unknown): never {
+  process.stderr.write(`${name}: ${lineOf(error)}\n`);
+  process.exit(1);
+}
+
+function lineOf(error: unknown): string {
+  if (error instanceof ConfigError) return error.message;
+  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
+    return `the port is in use (${error.message}); set PORT`;
+  }
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,93 @@
+import { z } from 'zod';
+
+/** The environment is wrong. The message is the one line that the operator needs. */
+export class ConfigError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'ConfigError';
+  }
+}
+
+/**
+ * Parses a service's environment. Call it in a provider's factory, not while a module is imported:
+ * `bootService` turns the error into one line and exit code 1.
+ *
+ * An empty variable counts as absent, because that is what compose files and shells leave behind.
+ *
+ * @throws {ConfigError} naming every variable that is missing or wrong, on one line.
+ */
+export function loadConfig<Schema extends z.ZodType>(
+  schema: Schema,
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): z.output<Schema> {
+  const present = Object.fromEntries(
+    Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const parsed = schema.safeParse(present);
+  if (parsed.success) return parsed.data;
+  const problems = parsed.error.issues.map(
+    (issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`,
+  );
+  throw new ConfigError(`wrong configuration: ${problems.join('; ')}`);
+}
+
+/** What a secret must have in production; a local run generates one of this length. */
+export const MIN_PRODUCTION_SECRET_CHARS = 32;
+
+/** A shared secret: required everywhere, and long enough where strangers could guess at it. */
+export function requireLongSecret(
+  name: string,
+  env: { NODE_ENV: string },
+  secret: string,
+  context: z.core.$RefinementCtx,
+): void {
+  if (env.NODE_ENV === 'production' && secret.length < MIN_PRODUCTION_SECRET_CHARS) {
+    context.addIssue({
+      code: 'custom',
+      path: [name],
+      message: `must have at least ${MIN_PRODUCTION_SECRET_CHARS} characters with NODE_ENV=production`,
+    });
+  }
+}
+
+/**
+ * What every service reads. A service's own variables live in a schema of its own
+ * (`apps/<service>/src/<service>.config.ts`); both are parsed from the same environment.
+ */
+export const ServiceConfig = z
+  .object({
+    NODE_ENV: z.enum(['development', 'test', 'production']).default('development'),
+    HOST: z.string().default('127.0.0.1'),
+    /** 0 takes any free port. Absent: the service's place in the list of `DEFAULT_PORTS`. */
+    PORT: z.coerce.number().int().min(0).max(65_535).optional(),
+    BROKER: z.enum(['embedded', 'kafka']).default('embedded'),
+    BROKER_URL: z.string().default('tcp://127.0.0.1:7650'),
+    BROKER_TOKEN: z.string().optional(),
+    /** Of the service's own database role. Required by services with a database. */
+    DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
+    REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// URL' }).optional(),
+    JWT_SECRET: z.string({ error: 'is required' }),
+    LOG_LEVEL: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
+  })
+  .superRefine((env, context) => {
+    requireLongSecret('JWT_SECRET', env, env.JWT_SECRET, context);
+  });
+export type ServiceConfig = z.output<typeof ServiceConfig>;
+
+/** Where the services of a local run listen unless PORT says otherwise. */
+export const DEFAULT_PORTS: Readonly<Record<string, number>> = {
+  gateway: 3000,
+  order: 3001,
+  stock: 3002,
+  payment: 3003,
+  notification: 3004,
+  ops: 3005,
+  broker: 3006,
+};
+
+/** @throws {ConfigError} when a variable that only some services need is absent. */
+export function required(name: 'DATABASE_URL' | 'REDIS_URL', config: ServiceConfig): string {
+  const value = config[name];
+  if (value === undefined) throw new ConfigError(`wrong configuration: ${name}: is required`);
+  return value;
+}

@@ -1,0 +1,83 @@
+import { Controller, Get, Inject, Injectable } from '@nestjs/common';
+import { Public } from '../auth/decorators.js';
+import { HttpProblem } from '../problem/problem.js';
+
+/** Resolves when the dependency works; rejects with the reason when it does not. */
+export type HealthCheck = () => Promise<void>;
+
+/** A check that takes longer than this counts as failed: an orchestrator's probe would have given up too. */
+const CHECK_TIMEOUT_MS = 2_000;
+
+/** What the service needs to do its work. Anything may register a check. */
+@Injectable()
+export class Health {
+  private readonly checks = new Map<string, HealthCheck>();
+  private draining = false;
+
+  register(name: string, check: HealthCheck): void {
+    this.checks.set(name, check);
+  }
+
+  /** From now on not ready, so that no new work is sent here while the rest is finished. */
+  drain(): void {
+    this.draining = true;
+  }
+
+  /** The checks that fail, with their reasons; empty when the service is ready. */
+  async failures(): Promise<Record<string, string>> {
+    if (this.draining) return { service: 'is shutting down' };
+    const failures: Record<string, string> = {};
+    await Promise.all(
+      [...this.checks].map(async ([name, check]) => {
+        try {
+          await withDeadline(check());
+        } catch (error) {
+          failures[name] = error instanceof Error ? error.message : String(error);
+        }
+      }),
+    );
+    return failures;
+  }
+
+  names(): string[] {
+    return [...this.checks.keys()];
+  }
+}
+
+async function withDeadline(check: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS);
+  });
+  try {
+    await Promise.race([check, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** `live`: the process answers. `ready`: everything it depends on answers too. */
+@Controller('health')
+@Public()
+export class HealthController {
+  constructor(@Inject(Health) private readonly health: Health) {}
+
+  @Get('live')
+  live(): { status: 'ok' } {
+    return { status: 'ok' };
+  }
+
+  /** @throws {HttpProblem} 503 `NOT_READY` naming what is missing. */
+  @Get('ready')
+  async ready(): Promise<{ status: 'ok'; checks: Record<string, 'ok'> }> {
+    const failures = Object.entries(await this.health.failures());
+    if (failures.length > 0) {
+      const detail = failures.map(([name, reason]) => `${name}: ${reason}`).join('; ');
+      throw new HttpProblem(503, 'NOT_READY', detail, { 'retry-after': '1' });
+    }
+    return {
+      status: 'ok',
+      checks: Object.fromEntries(this.health.names().map((name) => [name, 'ok' as const])),
+    };
+  }
+}

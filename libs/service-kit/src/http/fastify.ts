@@ -1,0 +1,83 @@
+import { FastifyAdapter } from '@nestjs/platform-fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Socket } from 'node:net';
+import { STATUS_CODES } from 'node:http';
+import { PROBLEM_CONTENT_TYPE, codeOfStatus, HttpProblem, problemOf } from '../problem/problem.js';
+import { sendProblem } from '../problem/problem.filter.js';
+import { toHttpProblem } from '../problem/translate.js';
+import { KnownRoutes } from './known-routes.js';
+import { correlationIdOf, installCorrelation } from './correlation.js';
+
+/** The largest request body, in bytes. A larger one is answered with 413 `BODY_TOO_LARGE`. */
+export const MAX_REQUEST_BODY_BYTES = 64 * 1024;
+/** A client that takes longer than this to send its request is cut off. */
+const REQUEST_TIMEOUT_MS = 30_000;
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The bytes of a JSON body as they came: what a webhook's signature covers. */
+    rawBody?: Buffer;
+  }
+}
+
+/** Fastify as every service uses it: bounded bodies, JSON only, problem+json down to the HTTP parser. */
+export class ServiceAdapter extends FastifyAdapter {
+  private readonly routes = new KnownRoutes();
+
+  constructor() {
+    super({
+      bodyLimit: MAX_REQUEST_BODY_BYTES,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      // A request that arrives during shutdown is still answered: everything it needs closes after HTTP.
+      return503OnClosing: false,
+      genReqId: (request: { headers: FastifyRequest['headers'] }) => correlationIdOf(request.headers),
+      clientErrorHandler: answerBrokenRequest,
+      frameworkErrors: (error: Error, request: FastifyRequest, reply: FastifyReply) => {
+        sendProblem(toHttpProblem(error), request, reply);
+      },
+    });
+    const fastify: FastifyInstance = this.getInstance();
+    takeJsonOnly(fastify);
+    installCorrelation(fastify);
+    this.routes.watch(fastify);
+  }
+
+  /** Nest's own handler answers 404 to everything; this one knows a wrong method on a known path. */
+  override setNotFoundHandler(): unknown {
+    return this.getInstance().setNotFoundHandler((request: FastifyRequest) => {
+      throw this.routes.refusal(request.method, request.url);
+    });
+  }
+}
+
+function takeJsonOnly(fastify: FastifyInstance): void {
+  const parse = fastify.getDefaultJsonParser('error', 'error');
+  fastify.removeAllContentTypeParsers();
+  fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+    request.rawBody = bytes;
+    // Many clients name a type without sending a body (`POST …/cancel`); that is not broken JSON.
+    if (bytes.length === 0) done(null, undefined);
+    else void parse(request, bytes.toString('utf8'), done);
+  });
+}
+
+/** The HTTP parser gave up, so there is no request and no reply: the answer is written by hand. */
+function answerBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === 'HPE_HEADER_OVERFLOW' ? 431 : error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+  const problem = new HttpProblem(
+    status,
+    codeOfStatus(status),
+    'The request is not HTTP as this server understands it.',
+  );
+  const body = JSON.stringify(problemOf(problem, correlationIdOf({})));
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\nContent-Type: ${PROBLEM_CONTENT_TYPE}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}

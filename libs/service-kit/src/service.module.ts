@@ -1,0 +1,132 @@
+import { Global, Module, type DynamicModule, type Provider } from '@nestjs/common';
+import { APP_FILTER, APP_GUARD } from '@nestjs/core';
+import type { Redis } from 'ioredis';
+import type { Logger } from 'pino';
+import { BROKER_PORT, INBOX_STORE, type BrokerPort } from '#libs/messaging';
+import { AuthGuard } from './auth/auth.guard.js';
+import { BrokerModule } from './broker.module.js';
+import { CLOCK, systemClock } from './clock.js';
+import { loadConfig, required, ServiceConfig } from './config.js';
+import { openDatabase, type DatabaseClass, type ServiceDatabase } from './database/database.js';
+import { hasInbox, PrismaInbox } from './database/prisma-inbox.js';
+import { Health, HealthController } from './health/health.js';
+import { createLogger } from './logs/logger.js';
+import { Metrics, MetricsController } from './metrics/metrics.js';
+import { ProblemFilter } from './problem/problem.filter.js';
+import { openRedis } from './redis/redis.js';
+import { ServiceResources } from './service-resources.js';
+import { LOGGER, REDIS, SERVICE_CONFIG, SERVICE_NAME } from './tokens.js';
+
+export type ServiceOptions = {
+  /** Names the service in logs, metrics and at the broker; also its Postgres schema and role. */
+  name: string;
+  /** The generated client of `#prisma/<service>`; it can then be injected by its class. */
+  prisma?: DatabaseClass;
+  /** Provides `REDIS`. */
+  redis?: boolean;
+};
+
+/** Stands for the database when the service has one, else undefined. */
+const DATABASE = Symbol('DATABASE');
+const OPTIONAL_REDIS = Symbol('OPTIONAL_REDIS');
+
+/** Everything that every service has. Import it once, in the service's own module. */
+@Global()
+@Module({})
+export class ServiceModule {
+  static forRoot(options: ServiceOptions): DynamicModule {
+    const providers = [
+      ...basics(options.name),
+      ...database(options),
+      ...redis(options),
+      {
+        provide: ServiceResources,
+        inject: [LOGGER, BROKER_PORT, DATABASE, OPTIONAL_REDIS],
+        useFactory: (logger: Logger, broker: BrokerPort, db?: ServiceDatabase, redis?: Redis) =>
+          new ServiceResources(logger, broker, db, redis),
+      },
+    ];
+    const internal = new Set<unknown>([DATABASE, OPTIONAL_REDIS, ServiceResources, APP_GUARD, APP_FILTER]);
+    return {
+      module: ServiceModule,
+      global: true,
+      imports: [BrokerModule.forService(options.name)],
+      controllers: [HealthController, MetricsController],
+      providers,
+      exports: providers
+        .map((provider) => ('provide' in provider ? provider.provide : provider))
+        .filter((token) => !internal.has(token)),
+    };
+  }
+}
+
+function basics(name: string): Exclude<Provider, new (...parameters: never[]) => unknown>[] {
+  return [
+    { provide: SERVICE_NAME, useValue: name },
+    { provide: SERVICE_CONFIG, useFactory: () => loadConfig(ServiceConfig) },
+    {
+      provide: LOGGER,
+      inject: [SERVICE_CONFIG],
+      useFactory: (config: ServiceConfig) => createLogger({ name, level: config.LOG_LEVEL }),
+    },
+    { provide: CLOCK, useValue: systemClock },
+    { provide: Metrics, useFactory: () => new Metrics(name) },
+    {
+      provide: Health,
+      inject: [BROKER_PORT],
+      useFactory: (broker: BrokerPort) => {
+        const health = new Health();
+        health.register('broker', () => broker.ready(1_500));
+        return health;
+      },
+    },
+    {
+      provide: APP_GUARD,
+      inject: [SERVICE_CONFIG],
+      useFactory: (config: ServiceConfig) => new AuthGuard(config.JWT_SECRET),
+    },
+    { provide: APP_FILTER, inject: [LOGGER], useFactory: (logger: Logger) => new ProblemFilter(logger) },
+  ];
+}
+
+function database({ name, prisma }: ServiceOptions): ReturnType<typeof basics> {
+  if (prisma === undefined) {
+    return [
+      { provide: DATABASE, useValue: undefined },
+      { provide: INBOX_STORE, useValue: undefined },
+    ];
+  }
+  return [
+    {
+      provide: prisma,
+      inject: [SERVICE_CONFIG, LOGGER, Health],
+      useFactory: (config: ServiceConfig, logger: Logger, health: Health) => {
+        const client = openDatabase(prisma, { url: required('DATABASE_URL', config), schema: name, logger });
+        health.register('database', async () => void (await client.$queryRawUnsafe('SELECT 1')));
+        return client;
+      },
+    },
+    { provide: DATABASE, useExisting: prisma },
+    {
+      provide: INBOX_STORE,
+      inject: [prisma],
+      useFactory: (client: ServiceDatabase) => (hasInbox(client) ? new PrismaInbox(client) : undefined),
+    },
+  ];
+}
+
+function redis({ name, redis: wanted }: ServiceOptions): ReturnType<typeof basics> {
+  if (wanted !== true) return [{ provide: OPTIONAL_REDIS, useValue: undefined }];
+  return [
+    {
+      provide: REDIS,
+      inject: [SERVICE_CONFIG, LOGGER, Health],
+      useFactory: (config: ServiceConfig, logger: Logger, health: Health) => {
+        const connection = openRedis({ url: required('REDIS_URL', config), name, logger });
+        health.register('redis', async () => void (await connection.ping()));
+        return connection;
+      },
+    },
+    { provide: OPTIONAL_REDIS, useExisting: REDIS },
+  ];
+}
