@@ -1,0 +1,76 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+
+type Report = {
+  summary: { totalCruised: number; violations: { rule: { name: string }; from: string }[] };
+};
+
+describe('the boundaries of the house', () => {
+  let planted: string;
+
+  beforeAll(() => {
+    planted = mkdtempSync(join(tmpdir(), 'stampede-boundaries-'));
+    for (const file of ['package.json', 'tsconfig.json', '.dependency-cruiser.cjs'])
+      cpSync(file, join(planted, file));
+    symlinkSync(resolve('node_modules'), join(planted, 'node_modules'));
+    plant('apps/order/src/place-order.ts', 'export const place = 1;');
+    plant('libs/broker/src/index.ts', 'export const broker = 1;');
+    plant('libs/messaging/src/index.ts', 'export const port = 1;');
+  });
+  afterAll(() => rmSync(planted, { recursive: true, force: true }));
+
+  it('hold in this repository', () => {
+    const { summary } = cruise(process.cwd(), ['apps', 'libs', 'e2e']);
+    expect(summary.violations.map(({ rule, from }) => `${rule.name}: ${from}`)).toEqual([]);
+    // A cruise that resolves nothing finds no violation either.
+    expect(summary.totalCruised).toBeGreaterThan(100);
+  }, 60_000);
+
+  it.each([
+    [
+      'no-app-imports-another-app',
+      'apps/stock/src/steal.ts',
+      "export * from '../../order/src/place-order.js';",
+    ],
+    ['only-modules-name-a-broker', 'apps/stock/src/consumer.ts', "export * from '#libs/broker';"],
+    ['domain-is-pure', 'apps/stock/src/domain/decide.ts', "export { Injectable } from '@nestjs/common';"],
+    ['domain-is-pure', 'apps/stock/src/domain/read.ts', "export { readFileSync } from 'node:fs';"],
+    [
+      'libs-import-no-app',
+      'libs/messaging/src/up.ts',
+      "export * from '../../../apps/order/src/place-order.js';",
+    ],
+    ['messaging-knows-no-implementation', 'libs/messaging/src/down.ts', "export * from '#libs/broker';"],
+  ])(
+    'are guarded: %s catches a planted %s',
+    (rule, path, source) => {
+      plant(path, source);
+      const { summary } = cruise(planted, ['apps', 'libs']);
+      expect(summary.violations).toContainEqual(
+        expect.objectContaining({ from: path, rule: expect.objectContaining({ name: rule }) as unknown }),
+      );
+      rmSync(join(planted, path));
+    },
+    60_000,
+  );
+
+  function plant(path: string, source: string): void {
+    mkdirSync(join(planted, dirname(path)), { recursive: true });
+    writeFileSync(join(planted, path), `${source}\n`);
+  }
+});
+
+function cruise(cwd: string, folders: readonly string[]): Report {
+  const program = resolve('node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
+  const args = [program, '--config', '.dependency-cruiser.cjs', '--output-type', 'json', ...folders];
+  const { stdout, stderr } = spawnSync(process.execPath, args, {
+    cwd,
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  });
+  if (stdout === '') throw new Error(stderr);
+  return JSON.parse(stdout) as Report;
+}

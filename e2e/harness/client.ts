@@ -1,0 +1,206 @@
+import { randomUUID } from 'node:crypto';
+import { SignJWT } from 'jose';
+import type { OrderStatus, OrderView, PaymentResponse, ShowView, Verdict } from '#libs/contracts';
+
+const POLL_EVERY_MS = 50;
+
+export type Answer<Body> = { status: number; body: Body; headers: Headers };
+export type Problem = {
+  type: string;
+  title: string;
+  status: number;
+  code: string;
+  detail: string;
+  correlationId: string;
+};
+export type Accepted = { orderNo: string; status: string; queuePosition: number };
+
+/** Speaks to the shop as its users do: over HTTP, with tokens it signs itself. */
+export class ShopClient {
+  constructor(
+    readonly baseUrl: string,
+    private readonly jwtSecret: string,
+  ) {}
+
+  token(userId: string, roles: readonly string[] = []): Promise<string> {
+    return new SignJWT({ roles: [...roles] })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setSubject(userId)
+      .setIssuedAt()
+      .setExpirationTime('1h')
+      .sign(new TextEncoder().encode(this.jwtSecret));
+  }
+
+  async call<Body>(
+    method: string,
+    path: string,
+    options: {
+      as?: string;
+      roles?: readonly string[];
+      body?: unknown;
+      headers?: Record<string, string>;
+    } = {},
+  ): Promise<Answer<Body>> {
+    const headers: Record<string, string> = { ...options.headers };
+    if (options.as !== undefined)
+      headers['authorization'] = `Bearer ${await this.token(options.as, options.roles)}`;
+    if (options.body !== undefined) headers['content-type'] ??= 'application/json';
+    const response = await fetch(new URL(path, this.baseUrl), {
+      method,
+      headers,
+      ...(options.body === undefined
+        ? {}
+        : { body: typeof options.body === 'string' ? options.body : JSON.stringify(options.body) }),
+    });
+    const text = await response.text();
+    const isJson = /json/.test(response.headers.get('content-type') ?? '');
+    return {
+      status: response.status,
+      body: (isJson ? JSON.parse(text) : text) as Body,
+      headers: response.headers,
+    };
+  }
+
+  admin<Body>(method: string, path: string, body?: unknown): Promise<Answer<Body>> {
+    return this.call<Body>(method, path, { as: 'admin', roles: ['admin'], body });
+  }
+
+  /** A show with one ticket type on sale now; resolves to the ticket type's id. */
+  async sell(quantity: number, options: { perUserLimit?: number; saleOpensAt?: Date } = {}): Promise<string> {
+    const startsAt = new Date(Date.now() + 86_400_000).toISOString();
+    const { status, body } = await this.admin<ShowView>('POST', '/api/admin/shows', {
+      title: `Show ${randomUUID().slice(0, 8)}`,
+      venue: 'Test hall',
+      startsAt,
+      sessions: [
+        {
+          startsAt,
+          ticketTypes: [
+            {
+              name: 'Standing',
+              priceMinor: 4_950,
+              currency: 'EUR',
+              quantity,
+              perUserLimit: options.perUserLimit ?? 4,
+              saleOpensAt: (options.saleOpensAt ?? new Date(Date.now() - 1000)).toISOString(),
+            },
+          ],
+        },
+      ],
+    });
+    const id = body.sessions?.[0]?.ticketTypes[0]?.id;
+    if (status !== 201 || id === undefined)
+      throw new Error(`show not created: ${status} ${JSON.stringify(body)}`);
+    return id;
+  }
+
+  placeOrder(
+    buyer: string,
+    ticketTypeId: string,
+    quantity = 1,
+    key: string = randomUUID(),
+  ): Promise<Answer<Accepted & Problem>> {
+    return this.call('POST', '/api/orders', {
+      as: buyer,
+      body: { ticketTypeId, quantity },
+      headers: { 'idempotency-key': key },
+    });
+  }
+
+  order(buyer: string, orderNo: string): Promise<Answer<OrderView & Problem>> {
+    return this.call('GET', `/api/orders/${orderNo}`, { as: buyer });
+  }
+
+  /** Waits until the order is in one of the states. */
+  async orderIn(
+    buyer: string,
+    orderNo: string,
+    statuses: readonly OrderStatus[],
+    withinMs = 15_000,
+  ): Promise<OrderView> {
+    let last: unknown;
+    const order = await eventually(
+      async () => {
+        const { status, body } = await this.order(buyer, orderNo);
+        last = { http: status, ...body };
+        return status === 200 && statuses.includes(body.status) ? body : undefined;
+      },
+      withinMs,
+      () => `order ${orderNo} is not ${statuses.join(' or ')} but ${JSON.stringify(last)}`,
+    );
+    return order;
+  }
+
+  /** Places an order and waits until it is written. */
+  async buy(buyer: string, ticketTypeId: string, quantity = 1): Promise<OrderView> {
+    const { status, body } = await this.placeOrder(buyer, ticketTypeId, quantity);
+    if (status !== 202) throw new Error(`order not accepted: ${status} ${JSON.stringify(body)}`);
+    return this.orderIn(buyer, body.orderNo, ['PENDING_PAYMENT']);
+  }
+
+  startPayment(buyer: string, orderNo: string): Promise<Answer<PaymentResponse & Problem>> {
+    return this.call('POST', `/api/orders/${orderNo}/payments`, { as: buyer });
+  }
+
+  async checkOut(
+    checkoutUrl: string,
+    outcome: { outcome: 'succeed' | 'fail'; delayMs?: number; duplicates?: number },
+  ): Promise<void> {
+    const { status, body } = await this.call('POST', checkoutUrl, { body: outcome });
+    if (status !== 202) throw new Error(`checkout refused: ${status} ${JSON.stringify(body)}`);
+  }
+
+  /** Pays and resolves once the provider has been told; the order follows. */
+  async pay(
+    buyer: string,
+    orderNo: string,
+    outcome: { delayMs?: number; duplicates?: number } = {},
+  ): Promise<void> {
+    const { status, body } = await this.startPayment(buyer, orderNo);
+    if (status !== 201) throw new Error(`payment refused: ${status} ${JSON.stringify(body)}`);
+    await this.checkOut(body.checkoutUrl, { outcome: 'succeed', ...outcome });
+  }
+
+  async remaining(ticketTypeId: string): Promise<number | undefined> {
+    const { body } = await this.call<ShowView[]>('GET', '/api/shows');
+    return body
+      .flatMap((show) => show.sessions)
+      .flatMap((session) => session.ticketTypes)
+      .find(({ id }) => id === ticketTypeId)?.remaining;
+  }
+
+  /** Waits until every check of the verdict holds. */
+  verdictHolds(withinMs = 30_000): Promise<Verdict> {
+    let last: unknown;
+    return eventually(
+      async () => {
+        const { status, body } = await this.admin<Verdict>('GET', '/api/ops/verdict');
+        last = status === 200 ? body.checks.filter(({ ok }) => !ok) : body;
+        return status === 200 && body.ok ? body : undefined;
+      },
+      withinMs,
+      () => `the verdict does not hold: ${JSON.stringify(last)}`,
+    );
+  }
+}
+
+/** Polls until `read` gives something; a failing call counts as nothing yet. */
+export async function eventually<Value>(
+  read: () => Promise<Value | undefined>,
+  withinMs: number,
+  describe: () => string,
+): Promise<Value> {
+  const deadline = Date.now() + withinMs;
+  let failure: unknown;
+  for (;;) {
+    try {
+      const value = await read();
+      if (value !== undefined) return value;
+      failure = undefined;
+    } catch (error) {
+      failure = error;
+    }
+    if (Date.now() > deadline) throw new Error(describe(), { cause: failure });
+    await new Promise((resolve) => setTimeout(resolve, POLL_EVERY_MS));
+  }
+}

@@ -1,0 +1,160 @@
+// `npm test`: every test that this machine can run, from a fresh clone. Installs, builds, starts one
+// PostgreSQL, one Redis and one shop for all suites, and says what it could not run and why.
+//   npm test -- unit|int|e2e …      only these suites
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Refusal, prepare, root, runMain } from './launcher/prepare.mjs';
+import { findRedis, redisArguments } from './launcher/redis.mjs';
+
+const POSTGRES_PASSWORD = 'test';
+const children = [];
+const dir = mkdtempSync(join(tmpdir(), 'stampede-test-'));
+
+/** Name → what of the tree, and what has to run before. */
+const SUITES = {
+  unit: { args: ['--testPathIgnorePatterns', '\\.int\\.spec\\.ts$', '\\.e2e\\.spec\\.ts$'] },
+  int: { args: ['--testPathPatterns', '\\.int\\.spec\\.ts$', '--maxWorkers=2'], start: startStores },
+  e2e: { args: ['--testPathPatterns', '\\.e2e\\.spec\\.ts$', '--runInBand'], start: startShop },
+};
+
+async function main() {
+  prepare();
+  const wanted = process.argv.slice(2).filter((name) => !name.startsWith('-'));
+  const unknown = wanted.find((name) => !(name in SUITES));
+  if (unknown) throw new Refusal(`No suite "${unknown}"; there are ${Object.keys(SUITES).join(', ')}.`);
+  const total = { passed: 0, failed: 0 };
+  const notRun = [];
+  for (const [name, suite] of Object.entries(SUITES)) {
+    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    let env;
+    try {
+      env = (await suite.start?.()) ?? {};
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      notRun.push(`${name}: ${error.message}`);
+      continue;
+    }
+    process.stdout.write(`\n--- ${name} ---\n`);
+    const { passed, failed } = await jest(name, suite.args, env);
+    total.passed += passed;
+    total.failed += failed;
+    await stopChildren();
+  }
+  for (const reason of notRun) process.stdout.write(`\nNOT RUN ${reason}\n`);
+  // In CI a suite that cannot run has failed.
+  if (process.env.CI) total.failed += notRun.length;
+  process.stdout.write(`\n${total.passed} passed, ${total.failed} failed\n`);
+  process.exitCode = total.failed > 0 ? 1 : 0;
+}
+
+/** Runs jest and reads its own report; a run that ends without one counts as one failure. */
+async function jest(name, args, env) {
+  const report = join(dir, `${name}.json`);
+  const program = join(root, 'node_modules/jest/bin/jest.js');
+  const nodeArgs = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', program];
+  const jestArgs = ['--json', '--outputFile', report, '--forceExit', ...args];
+  const code = await new Promise((resolve) => {
+    const child = spawn(process.execPath, [...nodeArgs, ...jestArgs], {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    child.on('close', resolve);
+  });
+  try {
+    const { numPassedTests, numFailedTests, numRuntimeErrorTestSuites } = JSON.parse(
+      readFileSync(report, 'utf8'),
+    );
+    return { passed: numPassedTests, failed: numFailedTests + numRuntimeErrorTestSuites };
+  } catch {
+    process.stdout.write(`jest ended with code ${code} and left no report\n`);
+    return { passed: 0, failed: 1 };
+  }
+}
+
+/** One PostgreSQL and one Redis; each spec makes a database of its own. */
+async function startStores() {
+  const [postgresPort, redisPort] = [await freePort(), await freePort()];
+  const redis = findRedis();
+  const postgresArgs = ['--dir', join(dir, 'postgres'), '--port', String(postgresPort), '--unsafe-fast'];
+  await Promise.all([
+    start(process.execPath, [join(root, 'scripts/postgres.mjs'), ...postgresArgs], /^ready$/m, {
+      POSTGRES_PASSWORD,
+    }),
+    start(redis, redisArguments(dir, redisPort), /Ready to accept connections/, {}),
+  ]);
+  return {
+    TEST_DATABASE_URL: `postgresql://postgres:${POSTGRES_PASSWORD}@127.0.0.1:${postgresPort}/stampede`,
+    TEST_REDIS_URL: `redis://127.0.0.1:${redisPort}`,
+  };
+}
+
+/** The shop that all specs share which need no settings of their own. */
+async function startShop() {
+  findRedis();
+  const port = await freePort();
+  const env = {
+    STAMPEDE_DIR: join(dir, 'shop'),
+    PORT: String(port),
+    SHOP_URL: `http://127.0.0.1:${port}`,
+    JWT_SECRET: 'test-secret-that-is-long-enough-for-hs256',
+  };
+  await start(process.execPath, [join(root, 'scripts/shop.mjs')], /Ready in/, env);
+  return env;
+}
+
+async function start(program, args, readyPattern, env) {
+  const child = spawn(program, args, {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: root,
+  });
+  children.push(child);
+  let output = '';
+  await new Promise((resolve, reject) => {
+    const read = (chunk) => {
+      output = (output + chunk).slice(-4000);
+      if (readyPattern.test(output)) resolve();
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    child.on('error', reject);
+    child.on('exit', (code) => reject(new Error(`${program} ended with ${code}:\n${output}`)));
+  });
+}
+
+async function stopChildren() {
+  await Promise.all(
+    children.splice(0).map((child) => {
+      if (child.exitCode !== null || child.signalCode !== null) return undefined;
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGTERM');
+      return ended;
+    }),
+  );
+}
+
+/** A port that is free now, low enough that the shop's others (up to 25 above) are ordinary ports too. */
+function freePort() {
+  return new Promise((resolve) => {
+    const port = 10_000 + Math.floor(Math.random() * 300) * 30;
+    const probe = createServer();
+    probe.once('error', () => resolve(freePort()));
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(port)));
+  });
+}
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.on(signal, () => void stopChildren().then(() => process.exit(130)));
+}
+await runMain(async () => {
+  try {
+    await main();
+  } finally {
+    await stopChildren();
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
