@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { type Problem } from './harness/client.js';
+import { type Answer, type Problem } from './harness/client.js';
 import { Shop } from './harness/shop.js';
 
 describe('the HTTP edge', () => {
@@ -13,7 +13,7 @@ describe('the HTTP edge', () => {
   const key = (): Record<string, string> => ({ 'idempotency-key': randomUUID() });
   const order = { ticketTypeId: 'tt0000000000', quantity: 1 };
 
-  it.each<[string, () => Promise<{ status: number; body: Problem; headers: Headers }>, number, string]>([
+  const cases: [name: string, call: () => Promise<Answer<Problem>>, status: number, code: string][] = [
     ['an unknown route', () => shop.client.call('GET', '/api/nothing', { as: 'b' }), 404, 'NOT_FOUND'],
     [
       'a wrong method',
@@ -90,20 +90,26 @@ describe('the HTTP edge', () => {
       415,
       'UNSUPPORTED_MEDIA_TYPE',
     ],
-    ['an unknown order', () => shop.client.order('b', '0000000000-0000000000000000'), 404, 'ORDER_NOT_FOUND'],
+    [
+      'an unknown order',
+      () => shop.client.call('GET', '/api/orders/0000000000-0000000000000000', { as: 'b' }),
+      404,
+      'ORDER_NOT_FOUND',
+    ],
     [
       'a buyer at the admin door',
       () => shop.client.call('GET', '/api/ops/groups', { as: 'b' }),
       403,
       'FORBIDDEN',
     ],
-  ])('answers %s with a problem', async (_name, call, status, code) => {
+  ];
+  it.each(cases)('answers %s with a problem', async (_name, call, status, code) => {
     const answer = await call();
     expect(answer.body).toMatchObject({ status, code });
     expect(answer.status).toBe(status);
     expect(answer.headers.get('content-type')).toMatch('application/problem+json');
     expect(Object.keys(answer.body)).toEqual(
-      expect.arrayContaining(['type', 'title', 'status', 'code', 'detail', 'correlationId']) as string[],
+      expect.arrayContaining(['type', 'title', 'status', 'code', 'detail', 'correlationId']),
     );
   });
 

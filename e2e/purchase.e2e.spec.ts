@@ -35,7 +35,7 @@ describe('a purchase', () => {
 
     const paid = await client.orderIn(buyer, orderNo, ['PAID']);
     expect(paid.history.map(({ status }) => status)).toEqual(
-      expect.arrayContaining(['PENDING_PAYMENT', 'PAID']) as string[],
+      expect.arrayContaining(['PENDING_PAYMENT', 'PAID']),
     );
     expect(await client.startPayment(buyer, orderNo)).toMatchObject({
       status: 409,

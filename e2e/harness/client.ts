@@ -13,6 +13,8 @@ export type Problem = {
   detail: string;
   correlationId: string;
 };
+/** A success or a problem, told apart by the HTTP status. */
+export type OrProblem<Body> = Body & Omit<Problem, 'status'>;
 export type Accepted = { orderNo: string; status: string; queuePosition: number };
 
 /** Speaks to the shop as its users do: over HTTP, with tokens it signs itself. */
@@ -99,7 +101,7 @@ export class ShopClient {
     ticketTypeId: string,
     quantity = 1,
     key: string = randomUUID(),
-  ): Promise<Answer<Accepted & Problem>> {
+  ): Promise<Answer<OrProblem<Accepted>>> {
     return this.call('POST', '/api/orders', {
       as: buyer,
       body: { ticketTypeId, quantity },
@@ -107,7 +109,7 @@ export class ShopClient {
     });
   }
 
-  order(buyer: string, orderNo: string): Promise<Answer<OrderView & Problem>> {
+  order(buyer: string, orderNo: string): Promise<Answer<OrProblem<OrderView>>> {
     return this.call('GET', `/api/orders/${orderNo}`, { as: buyer });
   }
 
@@ -138,7 +140,7 @@ export class ShopClient {
     return this.orderIn(buyer, body.orderNo, ['PENDING_PAYMENT']);
   }
 
-  startPayment(buyer: string, orderNo: string): Promise<Answer<PaymentResponse & Problem>> {
+  startPayment(buyer: string, orderNo: string): Promise<Answer<OrProblem<PaymentResponse>>> {
     return this.call('POST', `/api/orders/${orderNo}/payments`, { as: buyer });
   }
 
