@@ -43,7 +43,7 @@ export class ServiceAdapter extends FastifyAdapter {
   }
 
   /** Nest's own handler answers 404 to everything; this one knows a wrong method on a known path. */
-  override setNotFoundHandler(): unknown {
+  override setNotFoundHandler(): ReturnType<FastifyAdapter['setNotFoundHandler']> {
     return this.getInstance().setNotFoundHandler((request: FastifyRequest) => {
       throw this.routes.refusal(request.method, request.url);
     });
