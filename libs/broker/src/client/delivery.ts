@@ -1,0 +1,157 @@
+import { MessagingError } from '#libs/messaging';
+import type { Attempt, DeadLetterReason, DeliveredMessage, StoredMessage } from '#libs/messaging';
+import type { BrokerSession, RawDelivery, Settlement } from '../session.js';
+
+/** `open` until a verdict is asked for; `settled` when the broker recorded it; `lost` when it is somebody else's. */
+type DeliveryState = 'open' | 'settling' | 'settled' | 'lost';
+
+/** Knows a delivery until it is settled or lost. */
+export interface DeliveryOwner {
+  readonly settler: Settler;
+  forget(delivery: Delivery): void;
+}
+
+/** A delivery as the handler sees it. A class without closures: one is made per message. */
+export class Delivery implements DeliveredMessage {
+  state: DeliveryState = 'open';
+  private abort: AbortController | undefined;
+
+  constructor(
+    private readonly raw: RawDelivery,
+    private readonly owner: DeliveryOwner,
+  ) {}
+
+  get id(): number {
+    return this.raw.deliveryId;
+  }
+
+  get message(): StoredMessage {
+    return this.raw.message;
+  }
+
+  get attempt(): number {
+    return this.raw.attempt;
+  }
+
+  get history(): readonly Attempt[] {
+    return this.raw.history;
+  }
+
+  /** Made when somebody asks: most handlers never do, and a controller costs more than the rest of a delivery. */
+  get signal(): AbortSignal {
+    this.abort ??= new AbortController();
+    if (this.state === 'lost') this.abort.abort(leaseLost(this));
+    return this.abort.signal;
+  }
+
+  ack(): Promise<void> {
+    return this.settle({ deliveryId: this.raw.deliveryId, verdict: 'ack' });
+  }
+
+  retry({ delayMs, error }: { delayMs: number; error: string }): Promise<void> {
+    return this.settle({ deliveryId: this.raw.deliveryId, verdict: 'retry', delayMs, error });
+  }
+
+  deadLetter({ reason, error }: { reason: DeadLetterReason; error: string }): Promise<void> {
+    return this.settle({ deliveryId: this.raw.deliveryId, verdict: 'dead-letter', reason, error });
+  }
+
+  extend(leaseMs: number): Promise<void> {
+    if (this.state !== 'open') return Promise.reject(leaseLost(this));
+    return this.owner.settler.add(this, { deliveryId: this.raw.deliveryId, verdict: 'extend', leaseMs });
+  }
+
+  /** The broker said that this delivery is no longer ours. */
+  lose(): void {
+    if (this.state === 'settled' || this.state === 'lost') return;
+    this.state = 'lost';
+    this.owner.forget(this);
+    this.abort?.abort(leaseLost(this));
+  }
+
+  /** The broker recorded the verdict. */
+  settled(): void {
+    this.state = 'settled';
+    this.owner.forget(this);
+  }
+
+  /** The verdict reached nobody; it may be given again. */
+  reopen(): void {
+    if (this.state === 'settling') this.state = 'open';
+  }
+
+  private settle(settlement: Settlement): Promise<void> {
+    if (this.state !== 'open') return Promise.reject(leaseLost(this));
+    this.state = 'settling';
+    return this.owner.settler.add(this, settlement);
+  }
+}
+
+function leaseLost(delivery: Delivery): MessagingError {
+  const { id, topic, tag } = delivery.message;
+  const why = delivery.state === 'lost' ? 'belongs to somebody else now' : 'has its verdict already';
+  return new MessagingError('LEASE_LOST', `${topic}.${tag} ${id}, attempt ${delivery.attempt}, ${why}`);
+}
+
+type Waiting = {
+  delivery: Delivery;
+  settlement: Settlement;
+  resolve: () => void;
+  reject: (error: unknown) => void;
+};
+
+/** Sends the verdicts of one tick in one call. */
+export class Settler {
+  private waiting: Waiting[] = [];
+  private underWay = 0;
+  private idle: (() => void)[] = [];
+
+  constructor(private readonly session: Pick<BrokerSession, 'settle'>) {}
+
+  add(delivery: Delivery, settlement: Settlement): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ delivery, settlement, resolve, reject });
+      if (this.waiting.length === 1) setImmediate(this.flush);
+    });
+  }
+
+  /** Resolves when every verdict given so far was answered. */
+  drained(): Promise<void> {
+    this.flush();
+    if (this.underWay === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idle.push(resolve));
+  }
+
+  private readonly flush = (): void => {
+    if (this.waiting.length === 0) return;
+    const batch = this.waiting;
+    this.waiting = [];
+    this.underWay++;
+    void this.settle(batch);
+  };
+
+  private async settle(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const recorded = await this.session.settle(batch.map((each) => each.settlement));
+      batch.forEach((each, index) => answer(each, recorded[index] === true));
+    } catch (error) {
+      for (const each of batch) {
+        each.delivery.reopen();
+        each.reject(error);
+      }
+    }
+    this.underWay--;
+    if (this.underWay > 0) return;
+    for (const resolve of this.idle.splice(0)) resolve();
+  }
+}
+
+function answer({ delivery, settlement, resolve, reject }: Waiting, recorded: boolean): void {
+  if (!recorded) {
+    delivery.lose();
+    reject(leaseLost(delivery));
+    return;
+  }
+  if (settlement.verdict !== 'extend') delivery.settled();
+  resolve();
+}

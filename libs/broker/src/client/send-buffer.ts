@@ -1,0 +1,190 @@
+import { MAX_BODY_BYTES, MessagingError } from '#libs/messaging';
+import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import type { BrokerSession } from '../session.js';
+
+/** One append carries at most this many coalesced messages … */
+const MAX_APPEND_MESSAGES = 1024;
+/** … or bytes. A single send beyond it goes alone, since it must stay atomic. */
+const MAX_APPEND_BYTES = 1024 * 1024;
+/** What a message takes beside its body, roughly; for the bounds only. */
+const OVERHEAD_BYTES = 128;
+
+export type SendBounds = {
+  /** Most messages sent and not yet answered. Default 131,072. */
+  maxPendingMessages: number;
+  /** Most body bytes sent and not yet answered. Default 64 MiB. */
+  maxPendingBytes: number;
+};
+
+type PendingSend = {
+  messages: readonly OutgoingMessage[];
+  bytes: number;
+  resolve: (receipts: SendReceipt[]) => void;
+  reject: (error: unknown) => void;
+};
+
+/**
+ * Turns the sends of one tick into one append, so that a caller who sends message by message pays for
+ * a frame, a write and a flush once per tick. Bounded: what does not fit is refused at once with
+ * `BUFFER_FULL`, and then was not stored.
+ */
+export class SendBuffer {
+  private gathered: PendingSend[] = [];
+  private gatheredMessages = 0;
+  private gatheredBytes = 0;
+  private pendingMessages = 0;
+  private pendingBytes = 0;
+  private scheduled = false;
+  private idle: (() => void)[] = [];
+
+  constructor(
+    private readonly session: Pick<BrokerSession, 'append'>,
+    private readonly nextId: () => string,
+    private readonly bounds: SendBounds,
+  ) {}
+
+  send(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]> {
+    if (messages.length === 0) return Promise.resolve([]);
+    let bytes = 0;
+    for (const message of messages) {
+      if (message.body.byteLength > MAX_BODY_BYTES) return Promise.reject(tooLarge(message));
+      bytes += message.body.byteLength + OVERHEAD_BYTES;
+    }
+    if (!this.fits(messages.length, bytes)) return Promise.reject(this.full());
+    const identified = withIds(messages, this.nextId);
+    return new Promise((resolve, reject) => {
+      this.gather({ messages: identified, bytes, resolve, reject });
+    });
+  }
+
+  /** Resolves when every send was answered. */
+  drained(): Promise<void> {
+    this.flush();
+    if (this.pendingMessages === 0) return Promise.resolve();
+    return new Promise((resolve) => this.idle.push(resolve));
+  }
+
+  private fits(messages: number, bytes: number): boolean {
+    // One oversized send may go when nothing else is pending; else it could never be sent at all.
+    if (this.pendingMessages === 0) return true;
+    return (
+      this.pendingMessages + messages <= this.bounds.maxPendingMessages &&
+      this.pendingBytes + bytes <= this.bounds.maxPendingBytes
+    );
+  }
+
+  private full(): MessagingError {
+    return new MessagingError(
+      'BUFFER_FULL',
+      `${this.pendingMessages} messages (${this.pendingBytes} bytes) wait for an answer of the broker`,
+    );
+  }
+
+  private gather(send: PendingSend): void {
+    const { length } = send.messages;
+    if (
+      this.gatheredMessages > 0 &&
+      (this.gatheredMessages + length > MAX_APPEND_MESSAGES ||
+        this.gatheredBytes + send.bytes > MAX_APPEND_BYTES)
+    ) {
+      this.flush();
+    }
+    this.gathered.push(send);
+    this.gatheredMessages += length;
+    this.gatheredBytes += send.bytes;
+    this.pendingMessages += length;
+    this.pendingBytes += send.bytes;
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      this.flush();
+    });
+  }
+
+  private flush(): void {
+    if (this.gathered.length === 0) return;
+    const sends = this.gathered;
+    this.gathered = [];
+    this.gatheredMessages = 0;
+    this.gatheredBytes = 0;
+    void this.append(sends);
+  }
+
+  private async append(sends: readonly PendingSend[]): Promise<void> {
+    try {
+      distribute(sends, await this.session.append(concat(sends)));
+    } catch (error) {
+      if (sends.length > 1 && concernsOneMessage(error)) return this.appendApart(sends);
+      for (const send of sends) send.reject(error);
+    }
+    this.release(sends);
+  }
+
+  /** One caller's bad message refused all that shared its append; each now gets an answer of its own. */
+  private async appendApart(sends: readonly PendingSend[]): Promise<void> {
+    await Promise.all(sends.map((send) => this.append([send])));
+  }
+
+  private release(sends: readonly PendingSend[]): void {
+    for (const send of sends) {
+      this.pendingMessages -= send.messages.length;
+      this.pendingBytes -= send.bytes;
+    }
+    if (this.pendingMessages > 0) return;
+    for (const resolve of this.idle.splice(0)) resolve();
+  }
+}
+
+function concat(sends: readonly PendingSend[]): readonly OutgoingMessage[] {
+  if (sends.length === 1) return (sends[0] as PendingSend).messages;
+  const all: OutgoingMessage[] = [];
+  for (const send of sends) {
+    for (const message of send.messages) all.push(message);
+  }
+  return all;
+}
+
+function distribute(sends: readonly PendingSend[], receipts: SendReceipt[]): void {
+  if (sends.length === 1) {
+    (sends[0] as PendingSend).resolve(receipts);
+    return;
+  }
+  let start = 0;
+  for (const send of sends) {
+    const end = start + send.messages.length;
+    send.resolve(receipts.slice(start, end));
+    start = end;
+  }
+}
+
+/** Refusals that name one message and store none: the others of the append deserve another try. */
+export function concernsOneMessage(error: unknown): boolean {
+  return (
+    error instanceof MessagingError &&
+    (error.code === 'INVALID_ARGUMENT' ||
+      error.code === 'MESSAGE_TOO_LARGE' ||
+      error.code === 'QUEUE_FULL' ||
+      error.code === 'UNKNOWN_TOPIC')
+  );
+}
+
+/** Gives every message an id, so that a send repeated after a lost connection is stored once. */
+export function withIds(
+  messages: readonly OutgoingMessage[],
+  nextId: () => string,
+): readonly OutgoingMessage[] {
+  for (const message of messages) {
+    if (message.id === undefined) {
+      return messages.map((each) => (each.id === undefined ? { ...each, id: nextId() } : each));
+    }
+  }
+  return messages;
+}
+
+function tooLarge(message: OutgoingMessage): MessagingError {
+  return new MessagingError(
+    'MESSAGE_TOO_LARGE',
+    `${message.topic}.${message.tag} has ${message.body.byteLength} bytes, the bound is ${MAX_BODY_BYTES}`,
+  );
+}

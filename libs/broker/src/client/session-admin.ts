@@ -1,0 +1,72 @@
+import type {
+  BrokerAdmin,
+  DeadLetter,
+  GroupInfo,
+  ResetTarget,
+  StoredMessage,
+  TimerInfo,
+  TopicInfo,
+  TraceEvent,
+  TransactionInfo,
+} from '#libs/messaging';
+import type { BrokerSession } from '../session.js';
+
+/** The admin calls of the port, carried by name over a session. */
+export class SessionAdmin implements BrokerAdmin {
+  constructor(private readonly session: Pick<BrokerSession, 'admin'>) {}
+
+  createTopic(...args: Parameters<BrokerAdmin['createTopic']>): Promise<void> {
+    return this.call('createTopic', args);
+  }
+
+  topics(): Promise<TopicInfo[]> {
+    return this.call('topics', []);
+  }
+
+  groups(): Promise<GroupInfo[]> {
+    return this.call('groups', []);
+  }
+
+  timers(): Promise<TimerInfo> {
+    return this.call('timers', []);
+  }
+
+  transactions(): Promise<TransactionInfo> {
+    return this.call('transactions', []);
+  }
+
+  async read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]> {
+    const messages = await this.call<StoredMessage[]>('read', [topic, partition, offset, limit]);
+    return messages.map(withKey);
+  }
+
+  resetGroup(group: string, to: ResetTarget): Promise<void> {
+    return this.call('resetGroup', [group, to]);
+  }
+
+  async deadLetters(...args: Parameters<BrokerAdmin['deadLetters']>): Promise<DeadLetter[]> {
+    const letters = await this.call<DeadLetter[]>('deadLetters', args);
+    return letters.map((letter) => ({ ...letter, message: withKey(letter.message) }));
+  }
+
+  redrive(group: string, messageId: string): Promise<boolean> {
+    return this.call('redrive', [group, messageId]);
+  }
+
+  discard(group: string, messageId: string): Promise<boolean> {
+    return this.call('discard', [group, messageId]);
+  }
+
+  trace(messageId: string): Promise<TraceEvent[]> {
+    return this.call('trace', [messageId]);
+  }
+
+  private call<Result>(method: keyof BrokerAdmin, args: readonly unknown[]): Promise<Result> {
+    return this.session.admin({ method, args }) as Promise<Result>;
+  }
+}
+
+/** JSON drops a key that is `undefined`; the type promises that it is there. */
+function withKey(message: StoredMessage): StoredMessage {
+  return 'key' in message ? message : { ...(message as StoredMessage), key: undefined };
+}

@@ -1,0 +1,49 @@
+/** JSON with binary values: a `Uint8Array` travels as `{"$bytes": "<base64>"}`. For the frames that need not be fast. */
+import { MESSAGING_ERRORS, MessagingError } from '#libs/messaging';
+import type { MessagingErrorCode } from '#libs/messaging';
+
+export function toJson(value: unknown): string {
+  return JSON.stringify(value, function (this: Record<string, unknown>, key, item: unknown) {
+    // `item` has gone through Buffer's own toJSON already; the holder still has the original.
+    const original = this[key];
+    return original instanceof Uint8Array
+      ? { $bytes: Buffer.from(original.buffer, original.byteOffset, original.byteLength).toString('base64') }
+      : item;
+  });
+}
+
+/** @throws {MessagingError} `PROTOCOL_ERROR` when it is not JSON. */
+export function fromJson(text: string): unknown {
+  if (text === '') return undefined;
+  try {
+    return JSON.parse(text, (_key, item: unknown) =>
+      isBytes(item) ? Buffer.from(item.$bytes, 'base64') : item,
+    );
+  } catch (error) {
+    throw new MessagingError('PROTOCOL_ERROR', 'a frame holds broken JSON', { cause: error });
+  }
+}
+
+function isBytes(item: unknown): item is { $bytes: string } {
+  return typeof item === 'object' && item !== null && '$bytes' in item && typeof item.$bytes === 'string';
+}
+
+/** An error as it travels. Whatever is not the messaging layer's own becomes a `PROTOCOL_ERROR` that names it. */
+export type WireError = { code: MessagingErrorCode; detail: string };
+
+export function toWireError(error: unknown): WireError {
+  if (error instanceof MessagingError) {
+    return { code: error.code, detail: error.message.slice(error.code.length + 2) };
+  }
+  return { code: 'PROTOCOL_ERROR', detail: `the broker failed: ${String(error)}` };
+}
+
+export function fromWireError(value: unknown): MessagingError {
+  if (typeof value === 'object' && value !== null && 'code' in value && 'detail' in value) {
+    const { code, detail } = value;
+    if (typeof code === 'string' && Object.hasOwn(MESSAGING_ERRORS, code)) {
+      return new MessagingError(code as MessagingErrorCode, String(detail));
+    }
+  }
+  return new MessagingError('PROTOCOL_ERROR', 'the broker answered with an unreadable error');
+}
