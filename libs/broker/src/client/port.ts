@@ -110,20 +110,20 @@ class SessionPort implements BrokerPort, SessionEvents {
   async subscribe(subscription: Subscription, handler: BatchHandler): Promise<BrokerConsumer> {
     this.assertJoinable();
     const limits = limitsOf(subscription);
-    const id = await this.attach(subscription, 'push');
-    const consumer = new PushConsumer(
-      id,
-      this.session,
-      this.settler,
-      subscription,
-      limits,
-      handler,
-      this.log,
-      (gone) => this.consumers.delete(gone),
-    );
-    this.consumers.set(id, consumer);
-    consumer.take(this.takeEarly(id));
-    return consumer;
+    this.attaching++;
+    try {
+      const id = await this.session.attach(subscription, 'push');
+      const forget = (gone: number): void => void this.consumers.delete(gone);
+      const { session, settler, log } = this;
+      const consumer = new PushConsumer({ id, session, settler, subscription, limits, handler, log, forget });
+      this.consumers.set(id, consumer);
+      consumer.take(this.early.get(id) ?? []);
+      this.early.delete(id);
+      return consumer;
+    } finally {
+      this.attaching--;
+      if (this.attaching === 0) this.early.clear();
+    }
   }
 
   async pull(
