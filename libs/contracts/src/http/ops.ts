@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Instant } from '../values.js';
 
 export const VerdictCheck = z.object({ name: z.string(), ok: z.boolean(), detail: z.string() });
 export const Verdict = z.object({ ok: z.boolean(), checks: z.array(VerdictCheck) });
@@ -27,3 +28,79 @@ export const RedriveFilter = z.strictObject({
     .refine((filter) => Object.keys(filter).length > 0, 'name at least one field'),
 });
 export type RedriveFilter = z.output<typeof RedriveFilter>;
+
+/** Where a dead letter stands: DEAD until an operator redrives or discards it; DEAD again when it dies again. */
+export const DeadLetterStatus = z.enum(['DEAD', 'REDRIVEN', 'DISCARDED']);
+export type DeadLetterStatus = z.output<typeof DeadLetterStatus>;
+
+export const DeadLetterSummary = z.object({
+  /** Opaque; the same for every death of one message in one group. */
+  id: z.string(),
+  group: z.string(),
+  messageId: z.string(),
+  topic: z.string(),
+  tag: z.string(),
+  key: z.string().optional(),
+  reason: z.string(),
+  error: z.string(),
+  /** How many tries are on record. */
+  attemptCount: z.int(),
+  status: DeadLetterStatus,
+  bornAt: Instant,
+  deadAt: Instant,
+  resolvedAt: Instant.optional(),
+});
+export type DeadLetterSummary = z.output<typeof DeadLetterSummary>;
+
+export const DeadLetterView = DeadLetterSummary.extend({
+  headers: z.record(z.string(), z.string()),
+  /** Earlier failed tries, oldest first. */
+  attempts: z.array(z.object({ attempt: z.int(), at: Instant, consumer: z.string(), error: z.string() })),
+  /** `json`: `body` is the parsed value; `text`: the string; `base64`: neither, so the bytes. */
+  bodyEncoding: z.enum(['json', 'text', 'base64']),
+  body: z.unknown(),
+});
+export type DeadLetterView = z.output<typeof DeadLetterView>;
+
+export const ListDeadLettersQuery = z.strictObject({
+  group: z.string().max(255).optional(),
+  reason: z.string().max(64).optional(),
+  status: DeadLetterStatus.optional(),
+  cursor: z.string().max(200).optional(),
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+});
+export type ListDeadLettersQuery = z.output<typeof ListDeadLettersQuery>;
+
+export const DeadLetterPage = z.object({
+  deadLetters: z.array(DeadLetterSummary),
+  nextCursor: z.string().optional(),
+});
+export type DeadLetterPage = z.output<typeof DeadLetterPage>;
+
+/** `count` were redriven by this call; `remaining` match the filter and wait for another. */
+export const RedriveResponse = z.object({ count: z.int(), remaining: z.int() });
+export type RedriveResponse = z.output<typeof RedriveResponse>;
+
+export const AlertView = z.object({
+  id: z.uuid(),
+  /** What it is about, e.g. `dead-letters:stock.confirm`. */
+  name: z.string(),
+  status: z.enum(['firing', 'resolved']),
+  detail: z.string(),
+  count: z.int(),
+  threshold: z.int(),
+  firedAt: Instant,
+  resolvedAt: Instant.optional(),
+});
+export type AlertView = z.output<typeof AlertView>;
+
+/**
+ * `demand=<ticketTypeId>:<tickets>[:<last sold-out answer, epoch ms>]`: how many tickets buyers asked
+ * for. Without the time, no ticket may be left; with it, tickets given back since are excused.
+ */
+export const VerdictQuery = z.strictObject({
+  demand: z
+    .string()
+    .regex(/^tt[0-9a-z]{10}:\d{1,9}(:\d{13})?$/)
+    .optional(),
+});

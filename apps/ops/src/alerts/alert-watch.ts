@@ -1,0 +1,123 @@
+import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
+import type { Logger } from 'pino';
+import { Gauge } from 'prom-client';
+import { BROKER_PORT, type BrokerPort } from '#libs/messaging';
+import { LOGGER, Metrics } from '#libs/service-kit';
+import type { Alert } from '#prisma/ops';
+import { DeadLetterStore } from '../collect-dead-letters/dead-letter-store.js';
+import { decideAlerts, type GroupLoad } from '../domain/alert.js';
+import { OPS_CONFIG, type OpsConfig } from '../ops.config.js';
+import { AlertStore } from './alert-store.js';
+import { toAlertView } from './alert-view.js';
+import { AlertWebhook } from './alert-webhook.js';
+
+/**
+ * Raises an alert once when a group's dead letters pass the threshold, and resolves it when they no
+ * longer do: in the database, the log, a metric and the webhook.
+ */
+@Injectable()
+export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
+  private readonly deadLetters: Gauge<'group'>;
+  private readonly firing: Gauge<'alert'>;
+  private interval: NodeJS.Timeout | undefined;
+  private round: Promise<void> | undefined;
+  /** A reason to look came while a round was under way, which may have read too early to see it. */
+  private again = false;
+  private stopped = false;
+
+  constructor(
+    private readonly store: DeadLetterStore,
+    private readonly alerts: AlertStore,
+    private readonly webhook: AlertWebhook,
+    @Inject(BROKER_PORT) private readonly broker: BrokerPort,
+    @Inject(OPS_CONFIG) private readonly config: OpsConfig,
+    metrics: Metrics,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {
+    const registers = [metrics.registry];
+    this.deadLetters = new Gauge({
+      name: 'stampede_dead_letters',
+      help: 'Dead letters that nobody has redriven or discarded.',
+      labelNames: ['group'] as const,
+      registers,
+    });
+    this.firing = new Gauge({
+      name: 'stampede_alert_firing',
+      help: '1 while the alert fires.',
+      labelNames: ['alert'] as const,
+      registers,
+    });
+  }
+
+  onApplicationBootstrap(): void {
+    this.interval = setInterval(() => this.look(), this.config.ALERT_INTERVAL_MS);
+    this.look();
+  }
+
+  async onModuleDestroy(): Promise<void> {
+    this.stopped = true;
+    clearInterval(this.interval);
+    await this.round;
+  }
+
+  /** Looks now, or once more when a look is under way. Does not wait for it. */
+  look(): void {
+    if (this.stopped) return;
+    if (this.round !== undefined) {
+      this.again = true;
+      return;
+    }
+    this.round = this.lookOnce()
+      .catch((error: unknown) => this.logger.warn({ err: error }, 'alerts could not be looked after'))
+      .finally(() => {
+        this.round = undefined;
+        if (!this.again) return;
+        this.again = false;
+        this.look();
+      });
+  }
+
+  /** One round: raises what should fire, resolves what no longer should. */
+  async lookOnce(): Promise<void> {
+    const loads = await this.loads();
+    this.deadLetters.reset();
+    for (const { group, deadLetters } of loads) this.deadLetters.set({ group }, deadLetters);
+
+    const firingNow = await this.alerts.firing();
+    const decision = decideAlerts(
+      loads,
+      firingNow.map(({ name }) => name),
+      { count: this.config.DEAD_LETTER_ALERT_COUNT, ratio: this.config.DEAD_LETTER_ALERT_RATIO },
+    );
+    this.firing.reset();
+    for (const { name } of decision.firing) this.firing.set({ alert: name }, 1);
+    for (const breach of decision.firing) {
+      const raised = await this.alerts.raise(breach);
+      if (raised !== undefined) this.tell(raised);
+    }
+    for (const name of decision.resolved) {
+      const resolved = await this.alerts.resolve(name);
+      if (resolved !== undefined) this.tell(resolved);
+    }
+  }
+
+  /** Deliveries handled are asked of the broker only where a ratio needs them: counting must work without it. */
+  private async loads(): Promise<GroupLoad[]> {
+    const counts = await this.store.countByGroup();
+    const handled = new Map<string, number>();
+    if (this.config.DEAD_LETTER_ALERT_RATIO !== undefined && counts.size > 0) {
+      for (const { group, acked } of await this.broker.admin.groups()) handled.set(group, acked);
+    }
+    return [...counts].map(([group, deadLetters]) => ({
+      group,
+      deadLetters,
+      handled: handled.get(group) ?? 0,
+    }));
+  }
+
+  private tell(alert: Alert): void {
+    const view = toAlertView(alert);
+    this.logger.warn({ alert: view }, `alert ${view.status}: ${view.name}`);
+    void this.webhook.announce(view);
+  }
+}

@@ -1,0 +1,60 @@
+/** What one group has left undone. */
+export type GroupLoad = {
+  group: string;
+  deadLetters: number;
+  /** Deliveries that were settled as handled since the broker started. */
+  handled: number;
+};
+
+export type AlertThresholds = {
+  /** Fires at this many dead letters. */
+  count: number;
+  /** Fires at this share of dead letters among all settled deliveries, 0 to 1; absent: never. */
+  ratio: number | undefined;
+};
+
+export type Breach = { name: string; detail: string; count: number; threshold: number };
+
+export type AlertDecision = { firing: Breach[]; resolved: string[] };
+
+const PREFIX = 'dead-letters:';
+
+export const deadLetterAlertName = (group: string): string => PREFIX + group;
+
+/**
+ * What should fire and which of the alerts that fire now should stop.
+ *
+ * `decideAlerts([{group: 'stock.confirm', deadLetters: 3, …}], ['dead-letters:order.place'], {count: 1})`
+ * → fires `dead-letters:stock.confirm`, resolves `dead-letters:order.place`.
+ */
+export function decideAlerts(
+  loads: readonly GroupLoad[],
+  firingNames: readonly string[],
+  thresholds: AlertThresholds,
+): AlertDecision {
+  const firing = loads.flatMap((load) => breachOf(load, thresholds) ?? []);
+  const names = new Set(firing.map(({ name }) => name));
+  return {
+    firing,
+    resolved: firingNames.filter((name) => name.startsWith(PREFIX) && !names.has(name)),
+  };
+}
+
+function breachOf(
+  { group, deadLetters, handled }: GroupLoad,
+  thresholds: AlertThresholds,
+): Breach | undefined {
+  const breach = { name: deadLetterAlertName(group), count: deadLetters, threshold: thresholds.count };
+  if (deadLetters >= thresholds.count) {
+    return { ...breach, detail: `${group} has ${deadLetters} dead letters (threshold ${thresholds.count})` };
+  }
+  const share = deadLetters === 0 ? 0 : deadLetters / (deadLetters + handled);
+  if (thresholds.ratio !== undefined && share > 0 && share >= thresholds.ratio) {
+    const percent = (part: number) => `${(part * 100).toFixed(1)} %`;
+    return {
+      ...breach,
+      detail: `${percent(share)} of what ${group} settled are dead letters (threshold ${percent(thresholds.ratio)})`,
+    };
+  }
+  return undefined;
+}

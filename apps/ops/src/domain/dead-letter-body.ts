@@ -1,0 +1,27 @@
+import type { DeadLetterView } from '#libs/contracts';
+
+type ReadableBody = Pick<DeadLetterView, 'bodyEncoding' | 'body'>;
+
+/** A body as an operator wants to see it: JSON, else text, else base64. */
+export function readableBody(bytes: Uint8Array): ReadableBody {
+  const text = textOf(bytes);
+  if (text === undefined) return { bodyEncoding: 'base64', body: Buffer.from(bytes).toString('base64') };
+  try {
+    return { bodyEncoding: 'json', body: JSON.parse(text) as unknown };
+  } catch {
+    // Not JSON, which may be the very reason why it is here.
+    return { bodyEncoding: 'text', body: text };
+  }
+}
+
+/** The text when the bytes are UTF-8 without control characters other than white space. */
+function textOf(bytes: Uint8Array): string | undefined {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+    return /[\0-\x08\x0b\x0c\x0e-\x1f]/.test(text) ? undefined : text;
+  } catch {
+    // Not UTF-8.
+    return undefined;
+  }
+}

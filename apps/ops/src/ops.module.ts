@@ -1,0 +1,48 @@
+import { Module } from '@nestjs/common';
+import { loadConfig, ServiceModule } from '#libs/service-kit';
+import { PrismaClient } from '#prisma/ops';
+import { AlertStore } from './alerts/alert-store.js';
+import { AlertWatch } from './alerts/alert-watch.js';
+import { AlertWebhook } from './alerts/alert-webhook.js';
+import { AlertsController } from './alerts/alerts.controller.js';
+import { AuditLog } from './audit/audit-log.js';
+import { DeadLetterCollector } from './collect-dead-letters/dead-letter-collector.js';
+import { DeadLetterStore } from './collect-dead-letters/dead-letter-store.js';
+import { GroupsController } from './groups/groups.controller.js';
+import { InspectDeadLettersController } from './inspect-dead-letters/inspect-dead-letters.controller.js';
+import { OPS_CONFIG, OpsConfig } from './ops.config.js';
+import { RedriveDeadLetters } from './redrive-dead-letters/redrive-dead-letters.js';
+import { RedriveDeadLettersController } from './redrive-dead-letters/redrive-dead-letters.controller.js';
+import { TraceMessageController } from './trace-message/trace-message.controller.js';
+import { GiveVerdict } from './verdict/give-verdict.js';
+import { ReadBooks } from './verdict/read-books.js';
+import { ReadLog } from './verdict/read-log.js';
+import { ReadStock } from './verdict/read-stock.js';
+import { VerdictController } from './verdict/verdict.controller.js';
+
+@Module({
+  imports: [ServiceModule.forRoot({ name: 'ops', prisma: PrismaClient, redis: true })],
+  controllers: [
+    InspectDeadLettersController,
+    RedriveDeadLettersController,
+    GroupsController,
+    TraceMessageController,
+    AlertsController,
+    VerdictController,
+  ],
+  providers: [
+    { provide: OPS_CONFIG, useFactory: () => loadConfig(OpsConfig) },
+    DeadLetterStore,
+    DeadLetterCollector,
+    RedriveDeadLetters,
+    AuditLog,
+    AlertStore,
+    AlertWebhook,
+    AlertWatch,
+    ReadBooks,
+    ReadLog,
+    ReadStock,
+    GiveVerdict,
+  ],
+})
+export class OpsModule {}
