@@ -1,0 +1,6 @@
+/** Real servers for integration tests; no test framework is imported here. */
+export { startPostgres, testPasswords } from './postgres.js';
+export type { TestPostgres } from './postgres.js';
+export { startRedis } from './redis.js';
+export type { TestRedis } from './redis.js';
+export { freePort, onFreePort } from './free-port.js';
