@@ -1,0 +1,49 @@
+import { describe, expect, test } from '@jest/globals';
+import { SignJWT, UnsecuredJWT } from 'jose';
+import { HttpProblem } from '../problem/problem.js';
+import { signToken, verifyToken } from './tokens.js';
+
+const SECRET = 'a secret of thirty-two characters';
+const key = new TextEncoder().encode(SECRET);
+
+const refusal = async (token: string): Promise<unknown> =>
+  verifyToken(token, SECRET).catch((error: unknown) => error);
+
+describe('tokens', () => {
+  test('a signed token names its user and roles', async () => {
+    const token = await signToken({ sub: 'u1', roles: ['admin'], expiresInSeconds: 60 }, SECRET);
+    expect(await verifyToken(token, SECRET)).toEqual({ userId: 'u1', roles: ['admin'] });
+  });
+
+  test('a token without roles or expiry is that of an ordinary user', async () => {
+    const token = await new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject('u1').sign(key);
+    expect(await verifyToken(token, SECRET)).toEqual({ userId: 'u1', roles: [] });
+  });
+
+  test.each([
+    ['unsigned', async () => new UnsecuredJWT({}).setSubject('u1').encode()],
+    [
+      'signed by another algorithm',
+      () => new SignJWT({}).setProtectedHeader({ alg: 'HS512' }).setSubject('u1').sign(key),
+    ],
+    [
+      'signed with another secret',
+      () => signToken({ sub: 'u1', roles: [], expiresInSeconds: 60 }, `${SECRET}!`),
+    ],
+    ['expired', () => signToken({ sub: 'u1', roles: [], expiresInSeconds: -60 }, SECRET)],
+    ['without a subject', () => new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).sign(key)],
+    [
+      'with an endless subject',
+      () => signToken({ sub: 'u'.repeat(129), roles: [], expiresInSeconds: 60 }, SECRET),
+    ],
+    ['not a token', async () => 'abc.def.ghi'],
+  ])('a token that is %s is refused', async (_what, make) => {
+    const error = await refusal(await make());
+    expect(error).toBeInstanceOf(HttpProblem);
+    expect(error).toMatchObject({ status: 401, code: 'UNAUTHENTICATED' });
+  });
+
+  test('an empty secret signs nothing', async () => {
+    await expect(signToken({ sub: 'u1', roles: [], expiresInSeconds: 60 }, '')).rejects.toThrow();
+  });
+});

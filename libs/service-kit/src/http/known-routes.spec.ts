@@ -1,0 +1,33 @@
+import { describe, expect, test } from '@jest/globals';
+import { KnownRoutes } from './known-routes.js';
+
+function routes(): KnownRoutes {
+  const known = new KnownRoutes();
+  known.add('/api/orders', ['GET', 'HEAD']);
+  known.add('/api/orders', ['POST']);
+  known.add('/api/orders/:orderNo/cancel', ['POST']);
+  known.add('/files/v1.0/*', ['GET']);
+  known.add('/*', ['GET']);
+  return known;
+}
+
+describe('a request that no route took', () => {
+  test('is a 405 with every method that the path takes', () => {
+    expect(routes().refusal('DELETE', '/api/orders?page=2')).toMatchObject({
+      status: 405,
+      code: 'METHOD_NOT_ALLOWED',
+      headers: { allow: 'GET, HEAD, POST' },
+    });
+    expect(routes().refusal('GET', '/api/orders/abc/cancel')).toMatchObject({ status: 405 });
+    expect(routes().refusal('PUT', '/files/v1.0/a/b')).toMatchObject({ status: 405 });
+  });
+
+  test('is a 404 where only a catch-all would match', () => {
+    expect(routes().refusal('POST', '/api/nothing')).toMatchObject({ status: 404, code: 'NOT_FOUND' });
+    expect(routes().refusal('POST', '/api/orders/abc/cancel/again')).toMatchObject({ status: 404 });
+  });
+
+  test('takes a dot in a pattern for a dot', () => {
+    expect(routes().refusal('PUT', '/files/v1x0/a')).toMatchObject({ status: 404 });
+  });
+});
