@@ -1,5 +1,6 @@
 // Runs a built program of this repository, installing and building first when needed:
 //   node scripts/run.mjs e2e/verdict/verdict.js [arguments]
+//   node scripts/run.mjs --only-prepare
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { prepare, root, runMain } from './launcher/prepare.mjs';
 await runMain(async () => {
   prepare();
   const [program, ...args] = process.argv.slice(2);
+  if (program === '--only-prepare') return;
   const child = spawn(process.execPath, ['--enable-source-maps', join(root, 'dist', program), ...args], {
     stdio: 'inherit',
   });

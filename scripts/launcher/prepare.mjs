@@ -2,7 +2,16 @@
 // what Node has, since on a fresh clone there is nothing else.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -21,42 +30,41 @@ export async function runMain(main) {
   }
 }
 
-/** Installs when package-lock.json has changed since the last install, builds when a source has. */
-export function prepare({ build = true } = {}) {
+/** Installs when package-lock.json is newer than what is installed, builds when a source has changed. */
+export function prepare() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
     throw new Refusal(`Stampede needs Node.js 20.19 or newer; this is ${process.versions.node}.`);
   }
-  const lockHash = hashFiles([join(root, 'package-lock.json')]);
-  step('node_modules/.stampede-installed', lockHash, 'Installing dependencies', [
-    'ci',
-    '--no-audit',
-    '--no-fund',
-  ]);
-  if (!build) return;
-  const sources = ['apps', 'libs', 'prisma', 'e2e', 'bench'].flatMap((dir) => listSources(join(root, dir)));
-  const sourceHash = hashFiles([...sources, join(root, '.swcrc'), join(root, 'package-lock.json')]);
-  step('dist/.stampede-built', sourceHash, 'Building', ['run', 'build']);
-}
-
-/** Runs npm unless the stamp file says that it was done for this very input. */
-function step(stampPath, hash, title, npmArgs) {
-  const stamp = join(root, stampPath);
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return;
-  const startedAt = Date.now();
-  process.stderr.write(`${title} …`);
-  if (npmArgs[1] === 'build') rmSync(join(root, 'dist'), { recursive: true, force: true });
-  const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  const result = spawnSync(npm, npmArgs, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
-  if (result.status !== 0) {
-    process.stderr.write('\n');
-    throw new Refusal(
-      `\`npm ${npmArgs.join(' ')}\` failed:\n${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`,
-    );
+  // npm leaves this file behind after every install.
+  const installed = join(root, 'node_modules/.package-lock.json');
+  if (modifiedMs(installed) < modifiedMs(join(root, 'package-lock.json'))) {
+    npm('Installing dependencies', ['ci', '--no-audit', '--no-fund']);
+    utimesSync(installed, new Date(), new Date());
   }
-  process.stderr.write(` ${((Date.now() - startedAt) / 1000).toFixed(1)} s\n`);
+  const stamp = join(root, 'dist/.stampede-built');
+  const sources = ['apps', 'libs', 'prisma', 'e2e', 'bench'].flatMap((dir) => listSources(join(root, dir)));
+  const hash = hashFiles([...sources, join(root, '.swcrc'), join(root, 'package-lock.json')]);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return;
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  npm('Building', ['run', 'build']);
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, hash);
+}
+
+const modifiedMs = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
+
+function npm(title, args) {
+  const startedAt = Date.now();
+  process.stderr.write(`${title} …`);
+  const program = process.platform === 'win32' ? 'npm.cmd' : 'npm';
+  const result = spawnSync(program, args, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+  if (result.status !== 0) {
+    process.stderr.write('\n');
+    const output = `${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`;
+    throw new Refusal(`\`npm ${args.join(' ')}\` failed:\n${output}`);
+  }
+  process.stderr.write(` ${((Date.now() - startedAt) / 1000).toFixed(1)} s\n`);
 }
 
 function listSources(dir) {
