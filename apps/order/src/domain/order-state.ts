@@ -1,0 +1,152 @@
+import type { CancelReason, OrderStatus, RefundReason } from '#libs/contracts';
+
+/** What an order row can say; `QUEUED` orders exist in Redis and in the broker only. */
+export type WrittenStatus = Exclude<OrderStatus, 'QUEUED'>;
+
+/** All that a decision depends on. */
+export type OrderState = {
+  status: WrittenStatus;
+  /** The payment that paid the order, or whose refund is on its way. */
+  paymentId: string | undefined;
+  /** Set while `CANCELLED`. */
+  cancelReason: CancelReason | undefined;
+};
+
+/** What can happen to a written order. */
+export type OrderEvent =
+  | { type: 'payment-succeeded'; paymentId: string }
+  /** Answers to the `reacquire-stock` that a late payment asked for. */
+  | { type: 'stock-reacquired'; paymentId: string }
+  | { type: 'stock-not-reacquired'; paymentId: string }
+  | { type: 'payment-timed-out' }
+  | { type: 'cancelled-by-buyer' }
+  | { type: 'stock-refused' }
+  | { type: 'payment-refunded'; paymentId: string };
+export type OrderEventType = OrderEvent['type'];
+
+/** A change of status: written by one conditional update, announced by one message. */
+export type OrderChange =
+  | { to: 'PAID'; paymentId: string; reacquired: boolean }
+  | { to: 'CANCELLED'; reason: CancelReason }
+  | { to: 'REJECTED'; reason: 'ledger-refused' }
+  | { to: 'REFUNDING'; paymentId: string; reason: RefundReason }
+  | { to: 'REFUNDED'; paymentId: string };
+
+/** What is to be done about an event. Anything but a change leaves the order as it is. */
+export type Decision =
+  | { do: 'change'; change: OrderChange }
+  /** The payment came after the cancellation: ask for the tickets again, then decide on the answer. */
+  | { do: 'reacquire-stock' }
+  /** The payment has no tickets to pay for. `giveBackStock`: tickets were taken for it in vain. */
+  | { do: 'refund-payment'; reason: RefundReason; giveBackStock: boolean }
+  | { do: 'give-back-stock' }
+  /** The event has been dealt with before, or another one came first. */
+  | { do: 'nothing' }
+  | { do: 'refuse'; code: 'ORDER_NOT_CANCELLABLE' };
+
+type Rule<Type extends OrderEventType> = (
+  order: OrderState,
+  event: Extract<OrderEvent, { type: Type }>,
+) => Decision;
+type Rules = { [Status in WrittenStatus]: { [Type in OrderEventType]: Rule<Type> } };
+
+const nothing = (): Decision => ({ do: 'nothing' });
+const notCancellable = (): Decision => ({ do: 'refuse', code: 'ORDER_NOT_CANCELLABLE' });
+const change = (to: OrderChange): Decision => ({ do: 'change', change: to });
+const cancel = (reason: CancelReason) => (): Decision => change({ to: 'CANCELLED', reason });
+
+/** A second payment of an order that has one goes back; the same payment again is a replay. */
+const refundSecond = (order: OrderState, event: { paymentId: string }): Decision =>
+  event.paymentId === order.paymentId
+    ? nothing()
+    : { do: 'refund-payment', reason: 'paid-twice', giveBackStock: false };
+
+/** The order went to its refund while tickets were being taken for it: nobody will use them. */
+const giveBack = (order: OrderState, event: { paymentId: string }): Decision =>
+  event.paymentId === order.paymentId
+    ? { do: 'give-back-stock' }
+    : { do: 'refund-payment', reason: 'paid-twice', giveBackStock: true };
+
+/** Stock is re-acquired for `CANCELLED` orders only, and no order becomes `PENDING_PAYMENT` or `REJECTED` from there. */
+const impossible = (order: OrderState, event: OrderEvent): never => {
+  throw new Error(`${event.type} cannot happen to a ${order.status} order`);
+};
+
+const RULES: Rules = {
+  PENDING_PAYMENT: {
+    'payment-succeeded': (_, { paymentId }) => change({ to: 'PAID', paymentId, reacquired: false }),
+    'stock-reacquired': impossible,
+    'stock-not-reacquired': impossible,
+    'payment-timed-out': cancel('payment-timeout'),
+    'cancelled-by-buyer': cancel('buyer'),
+    'stock-refused': () => change({ to: 'REJECTED', reason: 'ledger-refused' }),
+    'payment-refunded': nothing,
+  },
+  PAID: {
+    'payment-succeeded': refundSecond,
+    'stock-reacquired': refundSecond,
+    'stock-not-reacquired': refundSecond,
+    'payment-timed-out': nothing,
+    'cancelled-by-buyer': notCancellable,
+    'stock-refused': (order) =>
+      order.paymentId === undefined
+        ? impossible(order, { type: 'stock-refused' })
+        : change({ to: 'REFUNDING', paymentId: order.paymentId, reason: 'ledger-refused' }),
+    // The refund of a second payment: the first one still pays for the tickets.
+    'payment-refunded': nothing,
+  },
+  CANCELLED: {
+    'payment-succeeded': () => ({ do: 'reacquire-stock' }),
+    'stock-reacquired': (_, { paymentId }) => change({ to: 'PAID', paymentId, reacquired: true }),
+    'stock-not-reacquired': (_, { paymentId }) => change({ to: 'REFUNDING', paymentId, reason: 'sold-out' }),
+    'payment-timed-out': nothing,
+    'cancelled-by-buyer': (order) => (order.cancelReason === 'buyer' ? nothing() : notCancellable()),
+    'stock-refused': nothing,
+    'payment-refunded': nothing,
+  },
+  REFUNDING: {
+    'payment-succeeded': refundSecond,
+    'stock-reacquired': giveBack,
+    'stock-not-reacquired': refundSecond,
+    'payment-timed-out': nothing,
+    'cancelled-by-buyer': notCancellable,
+    'stock-refused': nothing,
+    'payment-refunded': (order, { paymentId }) =>
+      paymentId === order.paymentId ? change({ to: 'REFUNDED', paymentId }) : nothing(),
+  },
+  REFUNDED: {
+    'payment-succeeded': refundSecond,
+    'stock-reacquired': giveBack,
+    'stock-not-reacquired': refundSecond,
+    'payment-timed-out': nothing,
+    'cancelled-by-buyer': notCancellable,
+    'stock-refused': nothing,
+    'payment-refunded': nothing,
+  },
+  REJECTED: {
+    'payment-succeeded': () => ({
+      do: 'refund-payment',
+      reason: 'ledger-refused',
+      giveBackStock: false,
+    }),
+    'stock-reacquired': impossible,
+    'stock-not-reacquired': impossible,
+    'payment-timed-out': nothing,
+    'cancelled-by-buyer': notCancellable,
+    'stock-refused': nothing,
+    'payment-refunded': nothing,
+  },
+};
+
+/**
+ * The state machine: what an event means for an order in its present state. Pure, so that a lost
+ * race is answered by reading the order again and deciding again.
+ *
+ * @throws when the pair cannot occur: an invariant is broken, and hiding that would lose money or tickets.
+ */
+export function decide(order: OrderState, event: OrderEvent): Decision {
+  // The table is exhaustive over both names; the pairing of a rule with its own event type cannot be
+  // expressed in an index access, hence the cast.
+  const rule = RULES[order.status][event.type] as Rule<OrderEventType>;
+  return rule(order, event);
+}

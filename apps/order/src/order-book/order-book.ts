@@ -1,0 +1,197 @@
+import { Injectable } from '@nestjs/common';
+import { PrismaClient } from '#prisma/order';
+import { CancelReason } from '#libs/contracts';
+import { WRITE_FENCE_MS } from '../domain/write-fence.js';
+import { writtenStatus, type HistoryEntry, type Order } from '../domain/order.js';
+import type { OrderChange, WrittenStatus } from '../domain/order-state.js';
+
+type Row = NonNullable<Awaited<ReturnType<PrismaClient['order']['findUnique']>>>;
+
+/** An order as it is first written: waiting for its payment, or rejected. */
+export type NewOrder = Pick<
+  Order,
+  'orderNo' | 'buyerId' | 'ticketTypeId' | 'quantity' | 'totalMinor' | 'currency'
+> & {
+  status: 'PENDING_PAYMENT' | 'REJECTED';
+  submittedAt: string;
+};
+
+/** One conditional change: nothing happens to an order that has left `from`. */
+export type OrderUpdate = { orderNo: string; from: WrittenStatus; change: OrderChange };
+
+/** Somebody else wrote an order of the batch first; none of the batch was written. */
+export class WriteRaceLost extends Error {
+  constructor(options?: ErrorOptions) {
+    super('another writer came first, or the write came too late for its half message', options);
+    this.name = 'WriteRaceLost';
+  }
+}
+
+const UNIQUE_VIOLATION = '23505';
+
+/**
+ * The orders table. Both writes are all or nothing, over one order or five hundred, because each is
+ * the local half of one transactional message: the check-back could not answer for half a batch.
+ */
+@Injectable()
+export class OrderBook {
+  constructor(private readonly database: PrismaClient) {}
+
+  /** The written ones of these orders, by number. */
+  async find(orderNos: readonly string[]): Promise<Map<string, Order>> {
+    const rows = await this.database.order.findMany({ where: { orderNo: { in: [...orderNos] } } });
+    return new Map(rows.map((row) => [row.orderNo, orderOf(row)]));
+  }
+
+  /** Which of these orders are written. */
+  async existing(orderNos: readonly string[]): Promise<Set<string>> {
+    const rows = await this.database.$queryRawUnsafe<{ order_no: string }[]>(
+      'SELECT order_no FROM orders WHERE order_no = ANY($1::text[])',
+      orderNos,
+    );
+    return new Set(rows.map((row) => row.order_no));
+  }
+
+  /**
+   * One page of a buyer's orders, newest first.
+   * @param before position after which the page starts, in the same order
+   */
+  async page(
+    buyerId: string,
+    limit: number,
+    before: { createdAtMs: number; orderNo: string } | undefined,
+  ): Promise<Order[]> {
+    const after =
+      before === undefined
+        ? {}
+        : {
+            OR: [
+              { createdAt: { lt: new Date(before.createdAtMs) } },
+              { createdAt: new Date(before.createdAtMs), orderNo: { gt: before.orderNo } },
+            ],
+          };
+    const rows = await this.database.order.findMany({
+      where: { buyerId, ...after },
+      orderBy: [{ createdAt: 'desc' }, { orderNo: 'asc' }],
+      take: limit,
+    });
+    return rows.map(orderOf);
+  }
+
+  /**
+   * Writes all of them in one statement.
+   *
+   * A plain INSERT on purpose: with `ON CONFLICT DO NOTHING` some orders of a batch could be written and
+   * others not, while the batch's messages are committed or rolled back together.
+   *
+   * @throws {WriteRaceLost} when one of them exists, or the fence has passed; nothing is written then.
+   */
+  async insert(orders: readonly NewOrder[], at: string, payBefore: string): Promise<void> {
+    const column = <Field extends keyof NewOrder>(field: Field): NewOrder[Field][] =>
+      orders.map((order) => order[field]);
+    let written: number;
+    try {
+      written = await this.database.$executeRawUnsafe(
+        `INSERT INTO orders (order_no, buyer_id, ticket_type_id, quantity, total_minor, currency, status,
+                             history, pay_before, created_at, updated_at)
+         SELECT o.order_no, o.buyer_id, o.ticket_type_id, o.quantity, o.total_minor, o.currency, o.status,
+                jsonb_build_array(
+                  jsonb_build_object('status', 'QUEUED', 'at', o.submitted_at),
+                  jsonb_build_object('status', o.status, 'at', $9::text)),
+                CASE o.status WHEN 'PENDING_PAYMENT' THEN $10::text::timestamptz END,
+                $9::text::timestamptz, $9::text::timestamptz
+         FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[],
+                     $8::text[])
+              AS o(order_no, buyer_id, ticket_type_id, quantity, total_minor, currency, status, submitted_at)
+         WHERE now() < $11::text::timestamptz`,
+        column('orderNo'),
+        column('buyerId'),
+        column('ticketTypeId'),
+        column('quantity'),
+        column('totalMinor'),
+        column('currency'),
+        column('status'),
+        column('submittedAt'),
+        at,
+        payBefore,
+        fence(at),
+      );
+    } catch (error) {
+      if (isUniqueViolation(error)) throw new WriteRaceLost({ cause: error });
+      throw error;
+    }
+    if (written !== orders.length) throw new WriteRaceLost();
+  }
+
+  /**
+   * Makes all changes, each on the condition that its order is still where it was read, and appends
+   * each to its order's history.
+   *
+   * @throws {WriteRaceLost} when one of the orders has moved on, or the fence has passed; nothing is changed then.
+   */
+  async change(updates: readonly OrderUpdate[], at: string): Promise<void> {
+    if (updates.length === 1) {
+      // One statement is atomic by itself: no BEGIN and COMMIT around it.
+      if ((await this.update(this.database, updates, at)) !== 1) throw new WriteRaceLost();
+      return;
+    }
+    await this.database.$transaction(async (tx) => {
+      if ((await this.update(tx, updates, at)) !== updates.length) throw new WriteRaceLost();
+    });
+  }
+
+  private async update(
+    database: Pick<PrismaClient, '$executeRawUnsafe'>,
+    updates: readonly OrderUpdate[],
+    at: string,
+  ): Promise<number> {
+    return database.$executeRawUnsafe(
+      `UPDATE orders AS o
+       SET status = c.next,
+           payment_id = coalesce(c.payment_id::uuid, o.payment_id),
+           history = o.history || jsonb_strip_nulls(
+             jsonb_build_object('status', c.next, 'at', $6::text, 'reason', c.reason)),
+           updated_at = $6::text::timestamptz
+       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+            AS c(order_no, current, next, payment_id, reason)
+       WHERE o.order_no = c.order_no AND o.status = c.current AND now() < $7::text::timestamptz`,
+      updates.map((update) => update.orderNo),
+      updates.map((update) => update.from),
+      updates.map((update) => update.change.to),
+      updates.map(({ change }) => ('paymentId' in change ? change.paymentId : null)),
+      updates.map(({ change }) => ('reason' in change ? change.reason : null)),
+      at,
+      fence(at),
+    );
+  }
+}
+
+const fence = (at: string): string => new Date(Date.parse(at) + WRITE_FENCE_MS).toISOString();
+
+function isUniqueViolation(error: unknown): boolean {
+  // Prisma wraps Postgres' error: P2010 for raw statements, the SQLSTATE within the text and the meta.
+  return (
+    error instanceof Error &&
+    (error.message.includes(UNIQUE_VIOLATION) || ('code' in error && error.code === 'P2002'))
+  );
+}
+
+function orderOf(row: Row): Order {
+  const history = row.history as unknown as HistoryEntry[];
+  const status = writtenStatus(row.status);
+  const reason = status === 'CANCELLED' ? CancelReason.safeParse(history.at(-1)?.reason).data : undefined;
+  return {
+    orderNo: row.orderNo,
+    buyerId: row.buyerId,
+    ticketTypeId: row.ticketTypeId,
+    quantity: row.quantity,
+    totalMinor: Number(row.totalMinor),
+    currency: row.currency,
+    status,
+    paymentId: row.paymentId ?? undefined,
+    cancelReason: reason,
+    history,
+    payBeforeMs: row.payBefore?.getTime(),
+    createdAtMs: row.createdAt.getTime(),
+  };
+}

@@ -1,0 +1,43 @@
+import { Module } from '@nestjs/common';
+import type { Redis } from 'ioredis';
+import { PrismaClient } from '#prisma/order';
+import { loadConfig, REDIS, ServiceModule } from '#libs/service-kit';
+import { StockLedger } from '#libs/stock-ledger';
+import { CancelOrder } from './cancel-order/cancel-order.js';
+import { CancelOrderController } from './cancel-order/cancel-order.controller.js';
+import { ChangeOrders } from './change-orders/change-orders.js';
+import { OrderCheckBack } from './check-back/order.check-back.js';
+import { PaymentTimeoutConsumer } from './expire-order/payment-timeout.consumer.js';
+import { PaymentRefundedConsumer } from './finish-refund/payment-refunded.consumer.js';
+import { ORDER_CONFIG, OrderConfig } from './order.config.js';
+import { OrderBook } from './order-book/order-book.js';
+import { OrderSubmittedConsumer } from './place-orders/order-submitted.consumer.js';
+import { PlaceOrders } from './place-orders/place-orders.js';
+import { ReadOrdersController } from './read-orders/read-orders.controller.js';
+import { StockDeductedConsumer } from './reject-order/stock-deducted.consumer.js';
+import { PaymentSucceededConsumer } from './settle-payment/payment-succeeded.consumer.js';
+import { SettlePayment } from './settle-payment/settle-payment.js';
+
+@Module({
+  imports: [ServiceModule.forRoot({ name: 'order', prisma: PrismaClient, redis: true })],
+  controllers: [
+    OrderSubmittedConsumer,
+    PaymentSucceededConsumer,
+    PaymentTimeoutConsumer,
+    StockDeductedConsumer,
+    PaymentRefundedConsumer,
+    CancelOrderController,
+    ReadOrdersController,
+  ],
+  providers: [
+    { provide: ORDER_CONFIG, useFactory: () => loadConfig(OrderConfig) },
+    { provide: StockLedger, inject: [REDIS], useFactory: (redis: Redis) => new StockLedger(redis) },
+    OrderBook,
+    ChangeOrders,
+    PlaceOrders,
+    SettlePayment,
+    CancelOrder,
+    OrderCheckBack,
+  ],
+})
+export class OrderModule {}

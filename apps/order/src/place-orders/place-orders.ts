@@ -1,0 +1,112 @@
+import { Inject, Injectable } from '@nestjs/common';
+import {
+  OrderCreated,
+  OrderRejected,
+  PaymentTimeout,
+  paymentTimeoutTimerId,
+  type OrderSubmitted,
+} from '#libs/contracts';
+import { envelope, MessageBus, type Envelope } from '#libs/messaging';
+import { CLOCK, type Clock } from '#libs/service-kit';
+import { StockLedger } from '#libs/stock-ledger';
+import { factsOf } from '../change-orders/announcement.js';
+import { PRODUCER_GROUP } from '../change-orders/change-orders.js';
+import { orderContested } from '../domain/errors.js';
+import { ORDER_CONFIG, type OrderConfig } from '../order.config.js';
+import { OrderBook, WriteRaceLost, type NewOrder } from '../order-book/order-book.js';
+
+/** A lost race leaves fewer orders to write; this many in a row do not happen by chance. */
+const MAX_ROUNDS = 5;
+
+/**
+ * Turns accepted orders into written ones. For those that nobody has written yet: claim the hold, so
+ * that the reaper can no longer release it, then write order and messages as one.
+ *
+ * Repeating it at any point is harmless. A claim is the caller's for good; an order that is written is
+ * left out; its messages, if the previous attempt died before the commit, are the check-back's.
+ */
+@Injectable()
+export class PlaceOrders {
+  constructor(
+    private readonly book: OrderBook,
+    private readonly stock: StockLedger,
+    private readonly bus: MessageBus,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(ORDER_CONFIG) private readonly config: OrderConfig,
+  ) {}
+
+  async execute(submitted: readonly OrderSubmitted[]): Promise<void> {
+    const distinct = [...new Map(submitted.map((order) => [order.orderNo, order])).values()];
+    for (let round = 1; round <= MAX_ROUNDS; round++) {
+      const written = await this.book.existing(distinct.map(({ orderNo }) => orderNo));
+      const unwritten = distinct.filter(({ orderNo }) => !written.has(orderNo));
+      if (unwritten.length === 0) return;
+      const lost = await this.claimHolds(unwritten);
+      const orders = unwritten.map((order): NewOrder => ({
+        ...factsOf(order),
+        status: lost.has(order.orderNo) ? 'REJECTED' : 'PENDING_PAYMENT',
+        submittedAt: order.submittedAt,
+      }));
+      if (await this.write(orders)) return;
+    }
+    throw orderContested(distinct[0]?.orderNo ?? '');
+  }
+
+  /** One call per ticket type; answers with the orders whose hold is gone. */
+  private async claimHolds(orders: readonly OrderSubmitted[]): Promise<Set<string>> {
+    const byType = new Map<string, string[]>();
+    for (const { ticketTypeId, orderNo } of orders) {
+      const orderNos = byType.get(ticketTypeId);
+      if (orderNos === undefined) byType.set(ticketTypeId, [orderNo]);
+      else orderNos.push(orderNo);
+    }
+    const lost = new Set<string>();
+    await Promise.all(
+      [...byType].map(async ([ticketTypeId, orderNos]) => {
+        const answers = await this.stock.claim(ticketTypeId, orderNos);
+        orderNos.forEach((orderNo, index) => {
+          if (answers[index] === 'gone') lost.add(orderNo);
+        });
+      }),
+    );
+    return lost;
+  }
+
+  /** False when somebody else wrote one of them first; none is written then. */
+  private async write(orders: readonly NewOrder[]): Promise<boolean> {
+    const nowMs = this.clock.now();
+    const at = new Date(nowMs).toISOString();
+    const payBeforeMs = nowMs + this.config.PAYMENT_TIMEOUT_MS;
+    try {
+      await this.bus.transactional(
+        PRODUCER_GROUP,
+        orders.flatMap((order) => messagesOf(order, at, payBeforeMs)),
+        () => this.book.insert(orders, at, new Date(payBeforeMs).toISOString()),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof WriteRaceLost) return false;
+      throw error;
+    }
+  }
+}
+
+/** The timeout travels with the order: there is no written order without its timer, and no timer without an order. */
+function messagesOf(order: NewOrder, at: string, payBeforeMs: number): Envelope[] {
+  if (order.status === 'REJECTED') {
+    return [envelope(OrderRejected, { ...factsOf(order), reason: 'hold-lost', rejectedAt: at })];
+  }
+  const { orderNo } = order;
+  return [
+    envelope(OrderCreated, {
+      ...factsOf(order),
+      createdAt: at,
+      payBefore: new Date(payBeforeMs).toISOString(),
+    }),
+    envelope(
+      PaymentTimeout,
+      { orderNo },
+      { deliverAtMs: payBeforeMs, timerId: paymentTimeoutTimerId(orderNo) },
+    ),
+  ];
+}

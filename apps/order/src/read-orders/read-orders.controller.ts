@@ -1,0 +1,39 @@
+import { Controller, Get, Param } from '@nestjs/common';
+import { ListOrdersQuery, OrderNo, type OrderPage, type OrderView } from '#libs/contracts';
+import { CurrentUser, ZodQuery, type User } from '#libs/service-kit';
+import type { z } from 'zod';
+import { orderNotFound } from '../domain/errors.js';
+import { OrderBook } from '../order-book/order-book.js';
+import { orderView } from './order-view.js';
+import { decodeCursor, encodeCursor } from './page-cursor.js';
+
+/** A buyer sees their own orders; another's is as unknown as one that does not exist. */
+@Controller('api/orders')
+export class ReadOrdersController {
+  constructor(private readonly book: OrderBook) {}
+
+  @Get(':orderNo')
+  async one(@Param('orderNo') orderNo: string, @CurrentUser() user: User): Promise<OrderView> {
+    const order = OrderNo.safeParse(orderNo).success
+      ? (await this.book.find([orderNo])).get(orderNo)
+      : undefined;
+    if (order?.buyerId !== user.userId) throw orderNotFound(orderNo);
+    return orderView(order);
+  }
+
+  @Get()
+  async page(
+    @ZodQuery(ListOrdersQuery) query: z.output<typeof ListOrdersQuery>,
+    @CurrentUser() user: User,
+  ): Promise<OrderPage> {
+    const before = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
+    // One more than asked for tells whether there is another page.
+    const found = await this.book.page(user.userId, query.limit + 1, before);
+    const orders = found.slice(0, query.limit);
+    const last = orders.at(-1);
+    return {
+      orders: orders.map(orderView),
+      ...(found.length > query.limit && last !== undefined && { nextCursor: encodeCursor(last) }),
+    };
+  }
+}
