@@ -18,7 +18,6 @@ export function readableBody(bytes: Uint8Array): ReadableBody {
 function textOf(bytes: Uint8Array): string | undefined {
   try {
     const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
     return /[\0-\x08\x0b\x0c\x0e-\x1f]/.test(text) ? undefined : text;
   } catch {
     // Not UTF-8.

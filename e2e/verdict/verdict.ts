@@ -1,0 +1,43 @@
+/** `npm run verdict [-- --wait SECONDS] [--demand ID:TICKETS] [--json FILE]`: does the running shop's bookkeeping hold? */
+import { writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { awaitVerdict, verdictTable } from './ask-verdict.js';
+import { jwtSecret, Refusal, shopUrl, tokenSigner } from './shop-access.js';
+
+function readOptions(args: string[]): {
+  waitMs: number;
+  json: string | undefined;
+  demand: string | undefined;
+} {
+  let values;
+  try {
+    ({ values } = parseArgs({
+      args,
+      options: { wait: { type: 'string' }, json: { type: 'string' }, demand: { type: 'string' } },
+    }));
+  } catch (error) {
+    throw new Refusal((error as Error).message);
+  }
+  const seconds = Number(values.wait ?? 0);
+  if (!Number.isFinite(seconds) || seconds < 0)
+    throw new Refusal(`--wait: not a number of seconds: ${values.wait}`);
+  return { waitMs: seconds * 1_000, json: values.json, demand: values.demand };
+}
+
+async function main(): Promise<void> {
+  const { waitMs, json, demand } = readOptions(process.argv.slice(2));
+  const token = tokenSigner(jwtSecret())('verdict', ['admin']);
+  const verdict = await awaitVerdict({ url: shopUrl(), token, demand }, waitMs);
+  process.stdout.write(`${verdictTable(verdict)}\n`);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify(verdict, null, 2)}\n`);
+  process.exitCode = verdict.ok ? 0 : 1;
+}
+
+try {
+  await main();
+} catch (error) {
+  process.stderr.write(
+    `verdict: ${error instanceof Refusal ? error.message : String((error as Error).stack)}\n`,
+  );
+  process.exitCode = 1;
+}
