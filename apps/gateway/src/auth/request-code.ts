@@ -1,0 +1,74 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Redis } from 'ioredis';
+import { randomUUID } from 'node:crypto';
+import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
+import { CodeExpired, CodeRequested } from '#libs/contracts';
+import { envelope, MessageBus } from '#libs/messaging';
+import {
+  CLOCK,
+  HttpProblem,
+  REDIS,
+  retryAfter,
+  SERVICE_CONFIG,
+  type Clock,
+  type ServiceConfig,
+} from '#libs/service-kit';
+import {
+  codeHashOf,
+  digitsOf,
+  identityKeysOf,
+  newCode,
+  type IdentityKeys,
+} from '../domain/phone-identity.js';
+import { GATEWAY_CONFIG, type GatewayConfig } from '../gateway.config.js';
+import { CodeStore } from './code-store.js';
+
+/** Makes a sign-in code and has it sent; says nothing about whether the phone is known. */
+@Injectable()
+export class RequestCode {
+  private readonly keys: IdentityKeys;
+  private readonly requests: RateLimiterRedis;
+
+  constructor(
+    private readonly codes: CodeStore,
+    private readonly bus: MessageBus,
+    @Inject(CLOCK) private readonly clock: Clock,
+    @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
+    @Inject(SERVICE_CONFIG) serviceConfig: ServiceConfig,
+    @Inject(REDIS) redis: Redis,
+  ) {
+    this.keys = identityKeysOf(serviceConfig.JWT_SECRET);
+    this.requests = new RateLimiterRedis({
+      storeClient: redis,
+      keyPrefix: 'rate:codes',
+      points: config.SIGN_IN_CODES_PER_PHONE,
+      duration: Math.ceil(config.SIGN_IN_CODE_TTL_MS / 1000),
+    });
+  }
+
+  /** @throws {HttpProblem} 429 `RATE_LIMITED`: every code is a paid SMS to somebody who may not want it. */
+  async execute(phone: string): Promise<void> {
+    await this.spendRequest(phone);
+    const codeId = randomUUID();
+    const code = newCode();
+    const ttlMs = this.config.SIGN_IN_CODE_TTL_MS;
+    const expiresAtMs = this.clock.now() + ttlMs;
+    // The store is first: a code that was sent must work. One that is stored and not sent does no harm.
+    await this.codes.put({ codeId, phone, hash: codeHashOf(phone, code, this.keys), expiresAtMs });
+    const expiresAt = new Date(expiresAtMs).toISOString();
+    await this.bus.sendBatch([
+      envelope(CodeRequested, { codeId, phone, code, expiresAt }, { id: `code-requested:${codeId}` }),
+      envelope(CodeExpired, { codeId, phone }, { id: `code-expired:${codeId}`, delayMs: ttlMs }),
+    ]);
+  }
+
+  private async spendRequest(phone: string): Promise<void> {
+    try {
+      await this.requests.consume(digitsOf(phone));
+    } catch (refusal) {
+      if (!(refusal instanceof RateLimiterRes)) throw refusal;
+      const headers = retryAfter(refusal.msBeforeNext);
+      throw new HttpProblem(429, 'RATE_LIMITED', 'This phone was sent enough codes. Wait a while.', headers);
+    }
+  }
+}

@@ -1,0 +1,22 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import { openApiDocument } from './openapi.js';
+
+/** `/docs` for people, `/docs/json` for programs. */
+@Injectable()
+export class Docs implements OnModuleInit {
+  constructor(private readonly adapterHost: HttpAdapterHost) {}
+
+  async onModuleInit(): Promise<void> {
+    const fastify: FastifyInstance = this.adapterHost.httpAdapter.getInstance();
+    await fastify.register(swagger, {
+      mode: 'static',
+      // Made by zod-openapi, whose types of the same standard are its own.
+      specification: { document: openApiDocument() as never },
+    });
+    await fastify.register(swaggerUi, { routePrefix: '/docs' });
+  }
+}

@@ -1,0 +1,119 @@
+import { z } from 'zod';
+import type { ZodOpenApiPathsObject } from 'zod-openapi';
+import {
+  AlertView,
+  DeadLetterPage,
+  DeadLetterView,
+  ListDeadLettersQuery,
+  RedriveFilter,
+  RedriveResponse,
+  ResetGroupRequest,
+  Verdict,
+} from '#libs/contracts';
+import { body, json, open, problem } from './answers.js';
+
+const tags = ['ops'];
+const id = z.object({ id: z.string() });
+const notFound = problem('NOT_FOUND');
+
+/** Role admin, but for health. */
+export const opsPaths: ZodOpenApiPathsObject = {
+  '/api/ops/groups': {
+    get: {
+      tags,
+      summary: 'Consumer groups: lag, members, in flight, retrying, dead letters',
+      responses: { '200': { description: 'The groups' } },
+    },
+  },
+  '/api/ops/groups/{group}/reset': {
+    post: {
+      tags,
+      summary: 'Set a group back (or forward) and have it consume from there',
+      requestParams: { path: z.object({ group: z.string() }) },
+      requestBody: body(ResetGroupRequest),
+      responses: { '202': { description: 'Set' }, '404': notFound },
+    },
+  },
+  '/api/ops/dead-letters': {
+    get: {
+      tags,
+      summary: 'Messages that no retry could save',
+      requestParams: { query: ListDeadLettersQuery },
+      responses: { '200': json(DeadLetterPage, 'A page, newest first') },
+    },
+  },
+  '/api/ops/dead-letters/{id}': {
+    get: {
+      tags,
+      summary: 'One dead letter with its body, attempts and cause',
+      requestParams: { path: id },
+      responses: { '200': json(DeadLetterView, 'The dead letter'), '404': notFound },
+    },
+    delete: {
+      tags,
+      summary: 'Discard it for good',
+      requestParams: { path: id },
+      responses: { '204': { description: 'Gone' }, '404': notFound },
+    },
+  },
+  '/api/ops/dead-letters/{id}/redrive': {
+    post: {
+      tags,
+      summary: 'Give it back to its group',
+      requestParams: { path: id },
+      responses: { '202': { description: 'On its way' }, '404': notFound },
+    },
+  },
+  '/api/ops/dead-letters/redrive': {
+    post: {
+      tags,
+      summary: 'Give back all that match',
+      requestBody: body(RedriveFilter),
+      responses: { '202': json(RedriveResponse, 'How many') },
+    },
+  },
+  '/api/ops/messages/{id}/trace': {
+    get: {
+      tags,
+      summary: "A message's life",
+      requestParams: { path: id },
+      responses: { '200': { description: 'Its steps, oldest first' } },
+    },
+  },
+  '/api/ops/alerts': {
+    get: {
+      tags,
+      summary: 'Firing and recent alerts',
+      responses: { '200': json(z.array(AlertView), 'Newest first') },
+    },
+  },
+  '/api/ops/verdict': {
+    get: {
+      tags,
+      summary: 'Whether nothing was oversold, undersold, lost or charged twice',
+      responses: { '200': json(Verdict, 'The checks') },
+    },
+  },
+  '/api/ops/mailbox': {
+    get: {
+      tags,
+      summary: 'What buyers were sent: mails of the local mailbox, SMS, push; newest first',
+      requestParams: {
+        query: z.object({
+          to: z.string().optional(),
+          channel: z.enum(['email', 'sms', 'push']).optional(),
+          limit: z.int().min(1).max(500).optional(),
+        }),
+      },
+      responses: { '200': { description: 'The messages' } },
+    },
+  },
+  '/health/ready': {
+    get: {
+      tags,
+      summary: 'Whether this process can do its work',
+      security: open,
+      responses: { '200': { description: 'It can' }, '503': problem('NOT_READY') },
+    },
+  },
+};

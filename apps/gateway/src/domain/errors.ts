@@ -1,0 +1,47 @@
+import { DomainError } from '#libs/messaging';
+
+/** How soon it is worth asking again when the sale, the stock or this process is busy. */
+const RETRY_SOON_MS = 1_000;
+
+export const saleNotOpen = (): DomainError =>
+  // A kind of its own does not exist for "forbidden"; the controller gives it its HTTP number.
+  new DomainError('SALE_NOT_OPEN', 'conflict', 'The sale of this ticket type has not opened yet.');
+
+export const ticketTypeNotFound = (ticketTypeId: string): DomainError =>
+  new DomainError('TICKET_TYPE_NOT_FOUND', 'not-found', `There is no ticket type ${ticketTypeId}.`);
+
+export const soldOut = (): DomainError =>
+  new DomainError('SOLD_OUT', 'conflict', 'Fewer tickets are left than you asked for.');
+
+export const limitExceeded = (): DomainError =>
+  new DomainError('LIMIT_EXCEEDED', 'conflict', 'That would be more tickets than one buyer may have.');
+
+export const stockNotReady = (cause?: unknown): DomainError =>
+  new DomainError(
+    'STOCK_NOT_READY',
+    'transient',
+    'The stock counters are being prepared. Nothing was reserved for sure: ask again with the same Idempotency-Key.',
+    RETRY_SOON_MS,
+    { cause },
+  );
+
+/** This process, the broker or a service behind it cannot take the request right now. */
+export const overloaded = (detail: string, cause?: unknown): DomainError =>
+  new DomainError('OVERLOADED', 'transient', detail, RETRY_SOON_MS, { cause });
+
+export const holdExpired = (): DomainError =>
+  new DomainError(
+    'HOLD_EXPIRED',
+    'conflict',
+    'The tickets held under this Idempotency-Key were given back before the order was written. Ask again with a new key.',
+  );
+
+export const orderNotFound = (orderNo: string): DomainError =>
+  new DomainError('ORDER_NOT_FOUND', 'not-found', `You have no order ${orderNo}.`);
+
+export const orderNotPayable = (orderNo: string, status: string): DomainError =>
+  new DomainError(
+    'ORDER_NOT_PAYABLE',
+    'conflict',
+    `Order ${orderNo} is ${status}; only PENDING_PAYMENT can be paid.`,
+  );

@@ -1,0 +1,62 @@
+import { Module } from '@nestjs/common';
+import type { Redis } from 'ioredis';
+import { loadConfig, REDIS, ServiceModule } from '#libs/service-kit';
+import { StockLedger } from '#libs/stock-ledger';
+import { AuthController } from './auth/auth.controller.js';
+import { CodeExpiredConsumer } from './auth/code-expired.consumer.js';
+import { CodeStore } from './auth/code-store.js';
+import { OpenSession } from './auth/open-session.js';
+import { RequestCode } from './auth/request-code.js';
+import { Docs } from './docs/docs.js';
+import { GATEWAY_CONFIG, GatewayConfig } from './gateway.config.js';
+import { OrderEvents } from './order-events/order-events.js';
+import { OrderEventsConsumer } from './order-events/order-events.consumer.js';
+import { OrderEventsController } from './order-events/order-events.controller.js';
+import { OrderFeed } from './order-events/order-feed.js';
+import { PayOrder } from './pay-order/pay-order.js';
+import { PayOrderController } from './pay-order/pay-order.controller.js';
+import { Admission } from './place-order/admission.js';
+import { BuyerRateLimit } from './place-order/buyer-rate-limit.js';
+import { PlaceOrder } from './place-order/place-order.js';
+import { PlaceOrderController } from './place-order/place-order.controller.js';
+import { SubmitOrder } from './place-order/submit-order.js';
+import { ReadOrder } from './read-order/read-order.js';
+import { ReadOrderController } from './read-order/read-order.controller.js';
+import { IndexController } from './routes/index.controller.js';
+import { ProxiedRoutes } from './routes/proxied-routes.js';
+import { OrderService } from './upstream/order-service.js';
+import { Upstreams } from './upstream/upstreams.js';
+
+@Module({
+  imports: [ServiceModule.forRoot({ name: 'gateway', redis: true })],
+  controllers: [
+    PlaceOrderController,
+    ReadOrderController,
+    OrderEventsController,
+    OrderEventsConsumer,
+    PayOrderController,
+    AuthController,
+    CodeExpiredConsumer,
+    IndexController,
+  ],
+  providers: [
+    { provide: GATEWAY_CONFIG, useFactory: () => loadConfig(GatewayConfig) },
+    { provide: StockLedger, inject: [REDIS], useFactory: (redis: Redis) => new StockLedger(redis) },
+    Upstreams,
+    OrderService,
+    Admission,
+    BuyerRateLimit,
+    SubmitOrder,
+    PlaceOrder,
+    ReadOrder,
+    OrderFeed,
+    OrderEvents,
+    PayOrder,
+    CodeStore,
+    RequestCode,
+    OpenSession,
+    ProxiedRoutes,
+    Docs,
+  ],
+})
+export class GatewayModule {}

@@ -1,0 +1,26 @@
+import { Controller, HttpCode, Param, Post, Req } from '@nestjs/common';
+import type { FastifyRequest } from 'fastify';
+import type { PaymentResponse } from '#libs/contracts';
+import { CurrentUser, type User } from '#libs/service-kit';
+import { callerOf } from '../upstream/call.js';
+import { PayOrder } from './pay-order.js';
+
+@Controller('api/orders')
+export class PayOrderController {
+  constructor(private readonly payOrder: PayOrder) {}
+
+  @Post(':orderNo/payments')
+  @HttpCode(201)
+  pay(
+    @Param('orderNo') orderNo: string,
+    @CurrentUser() user: User,
+    @Req() request: FastifyRequest,
+  ): Promise<PaymentResponse> {
+    return this.payOrder.execute({
+      orderNo,
+      buyerId: user.userId,
+      caller: callerOf(request),
+      origin: { host: request.host, protocol: request.protocol },
+    });
+  }
+}

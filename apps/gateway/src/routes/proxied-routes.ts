@@ -1,0 +1,37 @@
+import { Injectable, type OnModuleInit } from '@nestjs/common';
+import { HttpAdapterHost } from '@nestjs/core';
+import type { FastifyInstance } from 'fastify';
+import { Upstreams } from '../upstream/upstreams.js';
+import { forward } from './forward.js';
+import { PROXIED_ROUTES } from './route-table.js';
+
+/**
+ * Registers the route table with Fastify itself: no controller, so no guard and no body parser stands
+ * between. Each service checks the caller's token on its own; size and type of bodies are checked here.
+ */
+@Injectable()
+export class ProxiedRoutes implements OnModuleInit {
+  constructor(
+    private readonly adapterHost: HttpAdapterHost,
+    private readonly upstreams: Upstreams,
+  ) {}
+
+  async onModuleInit(): Promise<void> {
+    const fastify: FastifyInstance = this.adapterHost.httpAdapter.getInstance();
+    await fastify.register((scope, _options, done) => {
+      // Of this scope only. The bytes stay bytes; Fastify still bounds them (413) and refuses other types (415).
+      scope.removeAllContentTypeParsers();
+      scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, parsed) => {
+        parsed(null, body);
+      });
+      for (const { url, methods, to } of PROXIED_ROUTES) {
+        scope.route({
+          url,
+          method: [...methods],
+          handler: (request, reply) => forward(this.upstreams, to, request, reply),
+        });
+      }
+      done();
+    });
+  }
+}

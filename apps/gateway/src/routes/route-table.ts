@@ -1,0 +1,31 @@
+import type { HTTPMethods } from 'fastify';
+import type { Upstream } from '../upstream/upstreams.js';
+
+export type ProxiedRoute = {
+  /** A Fastify route pattern. */
+  url: string;
+  methods: readonly HTTPMethods[];
+  to: Upstream;
+};
+
+/** HEAD comes with GET. */
+const ALL: readonly HTTPMethods[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
+const under = (prefix: string, to: Upstream, methods = ALL): ProxiedRoute[] => [
+  { url: prefix, methods, to },
+  { url: `${prefix}/*`, methods, to },
+];
+
+/**
+ * Which service answers what the gateway does not answer itself. What is not listed does not exist
+ * outside: the services' `/internal`, `/metrics` and `/health` stay inside.
+ */
+export const PROXIED_ROUTES: readonly ProxiedRoute[] = [
+  ...under('/api/shows', 'stock', ['GET']),
+  ...under('/api/admin/shows', 'stock'),
+  { url: '/api/orders', methods: ['GET'], to: 'order' },
+  { url: '/api/orders/:orderNo/cancel', methods: ['POST'], to: 'order' },
+  { url: '/api/payments/webhook', methods: ['POST'], to: 'payment' },
+  { url: '/api/provider/*', methods: ALL, to: 'payment' },
+  { url: '/api/ops/mailbox', methods: ['GET'], to: 'notification' },
+  { url: '/api/ops/*', methods: ALL, to: 'ops' },
+];

@@ -1,0 +1,36 @@
+import type { Channel } from '../domain/notifications.js';
+import type { Delivery, DeliveryStore } from './delivery-store.js';
+
+/**
+ * Sends what has not been sent: PENDING → send → SENT.
+ *
+ * Effects outside of the database cannot be exactly once. A crash between the send and SENT sends
+ * again, under the same id towards the provider, which is what lets the receiver drop the repeat; the
+ * other way round (SENT before the send) a crash would lose the notification.
+ *
+ * @throws {AggregateError} when some could not be sent; the others are SENT and stay out of the retry.
+ */
+export async function deliverOnce<D extends Delivery>(
+  store: DeliveryStore,
+  channel: Channel,
+  deliveries: readonly D[],
+  send: (delivery: D) => Promise<void>,
+): Promise<void> {
+  const open = new Set(await store.open(channel, deliveries));
+  const due = deliveries.filter((delivery) => open.has(delivery));
+  const outcomes = await Promise.allSettled(due.map(send));
+  await store.close(
+    channel,
+    due.filter((_delivery, index) => outcomes[index]?.status === 'fulfilled'),
+  );
+  const failures = outcomes.flatMap((outcome) =>
+    outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
+  );
+  if (failures.length > 0) {
+    const first = failures[0] instanceof Error ? failures[0].message : String(failures[0]);
+    throw new AggregateError(
+      failures,
+      `${failures.length} of ${due.length} by ${channel} failed; first: ${first}`,
+    );
+  }
+}
