@@ -27,7 +27,11 @@ const MAX_BATCH = 10_000;
 
 /** A session that may also say when it can be used. One in the broker's own process always can. */
 export type OpenableSession = BrokerSession & { ready?(timeoutMs: number): Promise<void> };
-export type OpenSession = (events: SessionEvents) => OpenableSession;
+/** A session that outlives its connections also tells when one is gone, and with it every delivery. */
+export interface PortEvents extends SessionEvents {
+  disconnected(): void;
+}
+export type OpenSession = (events: PortEvents) => OpenableSession;
 
 export type PortOptions = {
   /** Most messages sent and not yet answered; more are refused with `BUFFER_FULL`. Default 131,072. */
@@ -44,7 +48,7 @@ export function portOver(openSession: OpenSession, options: PortOptions = {}): B
 
 type PullConsumer = { id: number; deliveries: OpenDeliveries };
 
-class SessionPort implements BrokerPort, SessionEvents {
+class SessionPort implements BrokerPort, PortEvents {
   readonly admin: BrokerAdmin;
   private readonly session: OpenableSession;
   private readonly sends: SendBuffer;
@@ -183,6 +187,12 @@ class SessionPort implements BrokerPort, SessionEvents {
     for (const consumer of this.consumers.values()) consumer.abandon();
     for (const deliveries of this.pullDeliveries.values()) deliveries.loseAll();
     this.consumers.clear();
+    this.early.clear();
+  }
+
+  disconnected(): void {
+    for (const consumer of this.consumers.values()) consumer.deliveries.loseAll();
+    for (const deliveries of this.pullDeliveries.values()) deliveries.loseAll();
     this.early.clear();
   }
 

@@ -112,6 +112,11 @@ export class ByteReader {
     private readonly end = buffer.length,
   ) {}
 
+  /** Bytes that are not read yet. */
+  get length(): number {
+    return this.end - this.position;
+  }
+
   u8(): number {
     return this.buffer[this.advance(1)] as number;
   }

@@ -206,6 +206,28 @@ function readStored(reader: ByteReader, flags: number, topic: string, tag: strin
   };
 }
 
+/** Cuts deliveries into runs of at most `maxBytes` of bodies (or one message), so that each fits into a frame. */
+export function* inFrames(
+  deliveries: readonly RawDelivery[],
+  maxBytes = DELIVERY_FRAME_BYTES,
+): Generator<readonly RawDelivery[]> {
+  let start = 0;
+  let bytes = 0;
+  for (let index = 0; index < deliveries.length; index++) {
+    const { byteLength } = (deliveries[index] as RawDelivery).message.body;
+    if (index > start && bytes + byteLength > maxBytes) {
+      yield deliveries.slice(start, index);
+      start = index;
+      bytes = 0;
+    }
+    bytes += byteLength;
+  }
+  yield start === 0 ? deliveries : deliveries.slice(start);
+}
+
+/** Far below the largest frame, since headers and histories come on top. */
+const DELIVERY_FRAME_BYTES = 1024 * 1024;
+
 const VERDICTS = ['ack', 'retry', 'dead-letter', 'extend'] as const;
 const SETTLEMENT_BYTES = 9;
 

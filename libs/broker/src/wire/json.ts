@@ -2,7 +2,9 @@
 import { MESSAGING_ERRORS, MessagingError } from '#libs/messaging';
 import type { MessagingErrorCode } from '#libs/messaging';
 
+/** `undefined` becomes the empty text, which `fromJson` turns back. */
 export function toJson(value: unknown): string {
+  if (value === undefined) return '';
   return JSON.stringify(value, function (this: Record<string, unknown>, key, item: unknown) {
     // `item` has gone through Buffer's own toJSON already; the holder still has the original.
     const original = this[key];
