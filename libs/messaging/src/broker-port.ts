@@ -90,7 +90,8 @@ export type CheckBack = (
   messages: readonly OutgoingMessage[],
 ) => Promise<TransactionDecision>;
 
-export type ResetTarget = 'earliest' | 'latest' | { offset: number; partition: number } | { timestampMs: number };
+export type ResetTarget =
+  'earliest' | 'latest' | { offset: number; partition: number } | { timestampMs: number };
 
 export type TopicInfo = {
   topic: string;

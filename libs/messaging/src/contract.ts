@@ -14,6 +14,12 @@ export interface MessageContract<Payload = unknown> {
   readonly name: string;
 }
 
+/** Some contract, its payload's type being of no interest: what lists of contracts are made of. */
+export type AnyContract = Omit<MessageContract, 'key' | 'payload'> & {
+  readonly key: (payload: never) => string;
+  readonly payload: z.ZodType;
+};
+
 export type PayloadOf<Contract> = Contract extends MessageContract<infer Payload> ? Payload : never;
 
 type Declaration<Schema extends z.ZodType> = {
@@ -49,7 +55,9 @@ export function decodePayload<Payload>(contract: MessageContract<Payload>, messa
   try {
     json = JSON.parse(Buffer.from(message.body).toString('utf8'));
   } catch (error) {
-    throw new MessagingError('INVALID_PAYLOAD', `${contract.name} ${message.id} is not JSON`, { cause: error });
+    throw new MessagingError('INVALID_PAYLOAD', `${contract.name} ${message.id} is not JSON`, {
+      cause: error,
+    });
   }
   const parsed = contract.payload.safeParse(json);
   if (!parsed.success) {

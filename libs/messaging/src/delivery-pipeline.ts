@@ -1,0 +1,292 @@
+/**
+ * What happens to a message between the broker and a handler. Read `process` first; each step after it
+ * is one method, in the order in which they happen:
+ *
+ *   1. route   which handler takes `topic.tag`? none → ack, counted as ignored
+ *   2. parse   not what the contract says → dead letter `not-parseable`, at once
+ *   3. handle  within the message's trace; with `once: 'inbox'` the handler's effects and the inbox row
+ *              commit together, and a message that has a row already is not handled again
+ *   4. settle  handler done → ack. Failed → the error's kind decides: ack, retry later or dead letter
+ *
+ * The order of 3 and 4 is what makes delivery at-least-once: a process that dies between them gets the
+ * message again. The inbox makes the effect exactly-once. Nothing here knows Nest or a broker.
+ */
+import { decodePayload, type AnyContract, type MessageContract } from './contract.js';
+import type { BatchHandler, DeliveredMessage } from './broker-port.js';
+import type { Delivery } from './delivery.js';
+import { MessagingError } from './errors.js';
+import { describeError, kindOf, verdictOn } from './failure.js';
+import type { InboxStore } from './inbox.js';
+import { Header, type DeadLetterReason } from './message.js';
+import type { DeliveryOutcome, MessagingLogger, PipelineObserver } from './observer.js';
+import type { RetryPolicy } from './retry.js';
+import { childTraceparent, traceContext } from './trace-context.js';
+
+type RouteBase = { contract: AnyContract; retry: RetryPolicy };
+export type SingleRoute = RouteBase & {
+  takes: 'one';
+  inbox?: InboxStore;
+  handle(delivery: Delivery<unknown>): Promise<void>;
+};
+export type BatchRoute = RouteBase & {
+  takes: 'batch';
+  handle(deliveries: readonly Delivery<unknown>[]): Promise<void>;
+};
+export type Route = SingleRoute | BatchRoute;
+
+export type PipelineParts = {
+  group: string;
+  routes: readonly Route[];
+  /** The subscription's lease, by which the parts of a failed batch are extended while others are tried. */
+  leaseMs: number;
+  logger: MessagingLogger;
+  observer: PipelineObserver | undefined;
+  now(): number;
+  random(): number;
+};
+
+/** A delivery on its way through the pipeline. */
+type Work<R extends Route = Route> = {
+  delivered: DeliveredMessage;
+  delivery: Delivery<unknown>;
+  route: R;
+  startedAtMs: number;
+};
+
+/**
+ * A handler that takes its whole process down leaves no failure behind, only lost leases. This many
+ * deliveries beyond the policy's attempts end that.
+ */
+const MAX_LOST_LEASES = 16;
+
+/** When so many calls in a row fail, it is the world that is broken, not a message of the batch. */
+const MAX_FAILURES_IN_A_ROW = 8;
+
+export class DeliveryPipeline {
+  private readonly routes: ReadonlyMap<string, Route>;
+
+  constructor(private readonly parts: PipelineParts) {
+    this.routes = new Map(parts.routes.map((route) => [route.contract.name, route]));
+  }
+
+  /** Takes what the broker delivers; resolves when every delivery has its verdict. Never rejects. */
+  readonly process: BatchHandler = async (batch) => {
+    const steps: Promise<void>[] = [];
+    const batches = new Map<BatchRoute, Work[]>();
+    for (const delivered of batch) {
+      const work = this.accept(delivered);
+      if (work instanceof Promise) steps.push(work);
+      else if (work.route.takes === 'one') steps.push(this.handleOne(work, work.route));
+      else batches.set(work.route, [...(batches.get(work.route) ?? []), work]);
+    }
+    for (const [route, works] of batches) steps.push(this.handleBatch(works, route));
+    await Promise.all(steps);
+  };
+
+  /** Steps 1 and 2. A promise is the verdict of a message that goes no further. */
+  private accept(delivered: DeliveredMessage): Work | Promise<void> {
+    const startedAtMs = this.parts.now();
+    const { message, attempt } = delivered;
+    const route = this.routes.get(`${message.topic}.${message.tag}`);
+    if (route === undefined) return this.ack({ delivered, startedAtMs }, 'ignored');
+    if (attempt > route.retry.attempts + MAX_LOST_LEASES) {
+      const error = `${attempt} deliveries, and the last ones ended without a verdict`;
+      return this.deadLetter({ delivered, startedAtMs }, 'retries-exhausted', error);
+    }
+    try {
+      return { delivered, delivery: parse(route.contract, delivered), route, startedAtMs };
+    } catch (error) {
+      return this.deadLetter({ delivered, startedAtMs }, 'not-parseable', describeError(error));
+    }
+  }
+
+  /** Steps 3 and 4 for a handler that takes one message. */
+  private async handleOne(work: Work, route: SingleRoute): Promise<void> {
+    // It waited here for longer than its lease: handling it now would only race its new owner.
+    if (work.delivered.signal.aborted) return this.ended(work, 'lease-lost');
+    let outcome: 'handled' | 'duplicate';
+    try {
+      outcome = await withinTraceOf(work, () => this.callOne(work.delivery, route));
+    } catch (error) {
+      return this.fail(work, error);
+    }
+    await this.ack(work, outcome);
+  }
+
+  private async callOne(delivery: Delivery<unknown>, route: SingleRoute): Promise<'handled' | 'duplicate'> {
+    if (route.inbox === undefined) {
+      await route.handle(delivery);
+      return 'handled';
+    }
+    return route.inbox.once(this.parts.group, delivery.message.id, (tx) => route.handle({ ...delivery, tx }));
+  }
+
+  /** Steps 3 and 4 for a handler that takes a batch: all at once, and when that fails, in halves. */
+  private async handleBatch(batch: readonly Work[], route: BatchRoute): Promise<void> {
+    const run: BatchRun = { route, failuresInARow: 0 };
+    const live = batch.filter((work) => !work.delivered.signal.aborted || this.ended(work, 'lease-lost'));
+    const failure = await this.tryBatch(live, run);
+    if (failure !== undefined) await this.divide(live, failure, run);
+  }
+
+  /** One call of the handler. Acks on success, else returns the failure and leaves the batch unsettled. */
+  private async tryBatch(batch: readonly Work[], run: BatchRun): Promise<Failure | undefined> {
+    const first = batch[0];
+    if (first === undefined) return undefined;
+    try {
+      await withinTraceOf(first, () => run.route.handle(batch.map(({ delivery }) => delivery)));
+    } catch (error) {
+      run.failuresInARow++;
+      return { error };
+    }
+    run.failuresInARow = 0;
+    await Promise.all(batch.map((work) => this.ack(work, 'handled')));
+    return undefined;
+  }
+
+  /**
+   * Bisects a failed batch until the messages that fail are alone, so that one poison message cannot
+   * take the others with it. Both halves are tried before either is divided: with one poison message
+   * every second call succeeds. Example, 3 of 0…7 being poison (✗ failed, ✓ acked):
+   *
+   *   0-7 ✗ │ 0-3 ✗  4-7 ✓ │ 0-1 ✓  2-3 ✗ │ 2 ✓  3 ✗ → 3 gets the error's verdict
+   *
+   * When nothing succeeds any more, the rest is retried as it is instead of hammering a dead database.
+   */
+  private async divide(batch: readonly Work[], failure: Failure, run: BatchRun): Promise<void> {
+    if (batch.length === 1 || this.isOutage(batch, failure, run)) {
+      await Promise.all(batch.map((work) => this.fail(work, failure.error)));
+      return;
+    }
+    const middle = Math.ceil(batch.length / 2);
+    const failed: { half: readonly Work[]; failure: Failure }[] = [];
+    for (const part of [batch.slice(0, middle), batch.slice(middle)]) {
+      const half = await this.keep(part);
+      const halfFailure = await this.tryBatch(half, run);
+      if (halfFailure !== undefined) failed.push({ half, failure: halfFailure });
+    }
+    for (const { half, failure } of failed) await this.divide(half, failure, run);
+  }
+
+  private isOutage(batch: readonly Work[], { error }: Failure, { route, failuresInARow }: BatchRun): boolean {
+    const kind = kindOf(error);
+    if (failuresInARow < MAX_FAILURES_IN_A_ROW || (kind !== 'transient' && kind !== 'unknown')) return false;
+    // Whoever is about to be dead-lettered has a right to be tried alone first.
+    return batch.every(({ delivered }) => delivered.attempt < route.retry.attempts);
+  }
+
+  /** Extends the leases of a part that had to wait for its turn, and drops what was lost meanwhile. */
+  private async keep(part: readonly Work[]): Promise<readonly Work[]> {
+    const kept = await Promise.all(
+      part.map(async (work) => {
+        try {
+          await work.delivered.extend(this.parts.leaseMs);
+          return work;
+        } catch (error) {
+          this.unsettled(work, error);
+          return undefined;
+        }
+      }),
+    );
+    return kept.filter((work) => work !== undefined);
+  }
+
+  /** Step 4 when the handler failed. */
+  private async fail(work: Work, error: unknown): Promise<void> {
+    const { delivered, route } = work;
+    const verdict = verdictOn(error, delivered.attempt, route.retry, this.parts.random);
+    if (verdict.action === 'dead-letter') {
+      return this.deadLetter(work, verdict.reason, describeError(error), error);
+    }
+    if (verdict.action === 'ack') {
+      this.parts.logger.info(
+        { ...this.about(work), error: describeError(error) },
+        'the expected other outcome',
+      );
+      return this.ack(work, 'conflict');
+    }
+    const { delayMs } = verdict;
+    this.parts.logger.warn({ ...this.about(work), delayMs, err: error }, 'handling failed, will be retried');
+    await this.settle(work, 'retried', () => delivered.retry({ delayMs, error: describeError(error) }));
+  }
+
+  private ack(work: Arrived, outcome: DeliveryOutcome): Promise<void> {
+    return this.settle(work, outcome, () => work.delivered.ack());
+  }
+
+  private deadLetter(work: Arrived, reason: DeadLetterReason, error: string, err?: unknown): Promise<void> {
+    this.parts.logger.error({ ...this.about(work), reason, error, err }, 'dead letter');
+    return this.settle(work, 'dead-lettered', () => work.delivered.deadLetter({ reason, error }), reason);
+  }
+
+  private async settle(
+    work: Arrived,
+    outcome: DeliveryOutcome,
+    verdict: () => Promise<void>,
+    reason?: DeadLetterReason,
+  ): Promise<void> {
+    try {
+      await verdict();
+    } catch (error) {
+      this.unsettled(work, error);
+      return;
+    }
+    this.ended(work, outcome, reason);
+  }
+
+  /**
+   * The broker did not take the verdict. Nothing is left to do here: the message is delivered again, to
+   * its new owner or after the lease, and the handler (or its inbox) meets a duplicate.
+   */
+  private unsettled(work: Arrived, error: unknown): void {
+    const isLost = error instanceof MessagingError && error.code === 'LEASE_LOST';
+    this.parts.logger.warn(
+      { ...this.about(work), error: describeError(error) },
+      'the verdict was not recorded',
+    );
+    this.ended(work, isLost ? 'lease-lost' : 'unsettled');
+  }
+
+  private ended(work: Arrived, outcome: DeliveryOutcome, reason?: DeadLetterReason): void {
+    const { delivered, startedAtMs } = work;
+    const { message, attempt } = delivered;
+    const nowMs = this.parts.now();
+    this.parts.observer?.deliveryEnded({
+      group: this.parts.group,
+      contract: `${message.topic}.${outcome === 'ignored' ? '*' : message.tag}`,
+      outcome,
+      attempt,
+      handlingMs: nowMs - startedAtMs,
+      ageMs: nowMs - message.storedAtMs,
+      ...(reason !== undefined && { reason }),
+    });
+  }
+
+  private about({ delivered: { message, attempt } }: Arrived): object {
+    const { id, topic, tag, key } = message;
+    return { group: this.parts.group, contract: `${topic}.${tag}`, messageId: id, key, attempt };
+  }
+}
+
+type Arrived = Pick<Work, 'delivered' | 'startedAtMs'>;
+type Failure = { error: unknown };
+type BatchRun = { route: BatchRoute; failuresInARow: number };
+
+/** @throws {MessagingError} `INVALID_PAYLOAD` when the message is not what this consumer can read. */
+function parse(contract: AnyContract, delivered: DeliveredMessage): Delivery<unknown> {
+  const { message, attempt, history, signal } = delivered;
+  const version = Number(message.headers[Header.version] ?? contract.version);
+  if (version > contract.version) {
+    const detail = `${contract.name} ${message.id} is version ${version}, this consumer reads up to ${contract.version}`;
+    throw new MessagingError('INVALID_PAYLOAD', detail);
+  }
+  // Parsing reads the schema only; the key function, which needs the type, is the producer's.
+  const payload = decodePayload(contract as unknown as MessageContract, message);
+  const extend = (leaseMs: number): Promise<void> => delivered.extend(leaseMs);
+  return { contract, payload, message, attempt, history, tx: undefined, signal, extend };
+}
+
+/** A batch has as many traces as messages; the handler's own log lines go to the first one's. */
+function withinTraceOf<T>({ delivered }: Work, run: () => Promise<T>): Promise<T> {
+  return traceContext.run(childTraceparent(delivered.message.headers[Header.traceparent]), run);
+}

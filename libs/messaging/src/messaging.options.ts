@@ -1,0 +1,20 @@
+import type { MessagingLogger, PipelineObserver } from './observer.js';
+
+/** Injection token of the process's `BrokerPort`. */
+export const BROKER_PORT = Symbol('BROKER_PORT');
+/** Injection token of `MessagingOptions`. */
+export const MESSAGING_OPTIONS = Symbol('MESSAGING_OPTIONS');
+
+export type MessagingOptions = {
+  /** Name of the service, for the `producer` header of what it sends. */
+  producer: string;
+  /** Check payloads before they are sent. Default: unless NODE_ENV is `production`. Consumers always check. */
+  validate?: boolean;
+  /** How long handlers in flight are waited for when the service stops. Default 5,000 ms. */
+  drainMs?: number;
+  /** Default: nothing is said. */
+  logger?: MessagingLogger;
+  observer?: PipelineObserver;
+  /** Injected by tests. */
+  clock?: { now(): number };
+};
