@@ -41,8 +41,8 @@ export type PipelineParts = {
   leaseMs: number;
   logger: MessagingLogger;
   observer: PipelineObserver | undefined;
-  now(): number;
-  random(): number;
+  now: () => number;
+  random: () => number;
 };
 
 /** A delivery on its way through the pipeline. */

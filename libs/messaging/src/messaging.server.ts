@@ -24,12 +24,12 @@ const DEFAULT_LEASE_MS = 30_000;
 /** What `switchToRpc().getContext()` answers in guards and interceptors; `getData()` is the `Delivery`, or the batch of them. */
 export class ConsumeContext extends BaseRpcContext<[string, string]> {
   getGroup(): string {
-    return this.getArgByIndex(0);
+    return this.getArgs()[0];
   }
 
   /** `topic.tag`. */
   getContract(): string {
-    return this.getArgByIndex(1);
+    return this.getArgs()[1];
   }
 }
 
@@ -131,17 +131,11 @@ export class MessagingServer extends Server implements CustomTransportStrategy {
    * acknowledge what is about to fail.)
    */
   private call(handler: MessageHandler, input: unknown, context: ConsumeContext): Promise<void> {
-    return new Promise((resolve, reject) => {
+    return new Promise((resolve) => {
       this.runWithProcessingHooks(context, async (processingEnded) => {
-        try {
-          const result: unknown = await handler(input, context);
-          if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
-          resolve();
-        } catch (error) {
-          reject(error as Error);
-        } finally {
-          processingEnded();
-        }
+        const handling = handled(handler, input, context);
+        resolve(handling);
+        await handling.then(processingEnded, processingEnded);
       });
     });
   }
@@ -175,6 +169,12 @@ export class MessagingServer extends Server implements CustomTransportStrategy {
   unwrap<T = BrokerPort>(): T {
     return this.broker as T;
   }
+}
+
+/** With an interceptor around it, a handler answers with an observable. */
+async function handled(handler: MessageHandler, input: unknown, context: ConsumeContext): Promise<void> {
+  const result: unknown = await handler(input, context);
+  if (isObservable(result)) await lastValueFrom(result, { defaultValue: undefined });
 }
 
 function invalid(detail: string): MessagingError {

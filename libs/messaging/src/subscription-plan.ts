@@ -53,18 +53,18 @@ function topicsOf(contracts: readonly AnyContract[]): Subscription['topics'] {
 
 /** Options may be given at any handler of the group; given at several, they must agree. */
 function mergeOptions(group: string, members: readonly PlannedHandler<unknown>[]): GroupOptions {
-  const merged: Record<string, unknown> = {};
+  const merged: Record<string, string | number> = {};
   for (const { consumer } of members) {
     for (const option of GROUP_OPTIONS) {
       const value = consumer.options[option];
       if (value === undefined) continue;
       if (merged[option] !== undefined && merged[option] !== value) {
-        throw contradiction(group, `${option} is both ${String(merged[option])} and ${String(value)}`);
+        throw contradiction(group, `${option} is both ${merged[option]} and ${value}`);
       }
       merged[option] = value;
     }
   }
-  const options: GroupOptions = merged;
+  const options = merged as GroupOptions;
   if (options.mode === 'broadcast' && members.some(({ consumer }) => consumer.options.once === 'inbox')) {
     throw contradiction(group, 'with an inbox only one member of a broadcast would handle each message');
   }
