@@ -74,7 +74,7 @@ export function readMessages(reader: ByteReader): OutgoingMessage[] {
       topic = reader.string();
       tag = reader.string();
     }
-    const message: OutgoingMessage = { topic, tag, body: EMPTY };
+    const message = blank(topic, tag);
     if ((flags & KEY) !== 0) message.key = reader.string();
     if ((flags & ID) !== 0) message.id = reader.string();
     if ((flags & HEADERS) !== 0) message.headers = readHeaders(reader);
@@ -86,6 +86,23 @@ export function readMessages(reader: ByteReader): OutgoingMessage[] {
     messages.push(message);
   }
   return messages;
+}
+
+/** Every property in its place, so that all messages share one hidden class. */
+function blank(topic: string, tag: string): OutgoingMessage {
+  const absent = undefined;
+  return {
+    topic,
+    tag,
+    key: absent,
+    id: absent,
+    headers: absent,
+    body: EMPTY,
+    deliverAtMs: absent,
+    timerId: absent,
+    ttlMs: absent,
+    priority: absent,
+  } as unknown as OutgoingMessage;
 }
 
 const EMPTY = new Uint8Array(0);
