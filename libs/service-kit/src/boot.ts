@@ -52,45 +52,35 @@ export async function bootService(service: Service): Promise<void> {
   }
 }
 
-/** Starts a service in this process; tests use it directly. */
-export async function startService(service: Service): Promise<RunningService> {
-  const app = await createServiceApp(service.module);
+/** Starts a service in this process. */
+export async function startService({ name, module }: Service): Promise<RunningService> {
+  const app = await NestFactory.create<NestFastifyApplication>(module, new ServiceAdapter(), {
+    abortOnError: false,
+    // Until there is a pino logger to write them to; a failed start is said once, by whoever called this.
+    bufferLogs: true,
+    autoFlushLogs: false,
+  });
+  return serve(app, name);
+}
+
+/** Attaches what a service has around its module, listens, and starts consuming. Tests hand in an application of Nest's testing module. */
+export async function serve(app: NestFastifyApplication, name: string): Promise<RunningService> {
+  const health = app.get(Health);
   try {
     const config = app.get<ServiceConfig>(SERVICE_CONFIG);
-    await app.listen(config.PORT ?? DEFAULT_PORTS[service.name] ?? 0, config.HOST);
+    app.useLogger(new NestLogs(app.get<Logger>(LOGGER)));
+    app.get(Metrics).watch(app.getHttpAdapter().getInstance());
+    app.connectMicroservice({ strategy: app.get(MessagingServer) });
+    await app.listen(config.PORT ?? DEFAULT_PORTS[name] ?? 0, config.HOST);
   } catch (error) {
     await app.close();
     throw error;
   }
-  return run(app);
-}
-
-/** The Nest application with everything attached, not yet listening. */
-export async function createServiceApp(module: Type): Promise<NestFastifyApplication> {
-  const app = await NestFactory.create<NestFastifyApplication>(module, new ServiceAdapter(), {
-    abortOnError: false,
-    bodyParser: false,
-    bufferLogs: true,
-    // Nest would print the start-up error itself, stack and all; the caller decides what is said.
-    autoFlushLogs: false,
-  });
-  attachService(app);
-  return app;
-}
-
-/** Attaches what a service has around its module; for applications made by Nest's testing module. */
-export function attachService(app: NestFastifyApplication): void {
-  app.useLogger(new NestLogs(app.get<Logger>(LOGGER)));
-  app.get(Metrics).watch(app.getHttpAdapter().getInstance());
-  app.connectMicroservice({ strategy: app.get(MessagingServer) });
-}
-
-function run(app: NestFastifyApplication): RunningService {
-  const health = app.get(Health);
   let subscribed = false;
-  health.register('consumers', () =>
-    subscribed ? Promise.resolve() : Promise.reject(new Error('not yet subscribed')),
-  );
+  health.register('consumers', async () => {
+    if (!subscribed) throw new Error('not yet subscribed');
+  });
+  // HTTP is up first, so that a probe can tell a service that waits for its broker from a dead one.
   const consuming = app.startAllMicroservices().then(() => {
     subscribed = true;
   });

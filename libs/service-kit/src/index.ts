@@ -1,4 +1,4 @@
-export { bootService, startService, createServiceApp, attachService } from './boot.js';
+export { bootService, serve, startService } from './boot.js';
 export type { RunningService, Service } from './boot.js';
 export { ServiceModule } from './service.module.js';
 export type { ServiceOptions } from './service.module.js';

@@ -2,7 +2,13 @@ import { Global, Module, type DynamicModule, type Provider } from '@nestjs/commo
 import { APP_FILTER, APP_GUARD } from '@nestjs/core';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { BROKER_PORT, INBOX_STORE, type BrokerPort } from '#libs/messaging';
+import {
+  BROKER_PORT,
+  INBOX_STORE,
+  MessagingModule,
+  type BrokerPort,
+  type MessagingOptions,
+} from '#libs/messaging';
 import { AuthGuard } from './auth/auth.guard.js';
 import { BrokerModule } from './broker.module.js';
 import { CLOCK, systemClock } from './clock.js';
@@ -11,6 +17,7 @@ import { openDatabase, type DatabaseClass, type ServiceDatabase } from './databa
 import { hasInbox, PrismaInbox } from './database/prisma-inbox.js';
 import { Health, HealthController } from './health/health.js';
 import { createLogger } from './logs/logger.js';
+import { DeliveryMetrics } from './metrics/delivery-metrics.js';
 import { Metrics, MetricsController } from './metrics/metrics.js';
 import { ProblemFilter } from './problem/problem.filter.js';
 import { openRedis } from './redis/redis.js';
@@ -50,7 +57,17 @@ export class ServiceModule {
     return {
       module: ServiceModule,
       global: true,
-      imports: [BrokerModule.forService(options.name)],
+      imports: [
+        BrokerModule.forService(options.name),
+        MessagingModule.forRootAsync({
+          inject: [LOGGER, Metrics],
+          useFactory: (logger: Logger, metrics: Metrics): MessagingOptions => ({
+            producer: options.name,
+            logger,
+            observer: new DeliveryMetrics(metrics.registry),
+          }),
+        }),
+      ],
       controllers: [HealthController, MetricsController],
       providers,
       exports: providers

@@ -2,34 +2,32 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
-import { traceContext } from '#libs/messaging';
+import { childTraceparent, parseTraceparent, traceContext } from '#libs/messaging';
 
 export type Correlation = { correlationId: string };
 
 const correlations = new AsyncLocalStorage<Correlation>();
 
-/** What the running request (or message) is known by in logs and problems; undefined outside of one. */
+/** What the running request or message is known by in logs; undefined outside of one. A message is known by its trace. */
 export function currentCorrelation(): Correlation | undefined {
-  return correlations.getStore();
+  const correlation = correlations.getStore();
+  if (correlation !== undefined) return correlation;
+  const traceId = parseTraceparent(traceContext.getStore())?.traceId;
+  return traceId === undefined ? undefined : { correlationId: traceId };
 }
 
 const CORRELATION_ID = /^[\w.:-]{1,128}$/;
-const TRACEPARENT = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/;
 
 /** The caller's own id, else the trace's, else a new one. A header that could spoil a log line is ignored. */
 export function correlationIdOf(headers: IncomingHttpHeaders): string {
   const given = headers['x-correlation-id'];
   if (typeof given === 'string' && CORRELATION_ID.test(given)) return given;
-  const traceparent = headers['traceparent'];
-  const traceId = typeof traceparent === 'string' ? TRACEPARENT.exec(traceparent)?.[1] : undefined;
-  return traceId ?? randomBytes(16).toString('hex');
+  return parseTraceparent(traceparentIn(headers))?.traceId ?? randomBytes(16).toString('hex');
 }
 
-/** The caller's trace context, or the root of a new one. */
-function traceparentOf(headers: IncomingHttpHeaders): string {
+function traceparentIn(headers: IncomingHttpHeaders): string | undefined {
   const given = headers['traceparent'];
-  if (typeof given === 'string' && TRACEPARENT.test(given)) return given;
-  return `00-${randomBytes(16).toString('hex')}-${randomBytes(8).toString('hex')}-01`;
+  return typeof given === 'string' ? given : undefined;
 }
 
 /**
@@ -42,7 +40,7 @@ function traceparentOf(headers: IncomingHttpHeaders): string {
 export function installCorrelation(fastify: FastifyInstance): void {
   fastify.addHook('onRequest', (request, reply, done) => {
     request.headers['x-correlation-id'] = request.id;
-    request.headers['traceparent'] = traceparentOf(request.headers);
+    request.headers['traceparent'] = childTraceparent(traceparentIn(request.headers));
     void reply.header('x-correlation-id', request.id);
     enter(request.headers['traceparent'], request.id, done);
   });

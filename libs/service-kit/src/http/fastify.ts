@@ -42,6 +42,11 @@ export class ServiceAdapter extends FastifyAdapter {
     this.routes.watch(fastify);
   }
 
+  /** Nest would add its own parsers (forms among them); this adapter takes JSON only. */
+  override registerParserMiddleware(): void {
+    // Nothing to add.
+  }
+
   /** Nest's own handler answers 404 to everything; this one knows a wrong method on a known path. */
   override setNotFoundHandler(): ReturnType<FastifyAdapter['setNotFoundHandler']> {
     return this.getInstance().setNotFoundHandler((request: FastifyRequest) => {

@@ -43,6 +43,11 @@ export function sendProblem(problem: HttpProblem, request: FastifyRequest, reply
   }
   void reply
     .code(problem.status)
-    .headers({ ...problem.headers, 'content-type': PROBLEM_CONTENT_TYPE, 'cache-control': 'no-store' })
+    .headers({
+      ...problem.headers,
+      'x-correlation-id': request.id,
+      'content-type': PROBLEM_CONTENT_TYPE,
+      'cache-control': 'no-store',
+    })
     .send(JSON.stringify(problemOf(problem, request.id)));
 }
