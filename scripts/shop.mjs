@@ -109,7 +109,9 @@ function makePlan(dir, secrets) {
     WEBHOOK_URL: `${urls.gateway}/api/payments/webhook`,
     MAILBOX_SMTP_PORT: String(mailboxPort),
     SEED_SHOWS: process.env.SEED_SHOWS ?? 'true',
-    ...Object.fromEntries(Object.entries(urls).map(([name, url]) => [`${name.toUpperCase()}_URL`, url])),
+    ...Object.fromEntries(
+      Object.entries(urls).map(([name, url]) => [`${name.toUpperCase().replaceAll('-', '_')}_URL`, url]),
+    ),
   };
   const services = SERVICES.map(({ name, portOffset, schema }) => ({
     name,
@@ -198,7 +200,7 @@ function stopOnSignal(supervisor) {
   const stop = () =>
     (stopped ??= supervisor.stop([
       { names: ['gateway'], withinMs: 2500 },
-      { names: ['order', 'stock', 'payment', 'notification', 'ops'], withinMs: 4000 },
+      { names: SERVICES.map(({ name }) => name).filter((name) => name !== 'gateway'), withinMs: 4000 },
       { names: ['broker'], withinMs: 1500 },
       { names: ['redis', 'postgres'], withinMs: 1500 },
     ]));
