@@ -1,14 +1,16 @@
 // `npm run new:service -- NAME`: a new service under apps/NAME that builds, runs and passes its tests.
 // It listens to paid orders, because that is where most new services begin; change what it takes, keep
 // the shape. `npm run shop` starts it with the others.
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { Refusal, root, runMain } from './launcher/prepare.mjs';
+import { Refusal, prepare, root, runMain } from './launcher/prepare.mjs';
 
 /** Places after the gateway's port that no service of the shop has. */
 const PORT_OFFSETS = [7, 8, 9, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24];
 
 await runMain(() => {
+  prepare();
   const name = process.argv[2];
   if (!name || !/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name)) {
     throw new Refusal('usage: npm run new:service -- NAME   (lower case, words joined by dashes: seat-map)');
