@@ -6,12 +6,9 @@ import {
   OrderRejected,
   RefundRequested,
 } from '#libs/contracts';
-import type { MessageContract } from '#libs/messaging';
+import type { CheckedMessage, MessageContract } from '#libs/messaging';
 import type { Order } from '../domain/order.js';
 import type { WrittenStatus } from '../domain/order-state.js';
-
-/** A half message as the broker shows it to a check-back; `contract` is `topic.tag`. */
-export type CheckedMessage = { contract: string; payload: unknown };
 
 /** What a half message says has been written: this status, at this very instant. */
 export type Claim = { orderNo: string; status: WrittenStatus; at: string };

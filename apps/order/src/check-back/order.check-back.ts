@@ -1,10 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { CheckBack, type TransactionDecision } from '#libs/messaging';
+import { CheckBack, type CheckedMessage, type TransactionDecision } from '#libs/messaging';
 import { CLOCK, type Clock } from '#libs/service-kit';
 import { PRODUCER_GROUP } from '../change-orders/change-orders.js';
 import { ROLLBACK_AFTER_MS } from '../domain/write-fence.js';
 import { OrderBook } from '../order-book/order-book.js';
-import { claimOf, holds, type CheckedMessage } from './claim.js';
+import { claimOf, holds } from './claim.js';
 
 /**
  * Answers for half messages whose sender died: did the local write happen?

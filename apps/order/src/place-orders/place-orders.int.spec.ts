@@ -1,0 +1,91 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { CRASH_POINTS, Crash } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
+import { OrderUnderTest } from '../testing/order-under-test.js';
+
+let shop: OrderUnderTest;
+beforeAll(async () => {
+  shop = await OrderUnderTest.start();
+}, 60_000);
+afterAll(() => shop.stop());
+afterEach(() => {
+  shop.clock.aheadMs = 0;
+  shop.bus.beforeLocal = undefined;
+});
+
+const CREATED = ['order.created', 'order.payment-timeout'];
+
+test('a batch is written whole, every order with its message and its timer', async () => {
+  const orders = await shop.submitted(await shop.ticketType(500), 500);
+  await shop.placeOrders.execute(orders);
+  const written = await shop.book.find(orders.map(({ orderNo }) => orderNo));
+  expect(written.size).toBe(500);
+  for (const order of orders) expect(shop.bus.namesOf(order.orderNo)).toEqual(CREATED);
+  const [first] = written.values();
+  expect(first).toMatchObject({ status: 'PENDING_PAYMENT', totalMinor: 5_000, currency: 'EUR' });
+  expect(first?.history.map(({ status }) => status)).toEqual(['QUEUED', 'PENDING_PAYMENT']);
+  expect((first?.payBeforeMs ?? 0) - (first?.createdAtMs ?? 0)).toBe(1_800_000);
+});
+
+test('the same message ten times at once gives one order, announced once', async () => {
+  const orders = await shop.submitted(await shop.ticketType(5), 5);
+  await Promise.all(Array.from({ length: 10 }, () => shop.placeOrders.execute(orders)));
+  await shop.placeOrders.execute([...orders, ...orders]);
+  for (const { orderNo } of orders) {
+    expect(await shop.statuses(orderNo)).toEqual(['QUEUED', 'PENDING_PAYMENT']);
+    expect(shop.bus.namesOf(orderNo)).toEqual(CREATED);
+  }
+});
+
+test('batches that overlap are each written to the end', async () => {
+  const orders = await shop.submitted(await shop.ticketType(300), 300);
+  await Promise.all([
+    shop.placeOrders.execute(orders.slice(0, 200)),
+    shop.placeOrders.execute(orders.slice(100)),
+  ]);
+  for (const { orderNo } of orders) expect(shop.bus.namesOf(orderNo)).toEqual(CREATED);
+});
+
+test('an order whose hold was released is rejected, beside others that are not', async () => {
+  const ticketTypeId = await shop.ticketType(2);
+  const [late, inTime] = await shop.submitted(ticketTypeId, 2);
+  if (late === undefined || inTime === undefined) throw new Error('nothing submitted');
+  await shop.stock.release(ticketTypeId, [late], 'rollback');
+  await shop.placeOrders.execute([late, inTime]);
+  expect(await shop.statuses(late.orderNo)).toEqual(['QUEUED', 'REJECTED']);
+  expect(shop.bus.namesOf(late.orderNo)).toEqual(['order.rejected']);
+  expect(shop.bus.namesOf(inTime.orderNo)).toEqual(CREATED);
+});
+
+describe('a crash', () => {
+  test.each(CRASH_POINTS)('%s: the redelivery and the check-back complete the order', async (point) => {
+    const orders = await shop.submitted(await shop.ticketType(3), 3);
+    shop.bus.crashAt = point;
+    await expect(shop.placeOrders.execute(orders)).rejects.toThrow(Crash);
+    await shop.placeOrders.execute(orders);
+    shop.clock.aheadMs = 31_000;
+    await shop.askBack();
+    expect(shop.bus.undecided).toBe(0);
+    for (const { orderNo } of orders) {
+      expect(await shop.statuses(orderNo)).toEqual(['QUEUED', 'PENDING_PAYMENT']);
+      expect(shop.bus.namesOf(orderNo)).toEqual(CREATED);
+    }
+  });
+
+  test('the check-back waits for a writer that may still be at work', async () => {
+    const orders = await shop.submitted(await shop.ticketType(1));
+    shop.bus.crashAt = 'before the local write';
+    await expect(shop.placeOrders.execute(orders)).rejects.toThrow(Crash);
+    expect(await shop.askBack()).toEqual(['unknown']);
+    shop.clock.aheadMs = 31_000;
+    expect(await shop.askBack()).toEqual(['rollback']);
+  });
+
+  test('a writer that was frozen until after the check-back can no longer write', async () => {
+    const orders = await shop.submitted(await shop.ticketType(1));
+    // Its clock stood still: it prepared, and writes, at a time that is long past for everybody else.
+    shop.clock.aheadMs = -21_000;
+    await expect(shop.placeOrders.execute(orders)).rejects.toMatchObject({ kind: 'transient' });
+    expect(await shop.statuses(orders[0]?.orderNo ?? '')).toEqual([]);
+    expect(shop.bus.undecided).toBe(0);
+  });
+});

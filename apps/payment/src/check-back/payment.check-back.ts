@@ -1,0 +1,53 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { PrismaClient } from '#prisma/payment';
+import { PaymentFailed, PaymentRefunded, PaymentSucceeded } from '#libs/contracts';
+import { CheckBack, type CheckedMessage, type TransactionDecision } from '#libs/messaging';
+import { CLOCK, type Clock } from '#libs/service-kit';
+import { PRODUCER_GROUP } from '../accept-webhook/accept-webhook.js';
+import { ROLLBACK_AFTER_MS } from '../domain/write-fence.js';
+
+/**
+ * Answers for half messages whose sender died: does the payment say what the message says? When another
+ * copy of the webhook wrote it, the message is sent once more than needed, which its consumers take.
+ */
+@Injectable()
+export class PaymentCheckBack {
+  constructor(
+    private readonly database: PrismaClient,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  @CheckBack(PRODUCER_GROUP)
+  async check(_transactionId: string, messages: readonly CheckedMessage[]): Promise<TransactionDecision> {
+    // One webhook, one message.
+    const [message] = messages;
+    switch (message?.contract) {
+      case PaymentSucceeded.name: {
+        const { paymentId, succeededAt } = PaymentSucceeded.payload.parse(message.payload);
+        return this.decide((await this.statusOf(paymentId)) === 'SUCCEEDED', succeededAt);
+      }
+      case PaymentFailed.name: {
+        // A capture that came since outranks the decline: telling the buyer of it now would only mislead.
+        const { paymentId, failedAt } = PaymentFailed.payload.parse(message.payload);
+        return this.decide((await this.statusOf(paymentId)) === 'FAILED', failedAt);
+      }
+      case PaymentRefunded.name: {
+        const { paymentId, refundedAt } = PaymentRefunded.payload.parse(message.payload);
+        const refund = await this.database.refund.findUnique({ where: { paymentId } });
+        return this.decide(refund?.status === 'SUCCEEDED', refundedAt);
+      }
+      default:
+        return 'unknown';
+    }
+  }
+
+  private async statusOf(paymentId: string): Promise<string | undefined> {
+    return (await this.database.payment.findUnique({ where: { id: paymentId } }))?.status;
+  }
+
+  /** What is not written may still be on its way, until the fence has certainly passed. */
+  private decide(isWritten: boolean, preparedAt: string): TransactionDecision {
+    if (isWritten) return 'commit';
+    return this.clock.now() - Date.parse(preparedAt) > ROLLBACK_AFTER_MS ? 'rollback' : 'unknown';
+  }
+}

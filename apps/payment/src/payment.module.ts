@@ -1,0 +1,35 @@
+import { Module } from '@nestjs/common';
+import { PrismaClient } from '#prisma/payment';
+import { loadConfig, SERVICE_CONFIG, ServiceModule, type ServiceConfig } from '#libs/service-kit';
+import { AcceptWebhook } from './accept-webhook/accept-webhook.js';
+import { PaymentBook } from './accept-webhook/payment-book.js';
+import { PaymentWebhookController } from './accept-webhook/payment-webhook.controller.js';
+import { HttpPaymentProvider } from './adapters/http-payment-provider.js';
+import { PaymentCheckBack } from './check-back/payment.check-back.js';
+import { CreatePayment } from './create-payment/create-payment.js';
+import { CreatePaymentController } from './create-payment/create-payment.controller.js';
+import { PAYMENT_CONFIG, PaymentConfig } from './payment.config.js';
+import { PAYMENT_PROVIDER } from './ports/payment-provider.js';
+import { SimulatedProviderModule } from './provider/simulated-provider.module.js';
+import { RefundRequestedConsumer } from './request-refund/refund-requested.consumer.js';
+import { RequestRefund } from './request-refund/request-refund.js';
+
+@Module({
+  imports: [ServiceModule.forRoot({ name: 'payment', prisma: PrismaClient }), SimulatedProviderModule],
+  controllers: [CreatePaymentController, PaymentWebhookController, RefundRequestedConsumer],
+  providers: [
+    { provide: PAYMENT_CONFIG, useFactory: () => loadConfig(PaymentConfig) },
+    {
+      provide: PAYMENT_PROVIDER,
+      inject: [PAYMENT_CONFIG, SERVICE_CONFIG],
+      useFactory: (config: PaymentConfig, service: ServiceConfig) =>
+        new HttpPaymentProvider({ url: config.PROVIDER_URL, jwtSecret: service.JWT_SECRET }),
+    },
+    PaymentBook,
+    CreatePayment,
+    AcceptWebhook,
+    RequestRefund,
+    PaymentCheckBack,
+  ],
+})
+export class PaymentModule {}

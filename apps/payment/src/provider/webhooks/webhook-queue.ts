@@ -1,0 +1,60 @@
+import { Injectable } from '@nestjs/common';
+import { z } from 'zod';
+import { PrismaClient } from '#prisma/payment';
+
+const Due = z.object({ id: z.bigint(), body: z.string(), attempts: z.int() });
+/** A webhook that is to be sent now. */
+export type DueWebhook = z.output<typeof Due>;
+
+/** Given up after this many tries, which is a day at the longest pause. */
+const MAX_ATTEMPTS = 3_000;
+/** A taken webhook is due again after this long, should its sender die. Longer than a request may take. */
+export const TAKEN_MS = 15_000;
+
+/** The simulated provider's webhooks, in a table: none is lost by a crash, and several processes can share the work. */
+@Injectable()
+export class WebhookQueue {
+  constructor(private readonly database: PrismaClient) {}
+
+  /** Takes up to `limit` that are due; nobody else gets them for the next `TAKEN_MS`. */
+  async take(limit: number): Promise<DueWebhook[]> {
+    const rows = await this.database.$queryRawUnsafe<unknown[]>(
+      `UPDATE provider_webhooks
+       SET attempts = attempts + 1, due_at = now() + $2::int * interval '1 millisecond'
+       WHERE id IN (
+         SELECT id FROM provider_webhooks
+         WHERE delivered_at IS NULL AND due_at <= now() AND attempts < $3::int
+         ORDER BY due_at LIMIT $1::int FOR UPDATE SKIP LOCKED)
+       RETURNING id, body, attempts`,
+      limit,
+      TAKEN_MS,
+      MAX_ATTEMPTS,
+    );
+    return rows.map((row) => Due.parse(row));
+  }
+
+  async delivered(ids: readonly bigint[]): Promise<void> {
+    await this.database.$executeRawUnsafe(
+      'UPDATE provider_webhooks SET delivered_at = now() WHERE id = ANY($1::bigint[])',
+      ids,
+    );
+  }
+
+  async postpone(id: bigint, delayMs: number): Promise<void> {
+    await this.database.$executeRawUnsafe(
+      `UPDATE provider_webhooks SET due_at = now() + $2::int * interval '1 millisecond' WHERE id = $1::bigint`,
+      id,
+      Math.round(delayMs),
+    );
+  }
+
+  /** Milliseconds until the next one is due, by the database's clock; undefined when none is waiting. */
+  async nextDueInMs(): Promise<number | undefined> {
+    const [row] = await this.database.$queryRawUnsafe<{ ms: number | null }[]>(
+      `SELECT (extract(epoch FROM min(due_at) - now()) * 1000)::float8 AS ms
+       FROM provider_webhooks WHERE delivered_at IS NULL AND attempts < $1::int`,
+      MAX_ATTEMPTS,
+    );
+    return row?.ms ?? undefined;
+  }
+}
