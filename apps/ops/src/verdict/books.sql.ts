@@ -56,7 +56,7 @@ export const CAPTURED = `SELECT count(*)::int AS count FROM payment.payments WHE
 
 /**
  * The provider's own book counts too: money that it captured and we never heard of is money that we owe
- * an answer for, unless its webhook is still to come.
+ * an answer for, unless it has put off telling us.
  */
 export const MONEY_FINDINGS = [
   rule(
@@ -66,7 +66,10 @@ export const MONEY_FINDINGS = [
      LEFT JOIN payment.provider_intents i ON i.reference = p.id
      LEFT JOIN "order".orders o ON o.order_no = p.order_no AND o.payment_id = p.id AND o.status = 'PAID'
      LEFT JOIN payment.refunds r ON r.payment_id = p.id AND r.status = 'SUCCEEDED'
-     WHERE (p.status = 'SUCCEEDED' OR i.status = 'CAPTURED') AND o.order_no IS NULL AND r.id IS NULL`,
+     WHERE (p.status = 'SUCCEEDED' OR i.status = 'CAPTURED') AND o.order_no IS NULL AND r.id IS NULL
+       AND (p.status = 'SUCCEEDED' OR p.id NOT IN (
+         SELECT (w.body::jsonb ->> 'paymentId')::uuid FROM payment.provider_webhooks w
+         WHERE w.delivered_at IS NULL AND w.due_at > now()))`,
   ),
   rule(
     'unpaid',
