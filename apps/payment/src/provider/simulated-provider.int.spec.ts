@@ -1,0 +1,118 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { RefundRequested } from '#libs/contracts';
+import { PaymentUnderTest } from '../testing/payment-under-test.js';
+
+let payments: PaymentUnderTest;
+beforeAll(async () => {
+  payments = await PaymentUnderTest.start();
+}, 60_000);
+afterAll(() => payments.stop());
+
+const delivered = async (paymentId: string): Promise<{ attempts: number; isDone: boolean }[]> => {
+  const rows = await payments.database.providerWebhook.findMany({ where: { body: { contains: paymentId } } });
+  return rows.map(({ attempts, deliveredAt }) => ({ attempts, isDone: deliveredAt !== null }));
+};
+const refundOf = (paymentId: string, orderNo: string): RefundRequested => ({
+  paymentId,
+  orderNo,
+  amountMinor: 5_000,
+  currency: 'EUR',
+  reason: 'sold-out',
+  requestedAt: new Date().toISOString(),
+});
+
+test('a buyer pays at the checkout, and the shop hears of it', async () => {
+  const { paymentId, checkoutUrl } = await payments.created();
+  const page = await fetch(checkoutUrl);
+  expect(page.headers.get('content-type')).toContain('text/html');
+  expect(await page.text()).toContain('€50.00');
+  expect((await payments.post(checkoutUrl, { outcome: 'succeed' })).status).toBe(202);
+  await payments.until('paid', async () => (await payments.statusOf(paymentId)) === 'SUCCEEDED');
+});
+
+test('duplicates are all sent, and have one effect', async () => {
+  const { paymentId, checkoutUrl } = await payments.created();
+  await payments.post(checkoutUrl, { outcome: 'succeed', duplicates: 4 });
+  await payments.until('all sent', async () => (await delivered(paymentId)).every(({ isDone }) => isDone));
+  expect(await delivered(paymentId)).toHaveLength(5);
+  expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
+});
+
+test('a delayed webhook comes when it is due, not before', async () => {
+  const { paymentId, checkoutUrl } = await payments.created();
+  const before = Date.now();
+  await payments.post(checkoutUrl, { outcome: 'fail', delayMs: 400 });
+  await payments.until('declined', async () => (await payments.statusOf(paymentId)) === 'FAILED');
+  expect(Date.now() - before).toBeGreaterThanOrEqual(395);
+});
+
+test('clicking again changes nothing; what is paid cannot be declined', async () => {
+  const { paymentId, checkoutUrl } = await payments.created();
+  const statuses = await Promise.all(
+    Array.from({ length: 5 }, async () => (await payments.post(checkoutUrl, { outcome: 'succeed' })).status),
+  );
+  expect(new Set(statuses)).toEqual(new Set([202]));
+  expect((await payments.post(checkoutUrl, { outcome: 'fail' })).status).toBe(409);
+  await payments.until('paid', async () => (await payments.statusOf(paymentId)) === 'SUCCEEDED');
+  expect(await delivered(paymentId)).toHaveLength(1);
+});
+
+test('a webhook that is not taken is sent again', async () => {
+  const { paymentId, checkoutUrl } = await payments.created();
+  payments.bus.crashAt = 'before the half message';
+  await payments.post(checkoutUrl, { outcome: 'succeed' });
+  await payments.until('sent', async () => (await delivered(paymentId)).every(({ isDone }) => isDone));
+  expect(await delivered(paymentId)).toEqual([{ attempts: 2, isDone: true }]);
+  expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
+});
+
+test('an unknown checkout and a wrong request', async () => {
+  const { checkoutUrl } = await payments.created();
+  expect((await payments.post('/api/provider/checkouts/pi_none', { outcome: 'succeed' })).status).toBe(404);
+  expect((await payments.post(checkoutUrl, { outcome: 'maybe' })).status).toBe(400);
+  expect((await payments.post(checkoutUrl, { outcome: 'succeed', duplicates: 21 })).status).toBe(400);
+});
+
+test('a refund that is asked for five times happens once', async () => {
+  const orderNo = payments.newOrderNo();
+  const { paymentId, checkoutUrl } = await payments.created(orderNo);
+  await payments.post(checkoutUrl, { outcome: 'succeed' });
+  await payments.until('paid', async () => (await payments.statusOf(paymentId)) === 'SUCCEEDED');
+  const request = refundOf(paymentId, orderNo);
+  await Promise.all(Array.from({ length: 5 }, () => payments.requestRefund.execute(request)));
+  await payments.until('refunded', () => payments.messagesOf(paymentId).includes('payment.refunded'));
+  await payments.requestRefund.execute(request);
+  expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.refunded']);
+  expect(await payments.database.refund.findMany({ where: { paymentId } })).toMatchObject([
+    { status: 'SUCCEEDED', reason: 'sold-out' },
+  ]);
+  expect(await delivered(paymentId)).toHaveLength(2);
+});
+
+test('money that is not there (yet) is not sent back', async () => {
+  const orderNo = payments.newOrderNo();
+  const { paymentId } = await payments.created(orderNo);
+  await expect(payments.requestRefund.execute(refundOf(paymentId, orderNo))).rejects.toMatchObject({
+    kind: 'transient',
+  });
+  await expect(payments.requestRefund.execute(refundOf(randomUUID(), orderNo))).rejects.toMatchObject({
+    kind: 'not-found',
+  });
+});
+
+test('500 payments are paid within seconds', async () => {
+  const before = Date.now();
+  const orders = Array.from({ length: 500 }, () => payments.newOrderNo());
+  const all: string[] = [];
+  const worker = async (): Promise<void> => {
+    for (let orderNo = orders.pop(); orderNo !== undefined; orderNo = orders.pop()) {
+      const { paymentId, checkoutUrl } = await payments.created(orderNo);
+      await payments.post(checkoutUrl, { outcome: 'succeed', duplicates: 1 });
+      all.push(paymentId);
+    }
+  };
+  await Promise.all(Array.from({ length: 16 }, worker));
+  await payments.until('all paid', () => all.every((paymentId) => payments.messagesOf(paymentId).length > 0));
+  expect(Date.now() - before).toBeLessThan(20_000);
+}, 60_000);
