@@ -1,0 +1,20 @@
+export { StockLedger } from './stock-ledger.js';
+export type {
+  ClaimAnswer,
+  HoldState,
+  HoldView,
+  LedgerAudit,
+  LedgerOrder,
+  MarkSoldAnswer,
+  ReacquireAnswer,
+  RebuildResult,
+  ReleaseAnswer,
+  ReleaseCause,
+  Reservation,
+  ReserveAnswer,
+  SoldOrder,
+  StockCounters,
+  StockOrder,
+  TicketTypeSnapshot,
+} from './stock-values.js';
+export { newTicketTypeId, orderNoFor } from './order-no.js';

@@ -1,0 +1,78 @@
+-- Makes counters, expiries and limits anew from the ledger and from those holds that the ledger cannot
+-- know yet. In one step, so that a sale that goes on meanwhile sees the old state or the new one.
+-- Takes time in proportion to the holds: about 0.2 s for 100,000.
+--
+-- KEYS[1] counter  KEYS[2] holds  KEYS[3] hold-expiry  KEYS[4] buyers  KEYS[5] released
+-- KEYS[6] staged: hash of order number → `<s|a|r>|<quantity>|<at ms>|<buyer>`, the ledger's view; deleted
+-- ARGV[1] initial  ARGV[2] price  ARGV[3] currency  ARGV[4] limit  ARGV[5] sale opens at (ms)
+-- ARGV[6] epoch  ARGV[7] forget tombstones from before (ms)
+--
+--   ledger says   hold was      becomes
+--   s             anything      s
+--   a             anything      a
+--   r             a             a  re-acquired just now; the ledger will hear of it
+--   r             other         r
+--   nothing       s             c  its DEDUCT cannot be lost, so it is still to come
+--   nothing       h, c, a, r    as it was
+--
+-- Returns {initial, free, held, sold} before ({} when there was no counter) and {initial, free, held, sold} after
+
+local before = redis.call('HMGET', KEYS[1], 'initial', 'free', 'held', 'sold', 'accepted')
+local holds = {}
+local current = redis.call('HGETALL', KEYS[2])
+for index = 1, #current, 2 do holds[current[index]] = parse(current[index + 1]) end
+for _, hold in pairs(holds) do
+  if hold.state == 's' then
+    hold.state = 'c'
+    hold.changed = true
+  end
+end
+
+local staged = redis.call('HGETALL', KEYS[6])
+for index = 1, #staged, 2 do
+  local state, quantity, at, buyer = string.match(staged[index + 1], '^(%a)|(%d+)|(%d+)|(.*)$')
+  local known = holds[staged[index]]
+  local hold = known or { heldAt = at, seq = '0', replayed = '0' }
+  if not (state == 'r' and hold.state == 'a') then
+    hold.due = (state ~= 'r' and '0') or (hold.state == 'r' and hold.due) or at
+    hold.state, hold.quantity, hold.buyer, hold.changed = state, tonumber(quantity), buyer, true
+  end
+  holds[staged[index]] = hold
+end
+
+redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+local held, sold, waiting = 0, 0, 0
+local buyers = {}
+for orderNo, hold in pairs(holds) do
+  if hold.state == 'r' then
+    if tonumber(hold.due) <= tonumber(ARGV[7]) then
+      redis.call('HDEL', KEYS[2], orderNo)
+      hold.changed = false
+    else
+      redis.call('ZADD', KEYS[5], hold.due, orderNo)
+    end
+  else
+    buyers[hold.buyer] = (buyers[hold.buyer] or 0) + hold.quantity
+    if hold.state == 'h' then
+      waiting = waiting + 1
+      redis.call('ZADD', KEYS[3], hold.due, orderNo)
+    end
+    if hold.state == 'h' or hold.state == 'c' then
+      held = held + hold.quantity
+    else
+      sold = sold + hold.quantity
+    end
+  end
+  if hold.changed then store(KEYS[2], orderNo, hold) end
+end
+for buyer, quantity in pairs(buyers) do redis.call('HSET', KEYS[4], buyer, quantity) end
+
+local initial = tonumber(ARGV[1])
+local accepted = tonumber(before[5] or waiting)
+redis.call('HSET', KEYS[1], 'initial', initial, 'free', initial - held - sold, 'held', held, 'sold', sold,
+  'accepted', accepted, 'settled', accepted - waiting, 'price', ARGV[2], 'currency', ARGV[3],
+  'limit', ARGV[4], 'opensAt', ARGV[5], 'epoch', ARGV[6])
+return {
+  before[1] and { before[1], before[2], before[3], before[4] } or {},
+  { tostring(initial), tostring(initial - held - sold), tostring(held), tostring(sold) },
+}

@@ -1,0 +1,483 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import {
+  newTicketTypeId,
+  orderNoFor,
+  StockLedger,
+  type ReserveAnswer,
+  type TicketTypeSnapshot,
+} from './index.js';
+import { stockKeys } from './stock-keys.js';
+import { RedisUnderTest } from './testing/redis-under-test.js';
+
+const NOW_MS = 1_763_688_920_000;
+const HOLD_MS = 600_000;
+
+let redis: RedisUnderTest;
+let ledger: StockLedger;
+let ticketTypeId: string;
+
+beforeAll(async () => {
+  redis = await RedisUnderTest.start();
+  ledger = new StockLedger(redis.connection);
+});
+afterAll(() => redis.stop());
+beforeEach(() => {
+  ticketTypeId = newTicketTypeId();
+});
+
+const order = (name: string, quantity = 1, buyerId = name) => ({
+  orderNo: orderNoFor({ buyerId, idempotencyKey: name, ticketTypeId, quantity }),
+  quantity,
+  buyerId,
+});
+type TestOrder = ReturnType<typeof order>;
+
+async function onSale(options: Partial<TicketTypeSnapshot> = {}): Promise<void> {
+  await ledger.rebuild(
+    {
+      ticketTypeId,
+      initial: 10,
+      unitPriceMinor: 4_950,
+      currency: 'EUR',
+      perUserLimit: 4,
+      saleOpensAtMs: NOW_MS - 1,
+      orders: [],
+      ...options,
+    },
+    NOW_MS,
+  );
+  await ledger.setEpoch(await ledger.runId());
+}
+
+const reserve = (wanted: TestOrder, nowMs = NOW_MS): Promise<ReserveAnswer> =>
+  ledger.reserve({ ...wanted, ticketTypeId, nowMs, holdTimeoutMs: HOLD_MS });
+
+async function reserved(...orders: TestOrder[]): Promise<void> {
+  for (const wanted of orders) expect(await reserve(wanted)).toMatchObject({ outcome: 'reserved' });
+}
+
+async function sold(...orders: TestOrder[]): Promise<void> {
+  await reserved(...orders);
+  await ledger.claim(
+    ticketTypeId,
+    orders.map(({ orderNo }) => orderNo),
+  );
+  await ledger.markSold(ticketTypeId, orders);
+}
+
+async function counters(): Promise<{ free: number; held: number; sold: number }> {
+  const now = await ledger.read(ticketTypeId);
+  if (now === undefined) throw new Error('no counters');
+  expect(now.free + now.held + now.sold).toBe(now.initial);
+  const audit = await ledger.audit(ticketTypeId);
+  expect(audit?.holds).toEqual({ held: now.held, sold: now.sold, charged: now.held + now.sold });
+  return { free: now.free, held: now.held, sold: now.sold };
+}
+
+const stateOf = async (wanted: TestOrder) => (await ledger.hold(wanted.orderNo))?.state;
+
+describe('reserve', () => {
+  it('takes the tickets, and says the place in the queue and the price in the same call', async () => {
+    await onSale();
+    expect(await reserve(order('a', 2))).toEqual({
+      outcome: 'reserved',
+      position: 1,
+      state: 'held',
+      unitPriceMinor: 4_950,
+      currency: 'EUR',
+    });
+    expect(await reserve(order('b', 3))).toMatchObject({ outcome: 'reserved', position: 2 });
+    expect(await counters()).toEqual({ free: 5, held: 5, sold: 0 });
+  });
+
+  it('answers a repeat from the first reservation and takes nothing again', async () => {
+    await onSale();
+    const first = order('a', 2);
+    await reserved(first, order('b'));
+    expect(await reserve(first)).toMatchObject({ outcome: 'replayed', position: 1, state: 'held' });
+    await ledger.claim(ticketTypeId, [first.orderNo]);
+    expect(await reserve(first)).toMatchObject({ outcome: 'replayed', position: 0, state: 'claimed' });
+    await ledger.markSold(ticketTypeId, [first]);
+    expect(await reserve(first)).toMatchObject({ outcome: 'replayed', position: 0, state: 'sold' });
+    await ledger.release(ticketTypeId, [first], 'rollback');
+    expect(await reserve(first)).toMatchObject({ outcome: 'replayed', position: 0, state: 'released' });
+    expect(await counters()).toEqual({ free: 9, held: 1, sold: 0 });
+  });
+
+  it('gives a repeated reservation its full time again, because it is sent again', async () => {
+    await onSale();
+    const late = order('late');
+    await reserved(late);
+    await reserve(late, NOW_MS + HOLD_MS - 1);
+    expect(await ledger.reap(ticketTypeId, NOW_MS + HOLD_MS, 10)).toEqual([]);
+    expect((await ledger.hold(late.orderNo))?.expiresAtMs).toBe(NOW_MS + 2 * HOLD_MS - 1);
+  });
+
+  it('refuses when fewer tickets are free than wanted', async () => {
+    await onSale({ initial: 3 });
+    await reserved(order('a', 2));
+    expect(await reserve(order('b', 2))).toEqual({ outcome: 'sold-out' });
+    expect(await reserve(order('b', 1))).toMatchObject({ outcome: 'reserved' });
+    expect(await reserve(order('c', 1))).toEqual({ outcome: 'sold-out' });
+  });
+
+  it("refuses more than the buyer's limit over all orders, and gives released tickets back to it", async () => {
+    await onSale();
+    expect(await reserve(order('big', 5, 'ann'))).toEqual({ outcome: 'limit-exceeded' });
+    const first = order('one', 3, 'ann');
+    await reserved(first);
+    expect(await reserve(order('two', 2, 'ann'))).toEqual({ outcome: 'limit-exceeded' });
+    await reserved(order('three', 1, 'ann'), order('four', 4, 'bob|with|bars'));
+    await ledger.release(ticketTypeId, [first], 'rollback');
+    await reserved(order('five', 3, 'ann'));
+    expect((await ledger.hold(order('four', 4, 'bob|with|bars').orderNo))?.buyerId).toBe('bob|with|bars');
+  });
+
+  it('refuses before the sale opens', async () => {
+    await onSale({ saleOpensAtMs: NOW_MS + 1 });
+    expect(await reserve(order('early'))).toEqual({ outcome: 'sale-not-open' });
+    expect(await reserve(order('early'), NOW_MS + 1)).toMatchObject({ outcome: 'reserved' });
+  });
+
+  it('tells an unknown ticket type from lost counters', async () => {
+    await onSale();
+    const known = ticketTypeId;
+    ticketTypeId = newTicketTypeId();
+    expect(await reserve(order('a'))).toEqual({ outcome: 'unknown-ticket-type' });
+    ticketTypeId = known;
+    await redis.connection.del(stockKeys(known).counter);
+    expect(await reserve(order('a'))).toEqual({ outcome: 'not-ready' });
+    await redis.connection.flushall();
+    ticketTypeId = newTicketTypeId();
+    expect(await reserve(order('a'))).toEqual({ outcome: 'not-ready' });
+  });
+
+  it('sells nothing after Redis restarted until the counters are verified', async () => {
+    await onSale();
+    const before = order('before');
+    await reserved(before);
+    await redis.restart();
+    expect(await reserve(order('after'))).toEqual({ outcome: 'not-ready' });
+    expect(await ledger.unverified([ticketTypeId])).toEqual([ticketTypeId]);
+    await onSale();
+    expect(await ledger.unverified([ticketTypeId])).toEqual([]);
+    expect(await reserve(before)).toMatchObject({ outcome: 'replayed', state: 'held' });
+    expect(await reserve(order('after'))).toMatchObject({ outcome: 'reserved', position: 2 });
+  });
+
+  it('sells exactly the stock to 2,000 callers at once', async () => {
+    await onSale({ initial: 100, perUserLimit: 2 });
+    const callers = Array.from({ length: 2_000 }, (_, index) =>
+      order(`order-${index}`, 1 + (index % 2), `buyer-${index % 700}`),
+    );
+    const answers = await Promise.all(callers.map((caller) => reserve(caller)));
+    const winners = callers.filter((_, index) => answers[index]?.outcome === 'reserved');
+    expect(winners.reduce((sum, winner) => sum + winner.quantity, 0)).toBe(100);
+    expect(await counters()).toEqual({ free: 0, held: 100, sold: 0 });
+    const perBuyer = new Map<string, number>();
+    for (const { buyerId, quantity } of winners)
+      perBuyer.set(buyerId, (perBuyer.get(buyerId) ?? 0) + quantity);
+    expect(Math.max(...perBuyer.values())).toBeLessThanOrEqual(2);
+  });
+});
+
+describe('claim', () => {
+  it('claims a hold once, and finds released and unknown ones gone', async () => {
+    await onSale();
+    const [a, b] = [order('a'), order('b')];
+    await reserved(a, b);
+    await ledger.release(ticketTypeId, [b.orderNo], 'rollback');
+    const all = [a.orderNo, b.orderNo, order('never').orderNo];
+    expect(await ledger.claim(ticketTypeId, all)).toEqual(['claimed', 'gone', 'gone']);
+    expect(await ledger.claim(ticketTypeId, all)).toEqual(['already-claimed', 'gone', 'gone']);
+    await ledger.markSold(ticketTypeId, [a]);
+    expect(await ledger.claim(ticketTypeId, [a.orderNo])).toEqual(['already-claimed']);
+  });
+
+  it('moves the queue on', async () => {
+    await onSale();
+    const waiting = [order('a'), order('b'), order('c')];
+    await reserved(...waiting);
+    await ledger.claim(ticketTypeId, [order('a').orderNo, order('b').orderNo]);
+    expect((await ledger.hold(order('c').orderNo))?.position).toBe(1);
+    expect(await reserve(order('d'))).toMatchObject({ position: 2 });
+  });
+
+  it('says nothing about holds while the counters are lost', async () => {
+    await expect(ledger.claim(ticketTypeId, [order('a').orderNo])).rejects.toMatchObject({
+      code: 'STOCK_NOT_READY',
+      kind: 'transient',
+    });
+    expect(await ledger.claim(ticketTypeId, [])).toEqual([]);
+  });
+});
+
+describe('reap', () => {
+  it('releases expired unclaimed holds only, as many as asked, and remembers them', async () => {
+    await onSale();
+    const [a, b, c] = [order('a', 2), order('b'), order('c')];
+    await reserved(a, b, c);
+    await ledger.claim(ticketTypeId, [b.orderNo]);
+    expect(await ledger.reap(ticketTypeId, NOW_MS + HOLD_MS - 1, 10)).toEqual([]);
+    const first = await ledger.reap(ticketTypeId, NOW_MS + HOLD_MS, 1);
+    const second = await ledger.reap(ticketTypeId, NOW_MS + HOLD_MS, 10);
+    expect([...first, ...second].sort()).toEqual([a.orderNo, c.orderNo].sort());
+    expect(first).toHaveLength(1);
+    expect(await counters()).toEqual({ free: 9, held: 1, sold: 0 });
+    expect(await reserve(a)).toMatchObject({ outcome: 'replayed', state: 'released' });
+  });
+
+  it('forgets tombstones after a day', async () => {
+    await onSale();
+    const gone = order('gone');
+    await reserved(gone);
+    await ledger.release(ticketTypeId, [gone], 'rollback', NOW_MS);
+    await ledger.reap(ticketTypeId, NOW_MS + 86_399_999, 10);
+    expect(await stateOf(gone)).toBe('released');
+    await ledger.reap(ticketTypeId, NOW_MS + 86_400_000, 10);
+    expect(await stateOf(gone)).toBeUndefined();
+  });
+
+  it('never takes a hold that was claimed, whichever comes first', async () => {
+    await onSale({ initial: 200, perUserLimit: 200 });
+    const raced = Array.from({ length: 200 }, (_, index) => order(`order-${index}`));
+    await reserved(...raced);
+    const other = redis.connection.duplicate();
+    const [claims, ...reaped] = await Promise.all([
+      Promise.all(raced.map(async ({ orderNo }) => (await ledger.claim(ticketTypeId, [orderNo]))[0])),
+      ...Array.from({ length: 20 }, () => new StockLedger(other).reap(ticketTypeId, NOW_MS + HOLD_MS, 7)),
+    ]);
+    other.disconnect();
+    const taken = new Set(reaped.flat());
+    expect(claims).toEqual(raced.map(({ orderNo }) => (taken.has(orderNo) ? 'gone' : 'claimed')));
+    expect(taken.size).toBeGreaterThan(0);
+    expect(await counters()).toEqual({ free: taken.size, held: 200 - taken.size, sold: 0 });
+  });
+
+  it('does nothing while the counters are lost', async () => {
+    expect(await ledger.reap(ticketTypeId, NOW_MS, 10)).toEqual([]);
+  });
+});
+
+describe('mark sold', () => {
+  it('sells held and claimed orders once', async () => {
+    await onSale();
+    const [a, b] = [order('a', 2), order('b')];
+    await reserved(a, b);
+    await ledger.claim(ticketTypeId, [a.orderNo]);
+    expect(await ledger.markSold(ticketTypeId, [a, b])).toEqual(['marked', 'marked']);
+    expect(await ledger.markSold(ticketTypeId, [a, a, b])).toEqual([
+      'already-sold',
+      'already-sold',
+      'already-sold',
+    ]);
+    expect(await counters()).toEqual({ free: 7, held: 0, sold: 3 });
+    expect(await ledger.reap(ticketTypeId, NOW_MS + HOLD_MS, 10)).toEqual([]);
+    expect(await reserve(order('c'))).toMatchObject({ position: 1 });
+  });
+
+  it('leaves a released order released, unless the ledger says it was re-acquired', async () => {
+    await onSale();
+    const late = order('late', 2);
+    await reserved(late);
+    await ledger.release(ticketTypeId, [late], 'rollback');
+    expect(await ledger.markSold(ticketTypeId, [late])).toEqual(['released']);
+    expect(await counters()).toEqual({ free: 10, held: 0, sold: 0 });
+    expect(await ledger.markSold(ticketTypeId, [{ ...late, reacquired: true }])).toEqual(['marked']);
+    expect(await stateOf(late)).toBe('reacquired');
+    expect(await counters()).toEqual({ free: 8, held: 0, sold: 2 });
+  });
+
+  it('adopts an order that Redis has lost', async () => {
+    await onSale();
+    expect(await ledger.markSold(ticketTypeId, [order('lost', 3, 'ann')])).toEqual(['adopted']);
+    expect(await counters()).toEqual({ free: 7, held: 0, sold: 3 });
+    expect(await reserve(order('more', 2, 'ann'))).toEqual({ outcome: 'limit-exceeded' });
+  });
+
+  it('leaves it to the rebuild while the counters are lost', async () => {
+    expect(await ledger.markSold(ticketTypeId, [order('a')])).toBeUndefined();
+  });
+});
+
+describe('release', () => {
+  it('gives the tickets of held, claimed and sold orders back, once', async () => {
+    await onSale();
+    const [a, b, c] = [order('a'), order('b', 2), order('c', 3)];
+    await sold(c);
+    await reserved(a, b);
+    await ledger.claim(ticketTypeId, [b.orderNo]);
+    expect(await ledger.release(ticketTypeId, [a, b, c], 'rollback')).toEqual([
+      'released',
+      'released',
+      'released',
+    ]);
+    expect(await ledger.release(ticketTypeId, [a, b, c], 'rollback')).toEqual(
+      Array(3).fill('already-released'),
+    );
+    expect(await counters()).toEqual({ free: 10, held: 0, sold: 0 });
+  });
+
+  it('does not end the later life of a re-acquired order, unless the ledger refused that', async () => {
+    await onSale();
+    const again = order('again', 2);
+    await sold(again);
+    await ledger.release(ticketTypeId, [again], 'rollback');
+    await ledger.reacquire(again);
+    expect(await ledger.release(ticketTypeId, [again], 'rollback')).toEqual(['kept']);
+    expect(await counters()).toEqual({ free: 8, held: 0, sold: 2 });
+    expect(await ledger.release(ticketTypeId, [again], 'refused')).toEqual(['released']);
+    expect(await counters()).toEqual({ free: 10, held: 0, sold: 0 });
+  });
+
+  it('forgets an order that was never sent, so that the buyer may try again', async () => {
+    await onSale();
+    const unsent = order('unsent', 2);
+    await reserved(unsent);
+    expect(await ledger.release(ticketTypeId, [unsent.orderNo], 'unclaimed')).toEqual(['released']);
+    expect(await ledger.release(ticketTypeId, [unsent.orderNo], 'unclaimed')).toEqual(['unknown']);
+    expect(await counters()).toEqual({ free: 10, held: 0, sold: 0 });
+    expect(await reserve(unsent)).toMatchObject({ outcome: 'reserved', position: 1 });
+  });
+
+  it('keeps a hold that somebody else may have sent, or that is claimed', async () => {
+    await onSale();
+    const [twice, claimed] = [order('twice'), order('claimed')];
+    await reserved(twice, claimed);
+    await reserve(twice);
+    await ledger.claim(ticketTypeId, [claimed.orderNo]);
+    expect(await ledger.release(ticketTypeId, [twice.orderNo, claimed.orderNo], 'unclaimed')).toEqual([
+      'kept',
+      'kept',
+    ]);
+    expect(await counters()).toEqual({ free: 8, held: 2, sold: 0 });
+  });
+
+  it('leaves a tombstone for an order that Redis does not know', async () => {
+    await onSale();
+    const early = order('early', 2);
+    expect(await ledger.release(ticketTypeId, [early], 'rollback')).toEqual(['unknown']);
+    expect(await ledger.markSold(ticketTypeId, [early])).toEqual(['released']);
+    expect(await ledger.claim(ticketTypeId, [early.orderNo])).toEqual(['gone']);
+    expect(await counters()).toEqual({ free: 10, held: 0, sold: 0 });
+    expect(await ledger.reacquire(early)).toBe('reacquired');
+  });
+
+  it('leaves it to the rebuild while the counters are lost', async () => {
+    expect(await ledger.release(ticketTypeId, [order('a')], 'rollback')).toBeUndefined();
+  });
+});
+
+describe('re-acquire', () => {
+  it('takes the tickets of a released order again, once', async () => {
+    await onSale();
+    const late = order('late', 2);
+    await sold(late);
+    await ledger.release(ticketTypeId, [late], 'rollback');
+    expect(await ledger.reacquire(late)).toBe('reacquired');
+    expect(await ledger.reacquire(late)).toBe('reacquired');
+    expect(await counters()).toEqual({ free: 8, held: 0, sold: 2 });
+    expect(await ledger.markSold(ticketTypeId, [{ ...late, reacquired: true }])).toEqual(['already-sold']);
+  });
+
+  it('waits for a rollback that is still on its way', async () => {
+    await onSale();
+    const [held, claimed, done] = [order('held'), order('claimed'), order('done')];
+    await sold(done);
+    await reserved(held, claimed);
+    await ledger.claim(ticketTypeId, [claimed.orderNo]);
+    for (const early of [held, claimed, done]) expect(await ledger.reacquire(early)).toBe('not-released-yet');
+  });
+
+  it('refuses when too few tickets are free, or the buyer has used up the limit since', async () => {
+    await onSale({ initial: 4 });
+    const late = order('late', 2, 'ann');
+    await reserved(late);
+    await ledger.release(ticketTypeId, [late], 'rollback');
+    const more = order('more', 3, 'ann');
+    await reserved(more);
+    expect(await ledger.reacquire(late)).toBe('not-enough');
+    await ledger.release(ticketTypeId, [more], 'rollback');
+    await reserved(order('other', 3, 'bob'));
+    expect(await ledger.reacquire(late)).toBe('not-enough');
+  });
+
+  it('finds an unknown order gone, and cannot say while the counters are lost', async () => {
+    await expect(ledger.reacquire(order('a'))).rejects.toMatchObject({ code: 'STOCK_NOT_READY' });
+    await onSale();
+    expect(await ledger.reacquire(order('a'))).toBe('gone');
+  });
+});
+
+describe('rebuild', () => {
+  const known = (name: string, standing: 'sold' | 'reacquired' | 'released', quantity = 1) => ({
+    ...order(name, quantity),
+    standing,
+    atMs: NOW_MS,
+  });
+
+  it('makes lost counters, limits and holds anew, so that whatever follows still works', async () => {
+    await onSale({
+      orders: [known('sold', 'sold', 3), known('again', 'reacquired', 2), known('gone', 'released')],
+    });
+    expect(await counters()).toEqual({ free: 5, held: 0, sold: 5 });
+    expect(await reserve(order('more', 2, 'sold'))).toEqual({ outcome: 'limit-exceeded' });
+    expect(await ledger.claim(ticketTypeId, [order('sold', 3).orderNo])).toEqual(['already-claimed']);
+    expect(await ledger.release(ticketTypeId, [order('sold', 3)], 'rollback')).toEqual(['released']);
+    expect(await ledger.release(ticketTypeId, [order('again', 2)], 'rollback')).toEqual(['kept']);
+    expect(await ledger.reacquire(order('gone'))).toBe('reacquired');
+    expect(await counters()).toEqual({ free: 7, held: 0, sold: 3 });
+  });
+
+  it('keeps what the ledger cannot know yet', async () => {
+    await onSale();
+    const [held, claimed, pending, again] = [
+      order('held'),
+      order('claimed'),
+      order('pending'),
+      order('again'),
+    ];
+    await sold(pending, again);
+    await reserved(held, claimed);
+    await ledger.claim(ticketTypeId, [claimed.orderNo]);
+    await ledger.release(ticketTypeId, [again], 'rollback');
+    await ledger.reacquire(again);
+    // The ledger has heard of the rollback only; `pending` stands for a deduct whose commit was lost.
+    await onSale({ orders: [known('again', 'released')] });
+    expect(await Promise.all([held, claimed, pending, again].map(stateOf))).toEqual([
+      'held',
+      'claimed',
+      'claimed',
+      'reacquired',
+    ]);
+    expect(await counters()).toEqual({ free: 6, held: 3, sold: 1 });
+    expect((await ledger.hold(held.orderNo))?.position).toBe(1);
+    expect(await ledger.reap(ticketTypeId, NOW_MS + HOLD_MS, 10)).toEqual([held.orderNo]);
+  });
+
+  it('says what it found and what it left', async () => {
+    await onSale();
+    await sold(order('a', 2));
+    await redis.connection.hincrby(stockKeys(ticketTypeId).counter, 'free', 4);
+    const snapshot: TicketTypeSnapshot = {
+      ticketTypeId,
+      initial: 10,
+      unitPriceMinor: 1,
+      currency: 'EUR',
+      perUserLimit: 4,
+      saleOpensAtMs: 0,
+      orders: [known('a', 'sold', 2)],
+    };
+    expect(await ledger.rebuild(snapshot, NOW_MS)).toEqual({
+      before: { initial: 10, free: 12, held: 0, sold: 2 },
+      after: { initial: 10, free: 8, held: 0, sold: 2 },
+    });
+  });
+
+  it('takes thousands of orders', async () => {
+    const orders = Array.from({ length: 5_000 }, (_, index) => known(`order-${index}`, 'sold'));
+    await onSale({ initial: 6_000, orders });
+    expect(await counters()).toEqual({ free: 1_000, held: 0, sold: 5_000 });
+    expect(await redis.connection.keys(`stock:{${ticketTypeId}}:staged:*`)).toEqual([]);
+  });
+});

@@ -1,0 +1,319 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import { ticketTypeOf } from '#libs/contracts';
+import { DomainError } from '#libs/messaging';
+import { defineStockScripts, type StockScripts } from './scripts.js';
+import { EPOCH_KEY, stockKeys, TICKET_TYPES_KEY } from './stock-keys.js';
+import {
+  auditOf,
+  CLAIM_ANSWERS,
+  countersOf,
+  holdViewOf,
+  MARK_SOLD_ANSWERS,
+  named,
+  REACQUIRE_ANSWERS,
+  RELEASE_ANSWERS,
+  reserveAnswerOf,
+  sumsOf,
+} from './stock-replies.js';
+import type {
+  ClaimAnswer,
+  HoldView,
+  LedgerAudit,
+  LedgerOrder,
+  MarkSoldAnswer,
+  ReacquireAnswer,
+  RebuildResult,
+  ReleaseAnswer,
+  ReleaseCause,
+  Reservation,
+  ReserveAnswer,
+  SoldOrder,
+  StockCounters,
+  StockOrder,
+  TicketTypeSnapshot,
+} from './stock-values.js';
+
+/** How long a released hold is remembered, so that a repeated request gets its first answer. */
+const TOMBSTONE_MS = 86_400_000;
+/** Most orders in one call: bounds how long a script keeps Redis from serving others. */
+const CHUNK = 1_000;
+/** Most holds that `audit` adds up. */
+const AUDIT_BOUND = 100_000;
+const STAGED_SECONDS = 600;
+const NO_COUNTER = -1;
+const UNKNOWN = -5;
+
+/**
+ * The stock in Redis: counters, holds and limits, changed only by scripts, so that every change is
+ * atomic. A cache of the ledger in Postgres (docs/adr): `rebuild` makes it anew.
+ *
+ * Failures of the connection reject with ioredis' error. Everything is safe to repeat.
+ *
+ * Assumes one Redis primary: its run id is the epoch under which counters count as verified.
+ */
+export class StockLedger {
+  readonly #redis: Redis & StockScripts;
+  /** Run id of the Redis behind the connection; forgotten with the connection, because another process may answer next. */
+  #runId: string | undefined;
+
+  constructor(redis: Redis) {
+    this.#redis = defineStockScripts(redis);
+    redis.on('close', () => (this.#runId = undefined));
+  }
+
+  /** Takes the tickets of one order, once, and says what one costs. One round trip. */
+  async reserve(reservation: Reservation): Promise<ReserveAnswer> {
+    const { orderNo, ticketTypeId, buyerId, quantity, nowMs, holdTimeoutMs } = reservation;
+    const keys = stockKeys(ticketTypeId);
+    const epoch = this.#runId ?? (await this.runId());
+    const reply = await this.#redis.stockReserve(
+      keys.counter,
+      keys.holds,
+      keys.holdExpiry,
+      keys.buyers,
+      orderNo,
+      buyerId,
+      quantity,
+      nowMs,
+      nowMs + holdTimeoutMs,
+      epoch,
+    );
+    if (reply[0] === UNKNOWN) return { outcome: await this.#whyNoCounter(ticketTypeId) };
+    return reserveAnswerOf(reply);
+  }
+
+  /**
+   * Makes holds the caller's own, in the order given.
+   * @throws {DomainError} `STOCK_NOT_READY`, transient, when the counters are lost and not rebuilt yet.
+   */
+  async claim(ticketTypeId: string, orderNos: readonly string[]): Promise<ClaimAnswer[]> {
+    const keys = stockKeys(ticketTypeId);
+    const codes = await inChunks(orderNos, (chunk) =>
+      this.#redis.stockClaim(keys.counter, keys.holds, keys.holdExpiry, ...chunk),
+    );
+    if (codes === undefined) throw notReady(ticketTypeId);
+    return codes.map((code) => named(CLAIM_ANSWERS, code));
+  }
+
+  /**
+   * Brings Redis up to what the ledger has recorded: these orders own their tickets. Undefined when
+   * the counters are lost: the rebuild that must follow reads these orders from the ledger.
+   */
+  async markSold(
+    ticketTypeId: string,
+    orders: readonly SoldOrder[],
+    nowMs = Date.now(),
+  ): Promise<MarkSoldAnswer[] | undefined> {
+    const { counter, holds, holdExpiry, buyers, released } = stockKeys(ticketTypeId);
+    const codes = await inChunks(orders, (chunk) =>
+      this.#redis.stockMarkSold(
+        counter,
+        holds,
+        holdExpiry,
+        buyers,
+        released,
+        nowMs,
+        ...chunk.flatMap((order) => [
+          order.orderNo,
+          order.quantity,
+          order.buyerId,
+          order.reacquired ? 'a' : 's',
+        ]),
+      ),
+    );
+    return codes?.map((code) => named(MARK_SOLD_ANSWERS, code));
+  }
+
+  /**
+   * Gives tickets back. An order given with its facts leaves a tombstone even when Redis does not know
+   * it. Undefined when the counters are lost, see `markSold`.
+   */
+  async release(
+    ticketTypeId: string,
+    orders: readonly (string | StockOrder)[],
+    cause: ReleaseCause,
+    nowMs = Date.now(),
+  ): Promise<ReleaseAnswer[] | undefined> {
+    const { counter, holds, holdExpiry, buyers, released } = stockKeys(ticketTypeId);
+    const codes = await inChunks(orders, (chunk) =>
+      this.#redis.stockRelease(
+        counter,
+        holds,
+        holdExpiry,
+        buyers,
+        released,
+        cause,
+        nowMs,
+        ...chunk.flatMap((order) =>
+          typeof order === 'string' ? [order, 0, ''] : [order.orderNo, order.quantity, order.buyerId],
+        ),
+      ),
+    );
+    return codes?.map((code) => named(RELEASE_ANSWERS, code));
+  }
+
+  /**
+   * Takes a cancelled order's tickets again.
+   * @throws {DomainError} `STOCK_NOT_READY`, transient, when the counters are lost and not rebuilt yet.
+   */
+  async reacquire(order: { orderNo: string }): Promise<ReacquireAnswer> {
+    const ticketTypeId = ticketTypeOf(order.orderNo);
+    const keys = stockKeys(ticketTypeId);
+    const code = await this.#redis.stockReacquire(
+      keys.counter,
+      keys.holds,
+      keys.buyers,
+      keys.released,
+      order.orderNo,
+    );
+    if (code === NO_COUNTER) throw notReady(ticketTypeId);
+    return named(REACQUIRE_ANSWERS, code);
+  }
+
+  /** Releases up to `limit` holds that expired unclaimed, and returns their order numbers. */
+  async reap(ticketTypeId: string, nowMs: number, limit: number): Promise<string[]> {
+    const { counter, holds, holdExpiry, buyers, released } = stockKeys(ticketTypeId);
+    return this.#redis.stockReap(
+      counter,
+      holds,
+      holdExpiry,
+      buyers,
+      released,
+      nowMs,
+      limit,
+      nowMs - TOMBSTONE_MS,
+    );
+  }
+
+  /**
+   * Makes a ticket type's counters, limits and holds anew from the ledger, keeps the holds that the
+   * ledger cannot know yet, and opens it for this run of Redis. The caller keeps the ledger from
+   * changing between reading the snapshot and the end of this call.
+   */
+  async rebuild(ticketType: TicketTypeSnapshot, nowMs = Date.now()): Promise<RebuildResult> {
+    const keys = stockKeys(ticketType.ticketTypeId);
+    const staged = keys.staged(randomUUID());
+    const epoch = await this.runId();
+    for (let first = 0; first < ticketType.orders.length; first += CHUNK) {
+      const fields = ticketType.orders.slice(first, first + CHUNK).flatMap(stagedFields);
+      await this.#redis
+        .multi()
+        .hset(staged, ...fields)
+        .expire(staged, STAGED_SECONDS)
+        .exec();
+    }
+    const [before, after] = await this.#redis.stockRebuild(
+      keys.counter,
+      keys.holds,
+      keys.holdExpiry,
+      keys.buyers,
+      keys.released,
+      staged,
+      ticketType.initial,
+      ticketType.unitPriceMinor,
+      ticketType.currency,
+      ticketType.perUserLimit,
+      ticketType.saleOpensAtMs,
+      epoch,
+      nowMs - TOMBSTONE_MS,
+    );
+    await this.#redis.sadd(TICKET_TYPES_KEY, ticketType.ticketTypeId);
+    return { before: before?.length ? sumsOf(before) : undefined, after: sumsOf(after ?? []) };
+  }
+
+  /** The counters, or undefined when there are none. */
+  async read(ticketTypeId: string): Promise<StockCounters | undefined> {
+    return countersOf(await this.#redis.hgetall(stockKeys(ticketTypeId).counter));
+  }
+
+  /** The free tickets of many types in one round trip; undefined for a type without counters. */
+  async free(ticketTypeIds: readonly string[]): Promise<(number | undefined)[]> {
+    const replies = await this.#counterFields(ticketTypeIds, 'free');
+    return replies.map((free) => (free === null ? undefined : Number(free)));
+  }
+
+  /** An order's hold, found from its number alone. */
+  async hold(orderNo: string): Promise<HoldView | undefined> {
+    const keys = stockKeys(ticketTypeOf(orderNo));
+    const [hold, counter] = await Promise.all([
+      this.#redis.hget(keys.holds, orderNo),
+      this.#redis.hmget(keys.counter, 'settled', 'price', 'currency'),
+    ]);
+    return holdViewOf(orderNo, hold, counter);
+  }
+
+  /** Compares counters and holds; undefined when there are no counters. */
+  async audit(ticketTypeId: string): Promise<LedgerAudit | undefined> {
+    const keys = stockKeys(ticketTypeId);
+    return auditOf(await this.#redis.stockAudit(keys.counter, keys.holds, keys.buyers, AUDIT_BOUND));
+  }
+
+  /** Run id of the Redis behind this connection: a new one after every start of Redis. */
+  async runId(): Promise<string> {
+    const info = await this.#redis.info('server');
+    const runId = /^run_id:(\w+)/m.exec(info)?.[1];
+    if (runId === undefined) throw new DomainError('STOCK_NOT_READY', 'transient', 'Redis tells no run id');
+    this.#runId = runId;
+    return runId;
+  }
+
+  /** Run id of the Redis whose counters were all verified last, if any. */
+  async epoch(): Promise<string | undefined> {
+    return (await this.#redis.get(EPOCH_KEY)) ?? undefined;
+  }
+
+  /** Records that all ticket types are verified for this run of Redis. */
+  async setEpoch(runId: string): Promise<void> {
+    await this.#redis.set(EPOCH_KEY, runId);
+  }
+
+  /** Those of the ticket types whose counters are missing or not verified for this run of Redis. */
+  async unverified(ticketTypeIds: readonly string[]): Promise<string[]> {
+    const runId = await this.runId();
+    const epochs = await this.#counterFields(ticketTypeIds, 'epoch');
+    return ticketTypeIds.filter((_, index) => epochs[index] !== runId);
+  }
+
+  async #counterFields(ticketTypeIds: readonly string[], field: string): Promise<(string | null)[]> {
+    return Promise.all(ticketTypeIds.map((id) => this.#redis.hget(stockKeys(id).counter, field)));
+  }
+
+  async #whyNoCounter(ticketTypeId: string): Promise<'not-ready' | 'unknown-ticket-type'> {
+    const [epoch, isMember] = await Promise.all([
+      this.epoch(),
+      this.#redis.sismember(TICKET_TYPES_KEY, ticketTypeId),
+    ]);
+    const isVerified = epoch !== undefined && epoch === this.#runId;
+    return isVerified && isMember === 0 ? 'unknown-ticket-type' : 'not-ready';
+  }
+}
+
+function notReady(ticketTypeId: string): DomainError {
+  return new DomainError(
+    'STOCK_NOT_READY',
+    'transient',
+    `the counters of ${ticketTypeId} are not there`,
+    1_000,
+  );
+}
+
+const STAGED_STATES = { sold: 's', reacquired: 'a', released: 'r' } as const;
+const stagedFields = (order: LedgerOrder): [string, string] => [
+  order.orderNo,
+  `${STAGED_STATES[order.standing]}|${order.quantity}|${order.atMs}|${order.buyerId}`,
+];
+
+/** One script call per chunk, in order; undefined when there is no counter. */
+async function inChunks<T>(
+  items: readonly T[],
+  call: (chunk: readonly T[]) => Promise<number[]>,
+): Promise<number[] | undefined> {
+  const codes: number[] = [];
+  for (let first = 0; first < items.length; first += CHUNK) {
+    const answers = await call(items.slice(first, first + CHUNK));
+    if (answers[0] === NO_COUNTER) return undefined;
+    codes.push(...answers);
+  }
+  return codes;
+}
