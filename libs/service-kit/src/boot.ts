@@ -2,7 +2,8 @@ import type { Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
-import { MessagingServer } from '#libs/messaging';
+import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
+import { BROKER_PORT, MessagingError, MessagingServer, type BrokerPort } from '#libs/messaging';
 import { ConfigError, DEFAULT_PORTS, type ServiceConfig } from './config.js';
 import { Health } from './health/health.js';
 import { ServiceAdapter } from './http/fastify.js';
@@ -28,6 +29,10 @@ const SHUTDOWN_DEADLINE_MS = 9_000;
 /** How long open responses (event streams above all) may keep the HTTP server from closing. */
 const HTTP_DRAIN_MS = 4_000;
 
+const BROKER_WAIT_MS = 5_000;
+/** Between two waits; a port whose `ready` rejects at once must not be asked in a busy loop. */
+const BROKER_PAUSE_MS = 250;
+
 /** Runs a service until SIGTERM or SIGINT. A wrong environment or a port in use is one line and exit code 1. */
 export async function bootService(service: Service): Promise<void> {
   let running: RunningService;
@@ -45,7 +50,6 @@ export async function bootService(service: Service): Promise<void> {
   });
   try {
     await running.consuming;
-    logger.info({ url: running.url }, `${service.name} is up`);
   } catch (error) {
     logger.fatal({ err: error }, 'the consumers could not be started');
     process.exit(1);
@@ -77,17 +81,42 @@ export async function serve(app: NestFastifyApplication, name: string): Promise<
     throw error;
   }
   let subscribed = false;
+  let closing: Promise<void> | undefined;
   health.register('consumers', async () => {
     if (!subscribed) throw new Error('not yet subscribed');
   });
-  // HTTP is up first, so that a probe can tell a service that waits for its broker from a dead one.
-  const consuming = app.startAllMicroservices().then(() => {
+  const consuming = consume(app, () => closing !== undefined).then(() => {
+    if (closing !== undefined) return;
     subscribed = true;
+    app.get<Logger>(LOGGER).info({ url: urlOf(app) }, `${name} is up`);
   });
   // Whoever awaits it gets the failure; one who does not must not be ended by it.
   consuming.catch(() => undefined);
-  let closing: Promise<void> | undefined;
   return { app, url: urlOf(app), consuming, close: () => (closing ??= close(app, health)) };
+}
+
+/**
+ * Subscribes as soon as the broker can be reached, however long that takes: HTTP is up before it, so
+ * that a probe can tell a service that waits for its broker from a dead one.
+ */
+async function consume(app: NestFastifyApplication, isClosing: () => boolean): Promise<void> {
+  const broker = app.get<BrokerPort>(BROKER_PORT);
+  while (!isClosing()) {
+    try {
+      await broker.ready(BROKER_WAIT_MS);
+      break;
+    } catch (error) {
+      // The client says why and goes on trying to connect. What a retry cannot cure (a wrong token) ends the start.
+      if (!(error instanceof MessagingError) || error.kind !== 'transient') throw error;
+      await setTimeoutAsync(BROKER_PAUSE_MS);
+    }
+  }
+  try {
+    if (!isClosing()) await app.startAllMicroservices();
+  } catch (error) {
+    // The connection went away under it because the service is being shut down.
+    if (!isClosing()) throw error;
+  }
 }
 
 async function close(app: NestFastifyApplication, health: Health): Promise<void> {

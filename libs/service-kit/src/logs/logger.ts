@@ -2,14 +2,13 @@ import type { LoggerService } from '@nestjs/common';
 import { pino, type Logger } from 'pino';
 import { currentCorrelation } from '../http/correlation.js';
 
-/** Header and field names whose values never reach a log, at the depths at which they are logged. */
-const SECRET_FIELDS = ['authorization', 'cookie', 'token', 'password', 'secret', 'code'];
-const REDACTED_PATHS = SECRET_FIELDS.flatMap((name) => [
-  name,
-  `headers.${name}`,
-  `req.headers.${name}`,
-  `body.${name}`,
-]);
+/** Fields whose values never reach a log, at the depths at which they are logged. */
+const SECRET_FIELDS = ['authorization', 'cookie', 'token', 'password', 'secret'];
+/** Of request bodies also the sign-in code; elsewhere a `code` is that of an error. */
+const REDACTED_PATHS = [
+  ...SECRET_FIELDS.flatMap((name) => [name, `headers.${name}`, `req.headers.${name}`, `body.${name}`]),
+  'body.code',
+];
 
 /** JSON lines on stdout, or readable ones on a terminal. Every line names the service and, within a request or a message, its correlation. */
 export function createLogger(options: { name: string; level: string }): Logger {

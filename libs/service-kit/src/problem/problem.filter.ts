@@ -5,9 +5,15 @@ import { throwError, type Observable } from 'rxjs';
 import { PROBLEM_CONTENT_TYPE, problemOf, type HttpProblem } from './problem.js';
 import { toHttpProblem } from './translate.js';
 
+/** A 503 of one code is logged once in this time; the metrics count them all. */
+const WARN_EVERY_MS = 5_000;
+
 /** The one place where an error becomes an answer. Errors of messages pass through: the delivery pipeline classifies them. */
 @Catch()
 export class ProblemFilter implements ExceptionFilter {
+  /** By code, of which there are as many as the code names. */
+  private readonly warnedAtMs = new Map<string, number>();
+
   constructor(private readonly logger: Logger) {}
 
   catch(error: unknown, host: ArgumentsHost): Observable<never> | void {
@@ -21,17 +27,25 @@ export class ProblemFilter implements ExceptionFilter {
 
   private log(problem: HttpProblem, request: FastifyRequest): void {
     const fields = { method: request.method, url: request.url, status: problem.status, code: problem.code };
-    if (problem.status >= 500 && problem.status !== 503) {
-      this.logger.error({ ...fields, err: problem.cause ?? problem }, 'request failed');
-    } else if (problem.status === 503) {
-      this.logger.warn({ ...fields, cause: describe(problem.cause ?? problem) }, 'request refused for now');
-    } else {
+    const cause = problem.cause ?? problem;
+    if (problem.status < 500) {
       this.logger.debug({ ...fields, detail: problem.message }, 'request refused');
+    } else if (problem.status !== 503) {
+      this.logger.error({ ...fields, err: cause }, 'request failed');
+    } else if (this.mayWarn(problem.code)) {
+      this.logger.warn({ ...fields, cause: describe(cause) }, 'requests are refused for now');
     }
+  }
+
+  /** Under load there may be thousands of refusals a second; a line for each would be load of its own. */
+  private mayWarn(code: string): boolean {
+    const now = Date.now();
+    if (now - (this.warnedAtMs.get(code) ?? 0) < WARN_EVERY_MS) return false;
+    this.warnedAtMs.set(code, now);
+    return true;
   }
 }
 
-/** A refusal under load is one line without a stack: there may be thousands of them. */
 const describe = (cause: unknown): string =>
   cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
 
