@@ -1,0 +1,151 @@
+import {
+  type BrokerAdmin,
+  type DeadLetter,
+  type GroupInfo,
+  MessagingError,
+  type ResetTarget,
+  type StoredMessage,
+  type TimerInfo,
+  type TopicInfo,
+  type TraceEvent,
+  type TransactionInfo,
+} from '#libs/messaging';
+import { discard, listDeadLetters, redrive } from '../dead-letters/redriving.js';
+import { asDelivered } from '../groups/as-delivered.js';
+import type { Group } from '../groups/group.js';
+import { resetGroup } from '../groups/resetting.js';
+import type { AdminCall } from '../session.js';
+import { readRecord } from '../topics/record.js';
+import type { Flush, Partition } from '../topics/topics.js';
+import type { Engine } from './engine.js';
+
+/** Most messages of one read or list. */
+const MAX_LIMIT = 10_000;
+
+/** What operators ask. */
+export class Admin implements BrokerAdmin {
+  constructor(private readonly engine: Engine) {}
+
+  /** A call by name, as sessions carry it. @throws {MessagingError} `INVALID_ARGUMENT` when there is no such call */
+  call({ method, args }: AdminCall): Promise<unknown> {
+    const known: readonly string[] = CALLS;
+    if (!known.includes(method))
+      throw new MessagingError('INVALID_ARGUMENT', `no admin call ${JSON.stringify(method)}`);
+    const bound = this[method as (typeof CALLS)[number]].bind(this) as (
+      ...args: readonly unknown[]
+    ) => Promise<unknown>;
+    return bound(...args);
+  }
+
+  async createTopic(name: string, options: { partitions?: number; flush?: Flush } = {}): Promise<void> {
+    this.engine.topic(name, options.partitions, options.flush);
+    await this.engine.journal.flush(true);
+  }
+
+  topics(): Promise<TopicInfo[]> {
+    const describe = ({ number, start, visibleEnd }: Partition) => ({
+      partition: number,
+      startOffset: start,
+      endOffset: visibleEnd,
+    });
+    const all = [...this.engine.state.topics.all()];
+    return Promise.resolve(
+      all.map(({ name, partitions }) => ({ topic: name, partitions: partitions.map(describe) })),
+    );
+  }
+
+  groups(): Promise<GroupInfo[]> {
+    return Promise.resolve(
+      [...this.engine.state.groups.everyone()].map((group) => this.describeGroup(group)),
+    );
+  }
+
+  private describeGroup(group: Group): GroupInfo {
+    const cursors = [...group.cursors.values()];
+    const behind = cursors.reduce((sum, cursor) => sum + cursor.lag, 0);
+    const heldBack = cursors.reduce((sum, cursor) => sum + cursor.heldBack.size, 0);
+    return {
+      group: group.name,
+      mode: group.mode,
+      members: group.members.map((member) => ({
+        id: `${member.clientName}#${member.id}`,
+        client: member.clientName,
+        inFlight: member.inFlight.size,
+      })),
+      lag: behind + group.waitingRetries,
+      inFlight: group.inFlight,
+      retrying: group.waitingRetries + heldBack,
+      deadLetters: this.engine.state.deadLetters.count(group.name),
+      acked: group.acked,
+      positions: cursors.map(({ partition, settled }) => ({
+        topic: partition.topic.name,
+        partition: partition.number,
+        committedOffset: settled.committed,
+        endOffset: partition.visibleEnd,
+      })),
+    };
+  }
+
+  timers(): Promise<TimerInfo> {
+    const { timers } = this.engine.state;
+    return Promise.resolve({
+      pending: timers.size,
+      pastDue: timers.pastDue,
+      nextDueAtMs: timers.earliestDue(),
+    });
+  }
+
+  transactions(): Promise<TransactionInfo> {
+    return Promise.resolve(this.engine.state.transactions.info(this.engine.now()));
+  }
+
+  async read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]> {
+    const found = this.engine.state.topics.require(topic).partitions[partition];
+    if (!found) throw new MessagingError('INVALID_ARGUMENT', `topic ${topic} has no partition ${partition}`);
+    const messages: StoredMessage[] = [];
+    const first = Math.max(found.start, Math.floor(offset));
+    const end = Math.min(found.visibleEnd, first + Math.min(limit, MAX_LIMIT));
+    for (let at = first; at < end; at++) {
+      const position = found.index.get(at);
+      if (position < 0) continue;
+      const block = await this.engine.load(position);
+      messages.push(asDelivered(readRecord(block, position, topic), { attempt: 1, history: [] }).message);
+    }
+    return messages;
+  }
+
+  async resetGroup(group: string, to: ResetTarget): Promise<void> {
+    await resetGroup(this.engine, this.engine.state.groups.require(group), to);
+  }
+
+  deadLetters(group: string, options: { limit?: number; afterOffset?: number } = {}): Promise<DeadLetter[]> {
+    const limit = Math.min(options.limit ?? 1_000, MAX_LIMIT);
+    return listDeadLetters(this.engine, group, options.afterOffset ?? -1, limit);
+  }
+
+  redrive(group: string, messageId: string): Promise<boolean> {
+    return redrive(this.engine, group, messageId);
+  }
+
+  discard(group: string, messageId: string): Promise<boolean> {
+    return discard(this.engine, group, messageId);
+  }
+
+  trace(messageId: string): Promise<TraceEvent[]> {
+    return Promise.resolve(this.engine.trace.of(messageId));
+  }
+}
+
+const CALLS = [
+  'createTopic',
+  'topics',
+  'groups',
+  'timers',
+  'transactions',
+  'read',
+  'resetGroup',
+  'deadLetters',
+  'redrive',
+  'discard',
+  'trace',
+] as const satisfies readonly (keyof BrokerAdmin)[];

@@ -1,0 +1,127 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { DeliveredMessage, OutgoingMessage } from '#libs/messaging';
+import { EmbeddedBroker } from './embedded-broker.js';
+
+let dir: string;
+let broker: EmbeddedBroker;
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'broker-'));
+  broker = await EmbeddedBroker.open({ dir });
+});
+afterEach(async () => {
+  await broker.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+const message = (text: string, more: Partial<OutgoingMessage> = {}): OutgoingMessage => ({
+  topic: 'order',
+  tag: 'paid',
+  body: Buffer.from(text),
+  ...more,
+});
+const text = ({ message: { body } }: DeliveredMessage): string => Buffer.from(body).toString();
+
+async function until(condition: () => boolean | Promise<boolean>, what = 'the state'): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`${what} did not come`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+describe('EmbeddedBroker', () => {
+  it('delivers what was sent, and not again after a restart when it was acknowledged', async () => {
+    const port = broker.connect('a');
+    await port.send(['1', '2', '3'].map((body) => message(body, { key: body })));
+    const got: string[] = [];
+    await port.subscribe({ group: 'g', topics: [{ topic: 'order' }] }, async ([delivered]) => {
+      got.push(text(delivered!));
+      await delivered!.ack();
+    });
+    await until(() => got.length === 3);
+    await port.close();
+    await broker.close();
+    broker = await EmbeddedBroker.open({ dir });
+    const again = broker.connect('a');
+    const later: string[] = [];
+    await again.send([message('4')]);
+    await again.subscribe({ group: 'g', topics: [{ topic: 'order' }] }, async ([delivered]) => {
+      later.push(text(delivered!));
+      await delivered!.ack();
+    });
+    await until(() => later.length > 0);
+    expect(got.sort()).toEqual(['1', '2', '3']);
+    expect(later).toEqual(['4']);
+  });
+
+  it('gives a failed message again with its history, then keeps it as a dead letter that can be redriven', async () => {
+    const port = broker.connect('a');
+    await port.send([message('x', { id: 'm1', key: 'k', headers: { a: 'b' } })]);
+    const seen: { attempt: number; errors: string[]; topic: string; offset: number }[] = [];
+    await port.subscribe({ group: 'g', topics: [{ topic: 'order' }] }, async ([delivered]) => {
+      seen.push({
+        attempt: delivered!.attempt,
+        errors: delivered!.history.map(({ error }) => error),
+        topic: delivered!.message.topic,
+        offset: delivered!.message.offset,
+      });
+      if (seen.length < 3)
+        await delivered!.retry({ delayMs: seen.length === 1 ? 0 : 20, error: `e${seen.length}` });
+      else if (seen.length === 3)
+        await delivered!.deadLetter({ reason: 'retries-exhausted', error: 'gave up' });
+      else await delivered!.ack();
+    });
+    await until(async () => (await port.admin.deadLetters('g')).length === 1, 'the dead letter');
+    const [letter] = await port.admin.deadLetters('g');
+    expect(letter).toMatchObject({ id: 'm1', reason: 'retries-exhausted', error: 'gave up' });
+    expect(letter!.message).toMatchObject({ topic: 'order', key: 'k', headers: { a: 'b' } });
+    expect(await port.admin.redrive('g', 'm1')).toBe(true);
+    expect(await port.admin.redrive('g', 'm1')).toBe(false);
+    await until(() => seen.length === 4);
+    expect(seen.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 1]);
+    expect(seen[2]).toMatchObject({ errors: ['e1', 'e2'], topic: 'order', offset: 0 });
+    await until(async () => (await port.admin.groups())[0]!.lag === 0, 'no lag');
+  });
+
+  it('delivers a delayed message when it is due, also after a restart, and not when it was recalled', async () => {
+    const port = broker.connect('a');
+    const [receipt] = await port.send([message('later', { deliverAtMs: Date.now() + 200 })]);
+    expect(receipt).toMatchObject({ partition: -1, offset: -1 });
+    await port.send([message('never', { deliverAtMs: Date.now() + 200, timerId: 't' })]);
+    expect(await port.recall('t')).toBe(true);
+    expect(await port.recall('t')).toBe(true);
+    expect(await port.recall('unknown')).toBe(false);
+    await broker.close();
+    broker = await EmbeddedBroker.open({ dir });
+    const got: string[] = [];
+    await broker.connect('a').subscribe({ group: 'g', topics: [{ topic: 'order' }] }, async ([delivered]) => {
+      got.push(text(delivered!));
+      await delivered!.ack();
+    });
+    await until(() => got.length > 0);
+    await until(async () => (await broker.connect('b').admin.timers()).pending === 0);
+    expect(got).toEqual(['later']);
+  });
+
+  it('shows half messages after the commit only, once', async () => {
+    const port = broker.connect('a');
+    const kept = await port.prepare('shop', [message('kept'), message('kept too')]);
+    const dropped = await port.prepare('shop', [message('dropped')]);
+    await dropped.rollback();
+    await kept.commit();
+    await kept.commit();
+    await expect(kept.rollback()).rejects.toThrow('TRANSACTION_CONFLICT');
+    const got: string[] = [];
+    await port.subscribe({ group: 'g', topics: [{ topic: 'order' }] }, async ([delivered]) => {
+      got.push(text(delivered!));
+      await delivered!.ack();
+    });
+    await until(() => got.length === 2);
+    expect(got.sort()).toEqual(['kept', 'kept too']);
+    expect((await port.admin.transactions()).pending).toBe(0);
+  });
+});

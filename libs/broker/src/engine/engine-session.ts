@@ -1,0 +1,161 @@
+import {
+  MessagingError,
+  type OutgoingMessage,
+  type SendReceipt,
+  type Subscription,
+  type TransactionDecision,
+} from '#libs/messaging';
+import { Consumer, MAX_CONSUMERS_PER_SESSION } from '../groups/consumer.js';
+import type { Group } from '../groups/group.js';
+import { join, leave } from '../groups/membership.js';
+import type { AdminCall, BrokerSession, RawDelivery, SessionEvents, Settlement } from '../session.js';
+import type { Producer } from '../transactions/producers.js';
+import type { Admin } from './admin.js';
+import type { Engine } from './engine.js';
+
+/** One client's dealings with the engine. */
+export class EngineSession implements BrokerSession, Producer {
+  private readonly consumers = new Map<number, Consumer>();
+  private lastConsumerId = 0;
+  private isClosed = false;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly admins: Admin,
+    readonly clientName: string,
+    private readonly events: SessionEvents,
+    private readonly onClose: (session: EngineSession) => void,
+  ) {}
+
+  private checkOpen(): void {
+    if (this.isClosed) throw new MessagingError('CLOSED', 'the session is closed');
+    if (this.engine.journal.failed) throw this.engine.journal.failed;
+  }
+
+  append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]> {
+    if (this.isClosed) return Promise.reject(new MessagingError('CLOSED', 'the session is closed'));
+    return this.engine.appending.append(messages);
+  }
+
+  async prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<string> {
+    this.checkOpen();
+    return this.engine.deciding.prepare(producerGroup, messages);
+  }
+
+  async decide(transactionId: string, decision: TransactionDecision): Promise<SendReceipt[]> {
+    this.checkOpen();
+    return this.engine.deciding.decide(transactionId, decision);
+  }
+
+  registerProducer(producerGroup: string): Promise<void> {
+    this.engine.producers.register(producerGroup, this);
+    return Promise.resolve();
+  }
+
+  check(transactionId: string, messages: readonly OutgoingMessage[], producerGroup: string): void {
+    this.events.check(transactionId, messages, producerGroup);
+  }
+
+  async recall(timerId: string): Promise<boolean> {
+    this.checkOpen();
+    return this.engine.timers.recall(timerId);
+  }
+
+  async attach(subscription: Subscription, mode: 'push' | 'pull'): Promise<number> {
+    this.checkOpen();
+    const id = this.freeConsumerId();
+    const consumer = join(this.engine, subscription, (group: Group) => {
+      return new Consumer(id, group, this.clientName, this.events, mode, subscription);
+    });
+    this.consumers.set(id, consumer);
+    // A group that was answered for exists after a crash, with the positions it started from.
+    await this.engine.journal.flush(true);
+    return id;
+  }
+
+  private freeConsumerId(): number {
+    if (this.consumers.size >= MAX_CONSUMERS_PER_SESSION) {
+      throw new MessagingError(
+        'INVALID_ARGUMENT',
+        `a session has at most ${MAX_CONSUMERS_PER_SESSION} consumers`,
+      );
+    }
+    do this.lastConsumerId = (this.lastConsumerId + 1) % MAX_CONSUMERS_PER_SESSION;
+    while (this.consumers.has(this.lastConsumerId));
+    return this.lastConsumerId;
+  }
+
+  pause(consumerId: number): Promise<void> {
+    const consumer = this.consumers.get(consumerId);
+    if (consumer) consumer.paused = true;
+    return Promise.resolve();
+  }
+
+  detach(consumerId: number): Promise<void> {
+    const consumer = this.consumers.get(consumerId);
+    this.consumers.delete(consumerId);
+    if (consumer) leave(this.engine, consumer);
+    return Promise.resolve();
+  }
+
+  pull(consumerId: number, maxMessages: number, waitMs: number): Promise<readonly RawDelivery[]> {
+    const consumer = this.consumers.get(consumerId);
+    if (consumer?.mode !== 'pull') {
+      return Promise.reject(new MessagingError('INVALID_ARGUMENT', `consumer ${consumerId} does not pull`));
+    }
+    if (consumer.pull)
+      return Promise.reject(new MessagingError('INVALID_ARGUMENT', 'a pull of this consumer is under way'));
+    return new Promise((resolve) => {
+      const pull = { wanted: Math.max(1, Math.floor(maxMessages)), resolve };
+      consumer.pull = pull;
+      this.engine.dispatcher.pump(consumer.group);
+      if (consumer.pull !== pull) return;
+      const giveUp = (): void => {
+        if (consumer.pull !== pull) return;
+        // What it waits for may be on its way from a file.
+        if (this.engine.dispatcher.isLoading(consumer.group)) {
+          setTimeout(giveUp, 2);
+          return;
+        }
+        consumer.pull = undefined;
+        resolve([]);
+      };
+      setTimeout(giveUp, Math.max(0, waitMs));
+    });
+  }
+
+  settle(settlements: readonly Settlement[]): Promise<boolean[]> {
+    return new Promise((resolve, reject) => {
+      if (this.engine.journal.failed) return reject(this.engine.journal.failed);
+      const results = new Array<boolean>(settlements.length);
+      for (let i = 0; i < settlements.length; i++) {
+        const settlement = settlements[i]!;
+        results[i] = this.engine.settling.settle(this.consumers.get(settlement.deliveryId % 256), settlement);
+      }
+      this.engine.journal.flushThen(false, { resolve: () => resolve(results), reject });
+    });
+  }
+
+  async admin(call: AdminCall): Promise<unknown> {
+    return this.admins.call(call);
+  }
+
+  /** Leaves everything; unsettled deliveries go to others at once. */
+  close(): Promise<void> {
+    this.end(undefined);
+    return Promise.resolve();
+  }
+
+  end(error: Error | undefined): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.engine.producers.forget(this);
+    for (const consumer of this.consumers.values()) {
+      consumer.pull?.resolve([]);
+      leave(this.engine, consumer);
+    }
+    this.consumers.clear();
+    this.onClose(this);
+    this.events.closed(error);
+  }
+}

@@ -1,0 +1,234 @@
+import { MessagingError, type StoredMessage, deadLetterTopic, retryTopic } from '#libs/messaging';
+import { encodeAcks } from '../groups/ack-entry.js';
+import type { Cursor } from '../groups/cursor.js';
+import { Dispatcher } from '../groups/dispatcher.js';
+import type { Group } from '../groups/group.js';
+import { Settling } from '../groups/settling.js';
+import type { Block } from '../journal/block.js';
+import { EntryType } from '../journal/format.js';
+import { type CommitObserver, Journal, type Out } from '../journal/journal.js';
+import { type LostRange, recover } from '../journal/recovery.js';
+import { Segments } from '../journal/segments.js';
+import type { Flush, Partition, Topic } from '../topics/topics.js';
+import { Appending } from '../topics/appending.js';
+import { Timers } from '../timers/firing.js';
+import { Trace } from '../trace/trace.js';
+import { Deciding } from '../transactions/deciding.js';
+import { Producers } from '../transactions/producers.js';
+import type { ResolvedOptions } from './options.js';
+import { BrokerState } from './state.js';
+import { Ticker } from './ticker.js';
+
+/** Partitions of a topic that nobody created before its first message. */
+const DEFAULT_PARTITIONS = 4;
+
+/**
+ * The journal, the state that is folded from it, and what they do for each other: entries are written and
+ * applied together, become visible with their commit, and wake the groups that wait for them.
+ */
+export class Engine implements CommitObserver {
+  readonly state: BrokerState;
+  readonly trace: Trace;
+  readonly dispatcher: Dispatcher;
+  readonly settling: Settling;
+  readonly appending: Appending;
+  readonly timers: Timers;
+  readonly deciding: Deciding;
+  readonly producers = new Producers();
+  readonly ticker: Ticker;
+  journal!: Journal;
+  segments!: Segments;
+  lost: readonly LostRange[] = [];
+  private touchedPartitions: Partition[] = [];
+  private recovering = true;
+  private dirtyCursors: Cursor[] = [];
+
+  private constructor(readonly options: ResolvedOptions) {
+    this.trace = new Trace(options.traceSteps);
+    this.state = new BrokerState({
+      deduplication: options.deduplication,
+      transactions: options.transactions,
+      tolerateGaps: options.onDamage === 'quarantine',
+      now: () => options.clock.now(),
+      wake: (group) => this.dispatcher.wake(group),
+      touched: (partition) => this.touch(partition),
+    });
+    this.dispatcher = new Dispatcher({
+      trace: this.trace,
+      now: () => options.clock.now(),
+      expired: (cursor, offset, message) => this.expired(cursor, offset, message),
+      unreadable: (error) => options.onProblem({ message: 'a message could not be read back', error }),
+      settlementsPending: (cursor) => this.settlementsPending(cursor),
+      leased: (untilMs) => this.ticker.reconsider(untilMs),
+    });
+    this.settling = new Settling(this);
+    this.appending = new Appending(this);
+    this.timers = new Timers(this);
+    this.deciding = new Deciding(this);
+    this.ticker = new Ticker(this);
+  }
+
+  /** Recovers the journal of `options.dir`. */
+  static async open(options: ResolvedOptions): Promise<Engine> {
+    const engine = new Engine(options);
+    const { files, dir, onDamage } = options;
+    const segments = await Segments.list(files, `${dir}/journal`);
+    const recovered = await recover({
+      files,
+      segments,
+      from: 0,
+      durableBefore: 0,
+      onDamage,
+      onEntry: (entry) => engine.state.replay(entry),
+    });
+    const { end, lost, cut } = recovered;
+    engine.lost = lost;
+    if (cut && cut.to > cut.from) {
+      options.onProblem({
+        message: `cut a torn tail of ${cut.to - cut.from} bytes off ${cut.path} at position ${cut.from}`,
+      });
+    }
+    for (const { path, from, to } of lost) {
+      options.onProblem({ message: `left out damaged bytes of ${path}, positions ${from} to ${to}` });
+    }
+    engine.segments = segments;
+    engine.journal = new Journal(segments, { ...options, now: () => options.clock.now() }, engine, end);
+    engine.start();
+    return engine;
+  }
+
+  private start(): void {
+    this.dispatcher.use(this.journal);
+    this.recovering = false;
+    for (const topic of this.state.topics.all()) {
+      for (const partition of topic.partitions) partition.visibleEnd = partition.end;
+    }
+    for (const group of this.state.groups.all()) {
+      for (const cursor of group.cursors.values()) cursor.next = cursor.settled.committed;
+    }
+    this.state.timers.start(this.now());
+    this.ticker.start();
+  }
+
+  now(): number {
+    return this.options.clock.now();
+  }
+
+  /**
+   * Writes one entry and applies it. `write` adds its records, at most `recordBytes` of them; it must not
+   * write other entries.
+   */
+  commit(type: EntryType, facts: unknown, recordBytes = 0, write?: (out: Out) => void): void {
+    const { journal } = this;
+    const out = journal.begin(type, JSON.stringify(facts).length * 3 + recordBytes);
+    journal.facts(facts);
+    const from = out.start + out.at;
+    write?.(out);
+    const to = out.start + out.at;
+    journal.finish();
+    this.state.apply(type, facts, journal.current, from, to);
+    journal.kick();
+  }
+
+  /** The topic, made now if it is not there. */
+  topic(name: string, partitions = DEFAULT_PARTITIONS, flush: Flush = this.options.flush): Topic {
+    const { topics } = this.state;
+    const known = topics.get(name);
+    if (known) return known;
+    this.commit(EntryType.TOPIC_CREATED, topics.plan(name, partitions, flush));
+    const created = topics.require(name);
+    for (const group of this.state.groups.everyone()) if (group.wants(created)) this.follow(group, [created]);
+    return created;
+  }
+
+  /** Where a group's failed messages go. Visible once written: what is in it was taken off another place in the same entry. */
+  internalTopic(kind: 'retry' | 'dead-letter', group: string): Topic {
+    return this.topic(kind === 'retry' ? retryTopic(group) : deadLetterTopic(group), 1, 'async');
+  }
+
+  /** Gives the group a place in every partition of these topics that it has none in. */
+  follow(group: Group, topics: Iterable<Topic>): void {
+    const starts: { partition: Partition; offset: number }[] = [];
+    for (const topic of topics) {
+      const fromStart =
+        group.startAt === 'earliest' ||
+        topic.createdAt > group.createdAt ||
+        topic.name === retryTopic(group.name);
+      for (const partition of topic.partitions) {
+        if (group.cursors.has(partition)) continue;
+        starts.push({
+          partition,
+          offset: fromStart && group.mode === 'shared' ? partition.start : partition.end,
+        });
+      }
+    }
+    if (starts.length === 0) return;
+    if (group.mode === 'broadcast') {
+      for (const { partition, offset } of starts) group.addCursor(partition, offset);
+    } else {
+      const cursors = starts.map(({ partition, offset }) => [partition.topic.id, partition.number, offset]);
+      this.commit(EntryType.CURSORS_CREATED, { groupId: group.id, cursors });
+    }
+    for (const cursor of group.cursors.values()) group.activate(cursor);
+  }
+
+  private touch(partition: Partition): void {
+    if (this.recovering) return;
+    if (partition.topic.flush === 'sync') this.journal.wantSync();
+    if (partition.touched) return;
+    partition.touched = true;
+    this.touchedPartitions.push(partition);
+  }
+
+  settlementsPending(cursor: Cursor): void {
+    if (cursor.unrecorded.length === 1) this.dirtyCursors.push(cursor);
+  }
+
+  /** Begins a group commit: acks that have gathered go with it, and its messages are noted to become visible. */
+  startCommit(): { written(): void; durable(): void } {
+    if (this.dirtyCursors.length > 0) {
+      const cursors = this.dirtyCursors;
+      this.dirtyCursors = [];
+      encodeAcks(this.journal, cursors);
+    }
+    const advances = this.touchedPartitions.map((partition) => ({ partition, end: partition.end }));
+    this.touchedPartitions = [];
+    for (const { partition } of advances) partition.touched = false;
+    const show = (flush: Flush): void => {
+      for (const { partition, end } of advances) {
+        if (partition.topic.flush !== flush) continue;
+        partition.visibleEnd = end;
+        for (const listener of partition.listeners) listener.advanced();
+      }
+    };
+    return { written: () => show('async'), durable: () => show('sync') };
+  }
+
+  failed(error: MessagingError): void {
+    this.options.onProblem({ message: error.message, error });
+  }
+
+  segmentStarted(): void {
+    // Small state is written here once segments are dropped.
+  }
+
+  private expired(cursor: Cursor, offset: number, message: StoredMessage): void {
+    this.settling.expire(cursor, offset, message);
+  }
+
+  /** Something will be due then: the next tick may have to come sooner. */
+  dueAt(dueAtMs: number): void {
+    this.ticker.reconsider(dueAtMs);
+  }
+
+  /** Writes what is left and closes the files. */
+  async close(): Promise<void> {
+    this.ticker.stop();
+    await this.journal.close();
+  }
+
+  /** The block that holds the record at `position`, from memory or file. */
+  load(position: number): Promise<Block> {
+    return this.journal.load(position);
+  }
+}

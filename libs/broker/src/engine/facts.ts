@@ -1,0 +1,22 @@
+import type { Attempt } from '#libs/messaging';
+import type { TopicFacts } from '../topics/topics.js';
+
+/** A cursor's place: topic id, partition, offset. */
+export type Place = [topicId: number, partition: number, offset: number];
+
+/** What each entry type records beside its message records. */
+export type Facts = {
+  topicCreated: TopicFacts;
+  groupCreated: { id: number; name: string };
+  cursorsCreated: { groupId: number; cursors: Place[] };
+  moved: { groupId: number; place: Place; to: 'retry' | 'dead-letter' };
+  heldBack: { groupId: number; place: Place; attempt: number; history: readonly Attempt[]; dueAtMs: number };
+  /** Pairs of handle hash and journal position. */
+  timersFired: { timers: [hash: number, position: number][] };
+  timerRecalled: { hash: number; position: number; groupName?: string };
+  prepared: { id: string; producerGroup: string; atMs: number };
+  decided: { id: string; decision: 'commit' | 'rollback' };
+  groupReset: { groupId: number; cursors: Place[] };
+  redriven: { group: string; id: string };
+  discarded: { group: string; id: string };
+};

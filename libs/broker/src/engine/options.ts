@@ -1,0 +1,62 @@
+import type { Files } from '../journal/files.js';
+import { nodeFiles } from '../journal/files.js';
+import type { Flush } from '../topics/topics.js';
+import { TRANSACTION_DEFAULTS, type TransactionOptions } from '../transactions/transactions.js';
+
+export type BrokerClock = { now(): number };
+
+export type BrokerOptions = {
+  /** Data directory; made when it is not there. One broker at a time. */
+  dir: string;
+  /** Flush policy of topics that are made by their first send. Default `sync`. */
+  flush?: Flush;
+  /** Epoch milliseconds. Default: the machine's. A spec with its own clock calls `tick()` after it moved it. */
+  clock?: BrokerClock;
+  /** Default: the machine's file system. */
+  files?: Files;
+  /** Journal segment size. Default 64 MiB, at least 64 KiB. */
+  segmentBytes?: number;
+  /** Memory for the newest entries. Default 64 MiB. */
+  tailCacheBytes?: number;
+  /** Memory for older entries that are read again. Default 64 MiB. */
+  readCacheBytes?: number;
+  /** `async` topics are synced this long after a write at the latest. Default 1,000 ms. */
+  asyncFlushMs?: number;
+  /** … or once this much is not synced. Default 8 MiB. */
+  asyncFlushBytes?: number;
+  /** What to do about damage before valid entries. Default `refuse`. */
+  onDamage?: 'refuse' | 'quarantine';
+  transactions?: Partial<TransactionOptions>;
+  /** A repeated message id is recognised for this long, unless more ids than `maxIds` came meanwhile. Default 2 min, 1,000,000. */
+  deduplication?: { windowMs?: number; maxIds?: number };
+  /** Steps of messages' lives that are remembered. Default 100,000; 0 switches the trace off. */
+  traceSteps?: number;
+  /** Told about things that no caller hears of: a failed journal, a record that cannot be read, what recovery cut off. Default: nobody. */
+  onProblem?: (problem: { message: string; error?: unknown }) => void;
+};
+
+export type ResolvedOptions = Required<Omit<BrokerOptions, 'transactions' | 'deduplication'>> & {
+  transactions: TransactionOptions;
+  deduplication: { windowMs: number; maxIds: number };
+};
+
+const MIB = 1024 * 1024;
+
+export function resolveOptions(options: BrokerOptions): ResolvedOptions {
+  return {
+    flush: 'sync',
+    clock: { now: () => Date.now() },
+    files: nodeFiles,
+    tailCacheBytes: 64 * MIB,
+    readCacheBytes: 64 * MIB,
+    asyncFlushMs: 1_000,
+    asyncFlushBytes: 8 * MIB,
+    onDamage: 'refuse',
+    traceSteps: 100_000,
+    onProblem: () => undefined,
+    ...options,
+    segmentBytes: Math.max(64 * 1024, options.segmentBytes ?? 64 * MIB),
+    transactions: { ...TRANSACTION_DEFAULTS, ...options.transactions },
+    deduplication: { windowMs: 120_000, maxIds: 1_000_000, ...options.deduplication },
+  };
+}

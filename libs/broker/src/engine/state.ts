@@ -1,0 +1,232 @@
+import { MessagingError, retryTopic } from '#libs/messaging';
+import { DeadLetters } from '../dead-letters/dead-letters.js';
+import type { Cursor } from '../groups/cursor.js';
+import type { Group } from '../groups/group.js';
+import { Groups } from '../groups/groups.js';
+import type { Block } from '../journal/block.js';
+import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
+import type { FoundEntry } from '../journal/recovery.js';
+import { TimerStore, hashOfPosition } from '../timers/timer-store.js';
+import { RecentIds } from '../topics/recent-ids.js';
+import { DEFAULT_PRIORITY, NO_PARTITION, hashOf, recordAt, textOfRecord } from '../topics/record.js';
+import { type Partition, Topics } from '../topics/topics.js';
+import { type TransactionOptions, Transactions } from '../transactions/transactions.js';
+import type { Facts, Place } from './facts.js';
+
+export type StateOptions = {
+  deduplication: { windowMs: number; maxIds: number };
+  transactions: TransactionOptions;
+  /** A damaged range was left out: offsets may be missing, and entries may refer to what was in it. */
+  tolerateGaps: boolean;
+  now: () => number;
+  wake: (group: Group) => void;
+  touched: (partition: Partition) => void;
+};
+
+/**
+ * All that the broker knows, as a fold over the journal's entries: `apply` is the only way in which it
+ * changes for good, live and at recovery alike. (Settling an offset is the one thing that live code
+ * does first and records afterwards, because acks are recorded in batches.)
+ */
+export class BrokerState {
+  readonly topics = new Topics();
+  readonly groups: Groups;
+  readonly timers = new TimerStore();
+  readonly transactions: Transactions;
+  readonly deadLetters = new DeadLetters();
+  readonly recentIds: RecentIds;
+
+  constructor(private readonly options: StateOptions) {
+    this.groups = new Groups(options.wake);
+    this.transactions = new Transactions(options.transactions);
+    this.recentIds = new RecentIds(
+      options.deduplication.windowMs,
+      options.deduplication.maxIds,
+      options.now(),
+    );
+  }
+
+  /** Applies an entry found at recovery. */
+  replay(entry: FoundEntry): void {
+    const { block, at, length, position } = entry;
+    const bodyAt = at + ENTRY_HEADER_BYTES;
+    const end = position + length;
+    if (entry.type === EntryType.ACKED) return this.applyAcked(block, position + ENTRY_HEADER_BYTES, end);
+    const factsLength = block.view.getUint32(bodyAt, true);
+    const text = block.bytes.toString('utf8', bodyAt + 4, bodyAt + 4 + factsLength);
+    const facts: unknown = factsLength === 0 ? undefined : JSON.parse(text);
+    this.apply(entry.type, facts, block, position + ENTRY_HEADER_BYTES + 4 + factsLength, end);
+  }
+
+  /** `from` and `to`: journal positions between which the entry's records lie in `block`. */
+  apply(type: number, facts: unknown, block: Block, from: number, to: number): void {
+    switch (type) {
+      case EntryType.MESSAGES:
+        return this.applyRecords(block, from, to, true);
+      case EntryType.TOPIC_CREATED:
+        this.topics.create(facts as Facts['topicCreated'], from);
+        return;
+      case EntryType.GROUP_CREATED:
+        this.groups.create(facts as Facts['groupCreated'], from);
+        return;
+      case EntryType.CURSORS_CREATED:
+        return this.applyCursors(facts as Facts['cursorsCreated']);
+      case EntryType.MOVED:
+        return this.applyMoved(facts as Facts['moved'], block, from, to);
+      case EntryType.HELD_BACK:
+        return this.applyHeldBack(facts as Facts['heldBack']);
+      case EntryType.TIMERS_FIRED:
+        return this.applyFired(facts as Facts['timersFired'], block, from, to);
+      case EntryType.TIMER_RECALLED: {
+        const { hash, position } = facts as Facts['timerRecalled'];
+        this.timers.remove(hash, position);
+        return;
+      }
+      case EntryType.PREPARED:
+        return this.transactions.prepared(facts as Facts['prepared'], positionsOf(block, from, to));
+      case EntryType.DECIDED: {
+        const { id, decision } = facts as Facts['decided'];
+        this.transactions.conclude(id, decision);
+        return this.applyRecords(block, from, to, true);
+      }
+      case EntryType.GROUP_RESET:
+        return this.applyReset(facts as Facts['groupReset']);
+      case EntryType.REDRIVEN: {
+        const { group, id } = facts as Facts['redriven'];
+        this.deadLetters.remove(group, id);
+        return this.applyRecords(block, from, to, false);
+      }
+      case EntryType.DISCARDED: {
+        const { group, id } = facts as Facts['discarded'];
+        this.deadLetters.remove(group, id);
+        return;
+      }
+      default:
+        throw new MessagingError(
+          'LOG_CORRUPT',
+          `${entryTypeName(type)} before position ${from}: a newer broker wrote this log`,
+        );
+    }
+  }
+
+  private applyRecords(block: Block, from: number, to: number, remember: boolean): void {
+    const recentSince = this.options.now() - 2 * this.options.deduplication.windowMs;
+    for (let position = from; position < to; position += recordAt.length(block, position)) {
+      const recent = remember && recordAt.storedAtMs(block, position) >= recentSince;
+      this.applyRecord(block, position, recent ? hashOf(textOfRecord(block, position)[0]!) : undefined);
+    }
+  }
+
+  /** A record that counts from now on: as a message of a partition, or as a timer. `idHash` when its id is to be remembered. */
+  applyRecord(block: Block, position: number, idHash: number | undefined): void {
+    const topic = this.topics.byTopicId(recordAt.topicId(block, position));
+    const number = recordAt.partition(block, position);
+    if (idHash !== undefined) this.recentIds.add(idHash, position, recordAt.storedAtMs(block, position));
+    if (number === NO_PARTITION) return this.applyTimer(block, position, topic.name);
+    const partition = topic.partitions[number];
+    const offset = recordAt.offset(block, position);
+    if (!partition || offset !== partition.end) {
+      const canSkip = partition && this.options.tolerateGaps && offset > partition.end;
+      if (!canSkip)
+        throw new MessagingError(
+          'LOG_CORRUPT',
+          `${topic.name}/${number}: offset ${offset} at position ${position} is not the next one`,
+        );
+      while (partition.end < offset) partition.index.push(-1);
+    }
+    partition.index.push(position);
+    if (recordAt.priority(block, position) !== DEFAULT_PRIORITY) partition.hasPriorities = true;
+    this.options.touched(partition);
+  }
+
+  private applyTimer(block: Block, position: number, topicName: string): void {
+    const isRetry = recordAt.isRetry(block, position);
+    const hash = isRetry ? hashOfPosition(position) : hashOf(timerHandleOf(block, position));
+    this.timers.set(hash, position, recordAt.deliverAtMs(block, position));
+    if (isRetry) this.countWaitingRetry(topicName, 1);
+  }
+
+  private countWaitingRetry(topicName: string, change: 1 | -1): void {
+    const group = this.groups.get(topicName.slice(retryTopic('').length));
+    if (group) group.waitingRetries += change;
+  }
+
+  private applyFired({ timers }: Facts['timersFired'], block: Block, from: number, to: number): void {
+    for (const [hash, position] of timers) this.timers.remove(hash, position);
+    for (const position of positionsOf(block, from, to)) {
+      if (!recordAt.isRetry(block, position)) continue;
+      this.countWaitingRetry(this.topics.byTopicId(recordAt.topicId(block, position)).name, -1);
+    }
+    this.applyRecords(block, from, to, false);
+  }
+
+  private applyAcked(block: Block, from: number, to: number): void {
+    for (let position = from; position < to;) {
+      const at = position - block.start;
+      const place: Place = [block.view.getUint32(at + 4, true), block.view.getUint16(at + 8, true), 0];
+      const cursor = this.cursorAt(this.groups.byGroupId(block.view.getUint32(at, true)), place);
+      const runs = block.view.getUint16(at + 10, true);
+      for (let run = 0; run < runs; run++) {
+        const first = block.view.getFloat64(at + 12 + run * 12, true);
+        const count = block.view.getUint32(at + 20 + run * 12, true);
+        for (let offset = first; offset < first + count; offset++) cursor?.settled.settle(offset);
+        if (cursor && cursor.heldBack.size > 0)
+          for (let o = first; o < first + count; o++) cursor.heldBack.delete(o);
+      }
+      position += 12 + runs * 12;
+    }
+  }
+
+  cursorAt(group: Group, [topicId, number]: Place): Cursor | undefined {
+    const partition = this.topics.byTopicId(topicId).partitions[number];
+    return partition && group.cursors.get(partition);
+  }
+
+  private applyCursors({ groupId, cursors }: Facts['cursorsCreated']): void {
+    const group = this.groups.byGroupId(groupId);
+    for (const [topicId, number, offset] of cursors) {
+      const partition = this.topics.byTopicId(topicId).partitions[number];
+      if (partition && !group.cursors.has(partition)) group.addCursor(partition, offset);
+    }
+  }
+
+  private applyMoved(
+    { groupId, place, to: target }: Facts['moved'],
+    block: Block,
+    from: number,
+    to: number,
+  ): void {
+    const group = this.groups.byGroupId(groupId);
+    const cursor = this.cursorAt(group, place);
+    cursor?.settled.settle(place[2]);
+    cursor?.heldBack.delete(place[2]);
+    this.applyRecords(block, from, to, false);
+    if (target === 'dead-letter') {
+      this.deadLetters.add(group.name, textOfRecord(block, from)[0]!, recordAt.offset(block, from));
+    }
+  }
+
+  private applyHeldBack({ groupId, place, attempt, history, dueAtMs }: Facts['heldBack']): void {
+    const cursor = this.cursorAt(this.groups.byGroupId(groupId), place);
+    cursor?.heldBack.set(place[2], { attempt, history, dueAtMs });
+  }
+
+  private applyReset({ groupId, cursors }: Facts['groupReset']): void {
+    const group = this.groups.byGroupId(groupId);
+    for (const place of cursors) this.cursorAt(group, place)?.reset(place[2]);
+  }
+}
+
+/** Positions of the records between two positions of a block. */
+export function positionsOf(block: Block, from: number, to: number): number[] {
+  const positions: number[] = [];
+  for (let position = from; position < to; position += recordAt.length(block, position))
+    positions.push(position);
+  return positions;
+}
+
+/** A delayed message's handle: what its producer named, else its id. */
+export function timerHandleOf(block: Block, position: number): string {
+  const text = textOfRecord(block, position);
+  return text[3] === '' ? text[0]! : text[3]!;
+}

@@ -1,0 +1,44 @@
+import type { Attempt, StoredMessage } from '#libs/messaging';
+import type { DecodedRecord } from '../topics/record.js';
+
+/**
+ * A stored record as a consumer sees it. A retry shows the place of the original message. A dead
+ * letter, read by a subscriber of `%DLQ%<group>`, is a message of that topic with the original's
+ * body and headers, and what is known of its end in further headers.
+ */
+export function asDelivered(
+  record: DecodedRecord,
+  tries: { attempt: number; history: readonly Attempt[] },
+): { message: StoredMessage; attempt: number; history: readonly Attempt[] } {
+  const { message, past } = record;
+  if (!past) return { message, ...triesOf(tries) };
+  const { origin, deadLetter } = past;
+  if (deadLetter) {
+    const headers = {
+      ...message.headers,
+      'x-dead-letter-group': deadLetter.group,
+      'x-dead-letter-reason': deadLetter.reason,
+      'x-dead-letter-error': deadLetter.error,
+      'x-dead-letter-at': new Date(deadLetter.atMs).toISOString(),
+      'x-dead-letter-attempts': JSON.stringify(past.history),
+      'x-dead-letter-origin': JSON.stringify(origin),
+    };
+    return { message: { ...message, headers }, ...triesOf(tries) };
+  }
+  return {
+    message: { ...message, ...origin },
+    attempt: past.attempt + tries.attempt,
+    // After a lost lease the tries of this very record are in `tries`, older ones came with it.
+    history: [...past.history, ...tries.history].slice(-MAX_HISTORY),
+  };
+}
+
+const triesOf = ({ attempt, history }: { attempt: number; history: readonly Attempt[] }) => ({
+  attempt,
+  history,
+});
+
+/** Failed tries that travel with a message. */
+export const MAX_HISTORY = 16;
+/** Characters of an error that are kept. */
+export const MAX_ERROR_CHARS = 1024;

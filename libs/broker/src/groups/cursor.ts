@@ -1,0 +1,66 @@
+import type { Attempt } from '#libs/messaging';
+import type { Block } from '../journal/block.js';
+import type { Partition, PartitionListener } from '../topics/topics.js';
+import type { Group } from './group.js';
+import { SettledWindow } from './settled-window.js';
+
+/** A message of an ordered group that waits in its place for the next try. */
+export type HeldBack = { attempt: number; history: readonly Attempt[]; dueAtMs: number };
+
+/** A group's place in one partition. */
+export class Cursor implements PartitionListener {
+  settled: SettledWindow;
+  /** The next offset to look at. */
+  next: number;
+  /** True while it stands in the group's queue of cursors that have something to read. */
+  queued = false;
+  /** True while a block is read from a file for it. */
+  loading = false;
+  /** The block that was read for it, kept until it was used. */
+  loaded: Block | undefined;
+  /** Settled, not yet in the journal. */
+  readonly unrecorded: number[] = [];
+  /** Ordered groups: offsets of each key that is in flight, the one in flight first. */
+  readonly lanes = new Map<string, number[]>();
+  /** Ordered groups: by offset. */
+  readonly heldBack = new Map<number, HeldBack>();
+
+  constructor(
+    readonly group: Group,
+    readonly partition: Partition,
+    start: number,
+    /** A group's own retries are not filtered by tag. */
+    readonly isRetry: boolean,
+  ) {
+    this.settled = new SettledWindow(start);
+    this.next = start;
+  }
+
+  advanced(): void {
+    this.group.activate(this);
+  }
+
+  get hasMore(): boolean {
+    return this.next < this.partition.visibleEnd && this.settled.hasRoomFor(this.next);
+  }
+
+  /** Stored messages that are not settled. */
+  get lag(): number {
+    return Math.max(0, this.partition.visibleEnd - this.settled.committed - this.settled.ahead);
+  }
+
+  /** Starts anew at `offset`; whatever was known of later offsets is forgotten. */
+  reset(offset: number): void {
+    this.settled = new SettledWindow(offset);
+    this.next = offset;
+    this.unrecorded.length = 0;
+    this.lanes.clear();
+    this.heldBack.clear();
+  }
+
+  /** The place of the message in the journal has been dropped by retention up to `start`. */
+  skipTo(start: number): void {
+    if (this.next < start) this.next = start;
+    while (this.settled.committed < start) this.settled.settle(this.settled.committed);
+  }
+}

@@ -1,0 +1,282 @@
+import { type StoredMessage } from '#libs/messaging';
+import type { Block } from '../journal/block.js';
+import type { Journal } from '../journal/journal.js';
+import { readRecord, recordAt, textOfRecord } from '../topics/record.js';
+import type { Trace } from '../trace/trace.js';
+import { asDelivered } from './as-delivered.js';
+import type { Consumer, Delivery } from './consumer.js';
+import type { Cursor } from './cursor.js';
+import type { Group, Ready } from './group.js';
+
+/** What the dispatcher needs of the engine. */
+export interface DispatchHost {
+  readonly trace: Trace;
+  now(): number;
+  /** A message outlived its TTL before it was delivered. */
+  expired(cursor: Cursor, offset: number, message: StoredMessage): void;
+  /** A record could not be read; the consumer is told nothing, the operator is. */
+  unreadable(error: unknown): void;
+  /** Settled offsets wait for the next commit. */
+  settlementsPending(cursor: Cursor): void;
+  /** A lease runs out then. */
+  leased(untilMs: number): void;
+}
+
+/** Messages taken from one partition before the next one has its turn. */
+const TURN_MESSAGES = 64;
+/** Blocks being read for consumers that are behind, over all groups. */
+const MAX_LOADS = 32;
+/** Deliveries made for a group before other work of the event loop has its turn. */
+const MAX_PER_ROUND = 4096;
+
+/**
+ * Hands messages to the members of groups. There is no assignment of partitions to members: the next
+ * message goes to the next member that has room. So nothing has to be rebalanced when a member joins
+ * or leaves, a slow one does not hold up a partition, and order by key is kept by never having two
+ * messages of a key in flight, whoever has them.
+ */
+export class Dispatcher {
+  private readonly woken = new Set<Group>();
+  private scheduled = false;
+  private lastDeliveryNumber = 0;
+  private loads = 0;
+  /** Cursors that wait for one of the loads to end. */
+  private readonly starved = new Set<Cursor>();
+
+  private journal!: Journal;
+
+  constructor(private readonly host: DispatchHost) {}
+
+  /** From now on messages are read from this journal. */
+  use(journal: Journal): void {
+    this.journal = journal;
+  }
+
+  readonly wake = (group: Group): void => {
+    this.woken.add(group);
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      const groups = [...this.woken];
+      this.woken.clear();
+      for (const woken of groups) this.pump(woken);
+    });
+  };
+
+  /** Delivers what can be delivered now. */
+  pump(group: Group): void {
+    const now = this.host.now();
+    let left = MAX_PER_ROUND;
+    while (left > 0 && this.deliverReady(group, now)) left -= 1;
+    while (left > 0 && group.queue.length > 0) {
+      const cursor = group.queue[0]!;
+      const delivered = this.deliverFrom(cursor, Math.min(left, TURN_MESSAGES), now);
+      if (delivered < 0) break;
+      left -= delivered + 1;
+      group.queue.shift();
+      cursor.queued = false;
+      cursor.loaded = undefined;
+      group.activate(cursor);
+    }
+    if (left <= 0) this.wake(group);
+    this.handOver(group);
+  }
+
+  private handOver(group: Group): void {
+    const full = group.members.filter((member) => member.outbox.length > 0);
+    const confirmed = full.filter((member) => member.atMostOnce);
+    for (const member of full) if (!member.atMostOnce) member.emit();
+    if (confirmed.length === 0) return;
+    // At most once: handed over only after the journal says that it was.
+    const emit = (): void => {
+      for (const member of confirmed) member.emit();
+    };
+    this.journal.flushThen(false, { resolve: emit, reject: () => undefined });
+  }
+
+  /** Delivers the first of the ready messages; false when there is none or nobody has room. */
+  private deliverReady(group: Group, now: number): boolean {
+    const item = group.ready[0];
+    if (!item) return false;
+    if (item.cursor.settled.isSettled(item.offset) || item.offset < item.cursor.partition.start) {
+      group.ready.shift();
+      return true;
+    }
+    const block = this.blockOf(item.cursor, item.offset);
+    if (!block) return false;
+    const member = group.nextWithRoom();
+    if (!member) return false;
+    group.ready.shift();
+    item.cursor.loaded = undefined;
+    this.deliver(member, item, block, now);
+    return true;
+  }
+
+  /** Delivers up to `limit` messages of one partition; -1 when nobody has room. */
+  private deliverFrom(cursor: Cursor, limit: number, now: number): number {
+    const { group } = cursor;
+    let delivered = 0;
+    // Skipped messages count as well: a long run of other tags must not hold up the event loop.
+    for (let looked = 0; looked < limit * 16 && delivered < limit && cursor.hasMore; looked++) {
+      const offset = cursor.next;
+      if (cursor.settled.isSettled(offset)) {
+        cursor.next += 1;
+        continue;
+      }
+      const position = cursor.partition.index.get(offset);
+      if (position < 0) {
+        this.skip(cursor, offset);
+        continue;
+      }
+      const block = this.blockOf(cursor, offset);
+      if (!block) return delivered;
+      if (this.isFiltered(cursor, block, position)) {
+        this.skip(cursor, offset);
+        continue;
+      }
+      if (group.order === 'by-key' && !this.claimLane(cursor, offset, block, position)) {
+        cursor.next += 1;
+        continue;
+      }
+      if (this.hasExpired(block, position, now)) {
+        cursor.next += 1;
+        this.host.expired(cursor, offset, readRecord(block, position, cursor.partition.topic.name).message);
+        continue;
+      }
+      const member = group.nextWithRoom();
+      if (!member) {
+        this.releaseLane(cursor, offset, block, position);
+        return -1;
+      }
+      cursor.next += 1;
+      this.deliver(member, { cursor, offset, attempt: 1, history: [] }, block, now);
+      delivered += 1;
+    }
+    return delivered;
+  }
+
+  /** Settles a message that the group does not take. */
+  private skip(cursor: Cursor, offset: number): void {
+    cursor.next = offset + 1;
+    cursor.settled.settle(offset);
+    if (cursor.group.mode === 'shared') {
+      cursor.unrecorded.push(offset);
+      this.host.settlementsPending(cursor);
+    }
+  }
+
+  private isFiltered(cursor: Cursor, block: Block, position: number): boolean {
+    if (cursor.isRetry) return false;
+    const filter = cursor.group.tagsOf(cursor.partition.topic);
+    if (!filter) return false;
+    if (!filter.hashes.has(recordAt.tagHash(block, position))) return true;
+    return !filter.names.has(textOfRecord(block, position)[1]!);
+  }
+
+  private hasExpired(block: Block, position: number, now: number): boolean {
+    const ttlMs = recordAt.ttlMs(block, position);
+    return ttlMs > 0 && now >= recordAt.storedAtMs(block, position) + ttlMs;
+  }
+
+  /** Whether no earlier message of the same key is unsettled; if one is, this one queues up behind it. */
+  private claimLane(cursor: Cursor, offset: number, block: Block, position: number): boolean {
+    const held = cursor.heldBack.get(offset);
+    const key = textOfRecord(block, position)[2]!;
+    if (key !== '') {
+      const lane = cursor.lanes.get(key);
+      if (lane) {
+        lane.push(offset);
+        return false;
+      }
+      cursor.lanes.set(key, [offset]);
+    }
+    if (!held) return true;
+    // Replayed from the journal: it waits on where it did before the restart.
+    cursor.group.waiting.push({ cursor, offset, ...held });
+    return false;
+  }
+
+  private releaseLane(cursor: Cursor, offset: number, block: Block, position: number): void {
+    if (cursor.group.order !== 'by-key') return;
+    const key = textOfRecord(block, position)[2]!;
+    if (cursor.lanes.get(key)?.[0] === offset) cursor.lanes.delete(key);
+  }
+
+  private deliver(member: Consumer, item: Ready, block: Block, now: number): void {
+    const { cursor, offset } = item;
+    const position = cursor.partition.index.get(offset);
+    const seen = asDelivered(readRecord(block, position, cursor.partition.topic.name), item);
+    this.lastDeliveryNumber += 1;
+    const delivery: Delivery = {
+      id: this.lastDeliveryNumber * 256 + member.id,
+      consumer: member,
+      cursor,
+      offset,
+      attempt: seen.attempt,
+      history: seen.history,
+      tries: item,
+      message: seen.message,
+      deadlineMs: now + member.leaseMs,
+      settledBefore: member.atMostOnce,
+    };
+    member.take(delivery);
+    this.host.leased(delivery.deadlineMs);
+    if (member.atMostOnce) this.skipDelivered(cursor, offset);
+    this.host.trace.add(seen.message.id, 'delivered', now, member.group.name);
+  }
+
+  private skipDelivered(cursor: Cursor, offset: number): void {
+    if (!cursor.settled.settle(offset) || cursor.group.mode === 'broadcast') return;
+    cursor.unrecorded.push(offset);
+    this.host.settlementsPending(cursor);
+  }
+
+  /** The block with the record at `offset`; undefined while it is read from its file. */
+  private blockOf(cursor: Cursor, offset: number): Block | undefined {
+    const { journal } = this;
+    const position = cursor.partition.index.get(offset);
+    const { loaded } = cursor;
+    if (loaded && position >= loaded.start && position + 4 <= loaded.end) {
+      if (position + recordAt.length(loaded, position) <= loaded.end) return loaded;
+    }
+    const found = journal.find(position);
+    if (found) return found;
+    this.load(cursor, position);
+    return undefined;
+  }
+
+  private load(cursor: Cursor, position: number): void {
+    if (cursor.loading) return;
+    cursor.loading = true;
+    if (this.loads >= MAX_LOADS) {
+      this.starved.add(cursor);
+      return;
+    }
+    this.loads += 1;
+    this.journal
+      .load(position)
+      .then((block) => {
+        cursor.loaded = block;
+      })
+      .catch((error: unknown) => this.host.unreadable(error))
+      .finally(() => {
+        this.loads -= 1;
+        const waiting = [cursor, ...this.starved];
+        this.starved.clear();
+        for (const resumed of waiting) this.resume(resumed);
+      });
+  }
+
+  /** Whether messages of the group are on their way from a file. */
+  isLoading(group: Group): boolean {
+    for (const cursor of group.cursors.values()) if (cursor.loading) return true;
+    return false;
+  }
+
+  private resume(cursor: Cursor): void {
+    cursor.loading = false;
+    cursor.group.activate(cursor);
+    this.wake(cursor.group);
+  }
+}

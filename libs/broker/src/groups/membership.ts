@@ -1,0 +1,85 @@
+import { MessagingError, type Subscription, type TopicFilter } from '#libs/messaging';
+import type { Engine } from '../engine/engine.js';
+import { EntryType } from '../journal/format.js';
+import { checkTopicName } from '../topics/topics.js';
+import type { Consumer } from './consumer.js';
+import type { Group } from './group.js';
+
+/**
+ * Adds a member to a group, which is made when it is not there. Members of a group subscribe alike:
+ * if one took other tags than its neighbour, what neither is there to take would be lost.
+ * @throws {MessagingError} `INVALID_ARGUMENT`
+ */
+export function join(
+  engine: Engine,
+  subscription: Subscription,
+  consumerFor: (group: Group) => Consumer,
+): Consumer {
+  checkSubscription(subscription);
+  const group = groupFor(engine, subscription);
+  const consumer = consumerFor(group);
+  if (group.members.length > 0 && !alike(group, subscription)) {
+    throw new MessagingError(
+      'INVALID_ARGUMENT',
+      `group ${group.name} has members with another subscription; members of a group take the same topics, tags and order`,
+    );
+  }
+  group.subscribe(subscription);
+  const { topics } = engine.state;
+  for (const { topic } of subscription.topics) if (isPlainName(topic)) engine.topic(topic);
+  engine.follow(
+    group,
+    [...topics.all()].filter((topic) => group.wants(topic)),
+  );
+  group.members.push(consumer);
+  for (const cursor of group.cursors.values()) group.activate(cursor);
+  engine.dispatcher.wake(group);
+  return consumer;
+}
+
+function groupFor(engine: Engine, { group: name, mode }: Subscription): Group {
+  const { groups } = engine.state;
+  const facts = groups.plan(name);
+  if (mode === 'broadcast') return groups.createBroadcast(name, engine.journal.end);
+  if (!groups.get(name)) engine.commit(EntryType.GROUP_CREATED, facts);
+  return groups.require(name);
+}
+
+/** Takes a member out; what it had goes to the others at once. */
+export function leave(engine: Engine, consumer: Consumer): void {
+  const { group } = consumer;
+  const place = group.members.indexOf(consumer);
+  if (place >= 0) group.members.splice(place, 1);
+  engine.settling.loseLeases([...consumer.inFlight.values()], 'the consumer left');
+  if (group.mode !== 'broadcast') return;
+  for (const [partition, cursor] of group.cursors) {
+    const listener = partition.listeners.indexOf(cursor);
+    if (listener >= 0) partition.listeners.splice(listener, 1);
+  }
+  engine.state.groups.broadcast.delete(group);
+}
+
+/** Topics of one subscription. */
+const MAX_FILTERS = 1_000;
+
+function checkSubscription({ topics, order, mode }: Subscription): void {
+  if (topics.length === 0 || topics.length > MAX_FILTERS) {
+    throw new MessagingError(
+      'INVALID_ARGUMENT',
+      `a subscription has 1 to ${MAX_FILTERS} topics, not ${topics.length}`,
+    );
+  }
+  for (const { topic } of topics) if (isPlainName(topic)) checkTopicName(topic);
+  if (order === 'by-key' && mode === 'broadcast') {
+    throw new MessagingError('INVALID_ARGUMENT', 'a broadcast has no retries, and so no order by key');
+  }
+}
+
+const isPlainName = (topic: string): boolean => !topic.endsWith('*') && !topic.startsWith('%');
+
+function alike(group: Group, { topics, order }: Subscription): boolean {
+  return (order ?? 'unordered') === group.order && canonical(topics) === canonical(group.filters);
+}
+
+const canonical = (filters: readonly TopicFilter[]): string =>
+  JSON.stringify(filters.map(({ topic, tags }) => [topic, [...(tags ?? [])].sort()]).sort());

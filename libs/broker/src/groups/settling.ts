@@ -1,0 +1,169 @@
+import { type Attempt, type DeadLetterReason, type StoredMessage } from '#libs/messaging';
+import type { Engine } from '../engine/engine.js';
+import { EntryType } from '../journal/format.js';
+import type { Settlement } from '../session.js';
+import { NO_PARTITION, type Past, encodePast, maxRecordBytes, writeRecord } from '../topics/record.js';
+import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
+import type { Consumer, Delivery } from './consumer.js';
+import type { Cursor } from './cursor.js';
+
+/** Longest wait before the next try. */
+const MAX_RETRY_DELAY_MS = 40 * 24 * 3_600_000;
+
+type Doomed = { message: StoredMessage; attempt: number; history: readonly Attempt[] };
+
+/** What becomes of a delivery: done, tried again, dead, or lost to its member. */
+export class Settling {
+  constructor(private readonly engine: Engine) {}
+
+  /** False when the delivery is not (or no longer) with this consumer. */
+  settle(consumer: Consumer | undefined, settlement: Settlement): boolean {
+    const delivery = consumer?.inFlight.get(settlement.deliveryId);
+    if (!consumer || !delivery) return false;
+    if (settlement.verdict === 'extend') {
+      consumer.extend(delivery, this.engine.now() + settlement.leaseMs);
+      return true;
+    }
+    consumer.remove(delivery);
+    const { group } = consumer;
+    group.acked += 1;
+    if (delivery.settledBefore || group.mode === 'broadcast') this.forget(delivery);
+    else if (settlement.verdict === 'ack') this.ack(delivery);
+    else if (settlement.verdict === 'retry') this.retry(delivery, settlement);
+    else this.deadLetter(delivery.cursor, delivery.offset, delivery, settlement);
+    if (group.queue.length + group.ready.length > 0) this.engine.dispatcher.wake(group);
+    else group.activate(delivery.cursor);
+    return true;
+  }
+
+  private forget({ cursor, offset, message }: Delivery): void {
+    cursor.settled.settle(offset);
+    this.freeLane(cursor, offset, message.key);
+  }
+
+  private ack({ cursor, offset, message }: Delivery): void {
+    cursor.settled.settle(offset);
+    cursor.unrecorded.push(offset);
+    this.engine.settlementsPending(cursor);
+    this.freeLane(cursor, offset, message.key);
+    this.engine.trace.add(message.id, 'acked', this.engine.now(), cursor.group.name);
+  }
+
+  private retry(delivery: Delivery, failure: { delayMs: number; error: string }): void {
+    const { cursor, offset, message, consumer, attempt } = delivery;
+    const { group } = cursor;
+    const now = this.engine.now();
+    const failed: Attempt = {
+      attempt,
+      atMs: now,
+      consumer: consumer.clientName,
+      error: failure.error.slice(0, MAX_ERROR_CHARS),
+    };
+    const delayMs = Math.min(Math.max(0, failure.delayMs), MAX_RETRY_DELAY_MS);
+    this.engine.trace.add(message.id, 'retried', now, group.name, failed.error);
+    if (group.order === 'by-key') return this.holdBack(delivery, failed, now + delayMs);
+    const history = [...delivery.history, failed].slice(-MAX_HISTORY);
+    this.move(cursor, offset, message, { origin: originOf(message), attempt, history }, delayMs);
+  }
+
+  /** An ordered group's message stays where it is, and its key with it. */
+  private holdBack({ cursor, offset, tries }: Delivery, failed: Attempt, dueAtMs: number): void {
+    const { group, partition } = cursor;
+    const again = { attempt: tries.attempt + 1, history: [...tries.history, failed].slice(-MAX_HISTORY) };
+    this.engine.commit(EntryType.HELD_BACK, {
+      groupId: group.id,
+      place: [partition.topic.id, partition.number, offset],
+      ...again,
+      dueAtMs,
+    });
+    group.waiting.push({ cursor, offset, ...again, dueAtMs });
+    this.engine.dueAt(dueAtMs);
+    group.releaseDue(this.engine.now());
+  }
+
+  deadLetter(
+    cursor: Cursor,
+    offset: number,
+    doomed: Doomed,
+    cause: { reason: DeadLetterReason; error: string },
+  ): void {
+    const { message, attempt, history } = doomed;
+    const { group } = cursor;
+    const now = this.engine.now();
+    const error = cause.error.slice(0, MAX_ERROR_CHARS);
+    const deadLetter = { group: group.name, reason: cause.reason, error, atMs: now };
+    this.move(cursor, offset, message, { origin: originOf(message), attempt, history, deadLetter }, 0);
+    this.engine.trace.add(message.id, 'dead-lettered', now, group.name, `${cause.reason}: ${error}`);
+  }
+
+  /** Its TTL ran out before it was delivered. */
+  expire(cursor: Cursor, offset: number, message: StoredMessage): void {
+    if (cursor.group.mode === 'broadcast') {
+      cursor.settled.settle(offset);
+      return;
+    }
+    const cause = { reason: 'ttl-expired', error: 'not delivered within its time to live' } as const;
+    this.deadLetter(cursor, offset, { message, attempt: 0, history: [] }, cause);
+  }
+
+  /** Settles the offset and stores the message elsewhere, in one entry. */
+  private move(cursor: Cursor, offset: number, message: StoredMessage, past: Past, delayMs: number): void {
+    const { engine } = this;
+    const { group, partition } = cursor;
+    const to = past.deadLetter ? 'dead-letter' : 'retry';
+    const topic = engine.internalTopic(to, group.name);
+    const target = topic.partitions[0]!;
+    const now = engine.now();
+    const encodedPast = encodePast(past);
+    const facts = { groupId: group.id, place: [partition.topic.id, partition.number, offset], to };
+    engine.commit(EntryType.MOVED, facts, maxRecordBytes(message) + encodedPast.byteLength, (out) => {
+      const record = {
+        ...message,
+        topicId: topic.id,
+        partition: delayMs > 0 ? NO_PARTITION : target.number,
+        offset: delayMs > 0 ? -1 : target.end,
+        isRetry: to === 'retry',
+        storedAtMs: now,
+        deliverAtMs: delayMs > 0 ? now + delayMs : 0,
+        ttlMs: 0,
+      };
+      writeRecord(out, record, encodedPast);
+    });
+    this.freeLane(cursor, offset, message.key);
+    if (delayMs > 0) engine.dueAt(now + delayMs);
+  }
+
+  /** The next message of the key may go out. */
+  private freeLane(cursor: Cursor, offset: number, key: string | undefined): void {
+    if (cursor.group.order !== 'by-key' || !key) return;
+    const lane = cursor.lanes.get(key);
+    if (lane?.[0] !== offset) return;
+    lane.shift();
+    if (lane.length === 0) cursor.lanes.delete(key);
+    else cursor.group.makeReady({ cursor, offset: lane[0]!, attempt: 1, history: [] });
+  }
+
+  /** Takes deliveries away from their member and gives them to the group again. Resolves nothing: the member is told by its caller. */
+  loseLeases(deliveries: readonly Delivery[], error: string): void {
+    const atMs = this.engine.now();
+    for (const delivery of deliveries) {
+      const { consumer, cursor, offset, tries, attempt } = delivery;
+      consumer.remove(delivery);
+      if (delivery.settledBefore || cursor.group.mode === 'broadcast') {
+        this.forget(delivery);
+        continue;
+      }
+      const failed: Attempt = { attempt, atMs, consumer: consumer.clientName, error };
+      const history = [...tries.history, failed].slice(-MAX_HISTORY);
+      cursor.group.makeReady({ cursor, offset, attempt: tries.attempt + 1, history });
+      this.engine.trace.add(delivery.message.id, 'lease-expired', atMs, cursor.group.name, error);
+    }
+  }
+}
+
+const originOf = ({ topic, partition, offset, storedAtMs }: StoredMessage): Past['origin'] => ({
+  topic,
+  partition,
+  offset,
+  storedAtMs,
+});

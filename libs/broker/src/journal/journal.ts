@@ -1,0 +1,339 @@
+import { MessagingError } from '#libs/messaging';
+import { type Block, blockOf, newBlock } from './block.js';
+import { BlockCache, READ_BLOCK_BYTES, holdsRecord } from './block-cache.js';
+import type { Files } from './files.js';
+import {
+  ENTRY_HEADER_BYTES,
+  EntryType,
+  SEGMENT_HEADER_BYTES,
+  encodeSegmentHeader,
+  entryChecksum,
+} from './format.js';
+import type { Segment, Segments } from './segments.js';
+
+export type JournalOptions = {
+  files: Files;
+  /** A segment is closed before it would grow beyond this, unless one entry alone is larger. */
+  segmentBytes: number;
+  /** Bytes of the newest entries kept in memory for consumers that keep up. */
+  tailCacheBytes: number;
+  /** Bytes of older entries kept in memory for consumers that are behind. */
+  readCacheBytes: number;
+  /** With the `async` flush policy: the file is synced at the latest this long after a write … */
+  asyncFlushMs: number;
+  /** … or once this much is written and not synced. */
+  asyncFlushBytes: number;
+  now: () => number;
+};
+
+/** Told about a group commit: `startCommit` when its bytes are about to be taken (the last call to add some), then `written`, then `durable` if it was synced. */
+export interface CommitObserver {
+  startCommit(): { written(): void; durable(): void };
+  failed(error: MessagingError): void;
+  /** A segment was started; entries written now are its first. */
+  segmentStarted(): void;
+}
+
+/** The bytes being written: an encoder writes at `at` and moves it on. */
+export type Out = { bytes: Buffer; view: DataView; at: number; start: number };
+
+type Waiter = { resolve: () => void; reject: (error: Error) => void };
+
+/** A new block unless the entry is larger. */
+const WRITE_BLOCK_BYTES = 1024 * 1024;
+/** Sends of the same moment share an entry, and so a checksum, up to this size. */
+const SHARED_ENTRY_BYTES = 64 * 1024;
+
+/**
+ * The one log of the broker. Entries are put together in memory by `begin` and `end`; whatever has
+ * gathered while a write was under way goes out in the next `writev` and, when somebody asked
+ * for it, one `fdatasync` (group commit).
+ *
+ * After a failed write or sync it takes nothing more. A second `fdatasync` would report success for
+ * pages that the kernel dropped after the first one failed (PostgreSQL's "fsyncgate"), so there
+ * is no way to go on but to open the log again and see what is there.
+ */
+export class Journal {
+  /** Position after the last entry. */
+  end: number;
+  written: number;
+  durable: number;
+  private readonly cache: BlockCache;
+  private block: Block;
+  private readonly out: Out;
+  private entryAt = -1;
+  private entryType: EntryType | 0 = 0;
+  private readonly unwritten: { block: Block; from: number; segment: Segment }[] = [];
+  private writtenWaiters: Waiter[] = [];
+  private durableWaiters: Waiter[] = [];
+  private syncWanted = false;
+  private committing = false;
+  private syncTimer: NodeJS.Timeout | undefined;
+  private failure: MessagingError | undefined;
+  private readonly loading = new Map<number, Promise<Block>>();
+
+  constructor(
+    private readonly segments: Segments,
+    private readonly options: JournalOptions,
+    private readonly observer: CommitObserver,
+    end: number,
+  ) {
+    this.end = end;
+    this.written = end;
+    this.durable = end;
+    this.cache = new BlockCache(options.tailCacheBytes, options.readCacheBytes);
+    this.block = newBlock(end, 0);
+    this.out = { bytes: this.block.bytes, view: this.block.view, at: 0, start: end };
+  }
+
+  /** Starts an entry whose body takes at most `maxBodyBytes`. Write the body to the returned place, then `finish`. */
+  begin(type: EntryType, maxBodyBytes: number): Out {
+    if (this.failure) throw this.failure;
+    const { out } = this;
+    if (this.entryType !== 0) {
+      const sharing = type === EntryType.MESSAGES && this.entryType === type;
+      const room = out.bytes.byteLength - out.at;
+      if (sharing && maxBodyBytes <= room && out.at - this.entryAt < SHARED_ENTRY_BYTES) return out;
+      this.seal();
+    }
+    const need = ENTRY_HEADER_BYTES + 4 + maxBodyBytes;
+    const segment = this.segments.newest;
+    if (
+      !segment ||
+      (this.end - segment.base + need > this.options.segmentBytes && !this.segmentIsEmpty(segment))
+    ) {
+      this.startSegment(need);
+    } else if (out.bytes.byteLength - out.at < need) {
+      this.startBlock(need, segment);
+    }
+    this.entryAt = out.at;
+    this.entryType = type;
+    out.at += ENTRY_HEADER_BYTES;
+    out.view.setUint32(out.at, 0, true);
+    if (type !== EntryType.ACKED) out.at += 4;
+    return out;
+  }
+
+  /** Writes the facts of the entry begun last; call before any record. */
+  facts(facts: unknown): void {
+    const { out, entryAt } = this;
+    const length = out.bytes.write(JSON.stringify(facts), out.at);
+    out.view.setUint32(entryAt + ENTRY_HEADER_BYTES, length, true);
+    out.at += length;
+  }
+
+  /** The body is complete so far; what is written counts from now on. */
+  finish(): void {
+    const { out, block } = this;
+    this.end = out.start + out.at;
+    block.end = this.end;
+    if (this.entryType !== EntryType.MESSAGES) this.seal();
+  }
+
+  private seal(): void {
+    if (this.entryType === 0) return;
+    const { out, entryAt } = this;
+    const { view } = out;
+    view.setUint32(entryAt, out.at - entryAt, true);
+    view.setUint8(entryAt + 8, this.entryType);
+    view.setUint8(entryAt + 9, 1);
+    view.setFloat64(entryAt + 10, this.durable, true);
+    const checksum = entryChecksum(out.bytes.subarray(entryAt + 8, out.at), out.start + entryAt);
+    view.setUint32(entryAt + 4, checksum, true);
+    this.entryType = 0;
+  }
+
+  private segmentIsEmpty(segment: Segment): boolean {
+    return this.end - segment.base <= SEGMENT_HEADER_BYTES;
+  }
+
+  private startSegment(need: number): void {
+    const base = this.end;
+    if (this.segments.newest) this.segments.newest.end = base;
+    const segment = this.segments.add(base, base, this.options.now());
+    this.startBlock(SEGMENT_HEADER_BYTES + need, segment);
+    encodeSegmentHeader(base).copy(this.out.bytes, 0);
+    this.out.at = SEGMENT_HEADER_BYTES;
+    this.end = base + SEGMENT_HEADER_BYTES;
+    this.block.end = this.end;
+    this.observer.segmentStarted();
+  }
+
+  private startBlock(need: number, segment: Segment): void {
+    this.block = newBlock(this.end, Math.max(WRITE_BLOCK_BYTES, need));
+    this.out.bytes = this.block.bytes;
+    this.out.view = this.block.view;
+    this.out.at = 0;
+    this.out.start = this.end;
+    this.cache.addTail(this.block);
+    this.unwritten.push({ block: this.block, from: this.end, segment });
+  }
+
+  /**
+   * Resolves once everything up to now is written (`sync` false: it survives the death of this
+   * process) or on disk (`sync` true: it survives a power cut).
+   */
+  flush(sync: boolean): Promise<void> {
+    if (this.failure) return Promise.reject(this.failure);
+    return new Promise((resolve, reject) => this.flushThen(sync, { resolve, reject }));
+  }
+
+  /** `flush` without a promise, for the hot path. */
+  flushThen(sync: boolean, waiter: Waiter): void {
+    if (this.failure) return waiter.reject(this.failure);
+    if (sync) {
+      this.syncWanted = true;
+      this.durableWaiters.push(waiter);
+    } else {
+      this.writtenWaiters.push(waiter);
+    }
+    this.kick();
+  }
+
+  /** What is written now is to be on disk soon: asks for a sync without waiting for it. */
+  wantSync(): void {
+    this.syncWanted = true;
+    this.kick();
+  }
+
+  /** The block that entries are being written to. */
+  get current(): Block {
+    return this.block;
+  }
+
+  /** Writes what has gathered, without anybody waiting for it. */
+  kick(): void {
+    if (this.committing || this.failure) return;
+    this.committing = true;
+    // Not at once: everything that arrives in this turn of the event loop shares the write.
+    setImmediate(() => {
+      this.commitAll()
+        .catch((error: unknown) => this.fail(error))
+        .finally(() => {
+          this.committing = false;
+          if (this.writtenWaiters.length + this.durableWaiters.length > 0) this.kick();
+        });
+    });
+  }
+
+  private async commitAll(): Promise<void> {
+    while (this.end > this.written || this.writtenWaiters.length > 0 || this.durableWaiters.length > 0) {
+      const commit = this.observer.startCommit();
+      this.seal();
+      const { end, syncWanted: sync, writtenWaiters, durableWaiters } = this;
+      this.syncWanted = false;
+      this.writtenWaiters = [];
+      this.durableWaiters = [];
+      try {
+        if (end > this.written) await this.write(end);
+        this.written = end;
+        commit.written();
+        for (const waiter of writtenWaiters) waiter.resolve();
+        writtenWaiters.length = 0;
+        if (sync || this.written - this.durable > this.options.asyncFlushBytes) await this.sync(end);
+        if (this.durable >= end) commit.durable();
+        for (const waiter of durableWaiters) waiter.resolve();
+        durableWaiters.length = 0;
+        this.cache.trim(this.written);
+      } finally {
+        // Empty unless the write or the sync failed.
+        this.writtenWaiters.unshift(...writtenWaiters);
+        this.durableWaiters.unshift(...durableWaiters);
+      }
+    }
+    if (this.durable < this.written) this.syncLater();
+  }
+
+  private async write(end: number): Promise<void> {
+    while (this.unwritten.length > 0) {
+      const { segment } = this.unwritten[0]!;
+      const from = this.unwritten[0]!.from;
+      const buffers: Buffer[] = [];
+      while (this.unwritten[0]?.segment === segment && this.unwritten[0].from < end) {
+        const piece = this.unwritten[0];
+        const upTo = Math.min(piece.block.end, end);
+        buffers.push(piece.block.bytes.subarray(piece.from - piece.block.start, upTo - piece.block.start));
+        piece.from = upTo;
+        if (piece.block === this.block) break;
+        this.unwritten.shift();
+      }
+      if (buffers.length === 0) return;
+      const file = await this.segments.writable(segment);
+      await file.writev(buffers, from - segment.base);
+    }
+  }
+
+  private async sync(end: number): Promise<void> {
+    await this.segments.current?.datasync();
+    this.durable = end;
+  }
+
+  private syncLater(): void {
+    this.syncTimer ??= setTimeout(() => {
+      this.syncTimer = undefined;
+      // A failure is kept in `failure` and reported to every caller from then on.
+      this.flush(true).catch(() => undefined);
+    }, this.options.asyncFlushMs);
+  }
+
+  private fail(cause: unknown): void {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const failure = new MessagingError('STORAGE_FAILED', `the journal cannot be written: ${reason}`, {
+      cause,
+    });
+    this.failure = failure;
+    const waiters = [...this.writtenWaiters, ...this.durableWaiters];
+    this.writtenWaiters = [];
+    this.durableWaiters = [];
+    for (const waiter of waiters) waiter.reject(failure);
+    this.observer.failed(failure);
+  }
+
+  /** Why nothing more is taken, if so. */
+  get failed(): MessagingError | undefined {
+    return this.failure;
+  }
+
+  /** The block that holds the record at `position`, if it is in memory. */
+  find(position: number): Block | undefined {
+    return this.cache.find(position);
+  }
+
+  /** The block that holds the record at `position`, read from its file when it is not in memory. */
+  load(position: number): Promise<Block> {
+    const found = this.cache.find(position);
+    if (found) return Promise.resolve(found);
+    let loading = this.loading.get(position);
+    if (!loading) {
+      loading = this.readBlock(position).finally(() => this.loading.delete(position));
+      this.loading.set(position, loading);
+    }
+    return loading;
+  }
+
+  private async readBlock(position: number): Promise<Block> {
+    let size = READ_BLOCK_BYTES;
+    for (;;) {
+      const bytes = Buffer.allocUnsafeSlow(size);
+      // Bytes behind `written` may be half there: they are in the tail, and must not be remembered from here.
+      const { written } = this;
+      const read = await this.segments.read(position, bytes);
+      const block = blockOf(bytes, position, Math.min(position + read, written));
+      if (holdsRecord(block, position)) {
+        this.cache.addCold(block);
+        return block;
+      }
+      const length = read >= 4 ? block.view.getUint32(0, true) : 0;
+      if (length <= size) throw new MessagingError('LOG_CORRUPT', `no whole record at position ${position}`);
+      size = length;
+    }
+  }
+
+  /** Writes and syncs everything, then closes the files. */
+  async close(): Promise<void> {
+    clearTimeout(this.syncTimer);
+    if (!this.failure) await this.flush(true);
+    clearTimeout(this.syncTimer);
+    await this.segments.close();
+  }
+}

@@ -1,0 +1,90 @@
+import { MAX_BODY_BYTES, MessagingError, type OutgoingMessage } from '#libs/messaging';
+import { checkTopicName } from './topics.js';
+
+/** Most messages of one send or transaction. */
+export const MAX_BATCH_MESSAGES = 10_000;
+/** Most bytes of one send or transaction, bodies, headers and all. */
+export const MAX_BATCH_BYTES = 16 * 1024 * 1024;
+/** Longest id, tag and timer id; longest key. In UTF-16 units. */
+const MAX_NAME_CHARS = 256;
+const MAX_KEY_CHARS = 1024;
+/** All header names and values together, in UTF-16 units. */
+const MAX_HEADER_CHARS = 16 * 1024;
+/** RocketMQ allows 3 days, we allow what a year's subscription needs. */
+const MAX_DELAY_MS = 400 * 24 * 3_600_000;
+const MAX_TTL_MS = 2 ** 32 - 1;
+
+/**
+ * Refuses what the log could not hold, before anything is written.
+ * @throws {MessagingError} `INVALID_ARGUMENT`, `MESSAGE_TOO_LARGE`
+ */
+export function checkMessages(messages: readonly OutgoingMessage[], nowMs: number): void {
+  if (messages.length === 0 || messages.length > MAX_BATCH_MESSAGES) {
+    throw new MessagingError(
+      'INVALID_ARGUMENT',
+      `1 to ${MAX_BATCH_MESSAGES} messages at once, not ${messages.length}`,
+    );
+  }
+  let bytes = 0;
+  for (const message of messages) bytes += checkMessage(message, nowMs);
+  if (bytes > MAX_BATCH_BYTES) {
+    throw new MessagingError(
+      'MESSAGE_TOO_LARGE',
+      `${bytes} bytes in one call, the bound is ${MAX_BATCH_BYTES}`,
+    );
+  }
+}
+
+function checkMessage(message: OutgoingMessage, nowMs: number): number {
+  checkTopicName(message.topic);
+  checkText('tag', message.tag, MAX_NAME_CHARS);
+  if (message.id !== undefined) checkText('id', message.id, MAX_NAME_CHARS);
+  if (message.key !== undefined) checkText('key', message.key, MAX_KEY_CHARS);
+  if (message.timerId !== undefined) checkText('timerId', message.timerId, MAX_NAME_CHARS);
+  if (!(message.body instanceof Uint8Array))
+    throw new MessagingError('INVALID_ARGUMENT', 'a body is a Uint8Array');
+  if (message.body.byteLength > MAX_BODY_BYTES) {
+    throw new MessagingError(
+      'MESSAGE_TOO_LARGE',
+      `a body of ${message.body.byteLength} bytes, the bound is ${MAX_BODY_BYTES}`,
+    );
+  }
+  checkNumber('deliverAtMs', message.deliverAtMs, 0, nowMs + MAX_DELAY_MS);
+  checkNumber('ttlMs', message.ttlMs, 0, MAX_TTL_MS);
+  checkNumber('priority', message.priority, 0, 9);
+  return message.body.byteLength + checkHeaders(message.headers);
+}
+
+function checkHeaders(headers: OutgoingMessage['headers']): number {
+  let chars = 0;
+  for (const name in headers) {
+    const value: unknown = headers[name];
+    checkText('header name', name, MAX_KEY_CHARS);
+    checkText(`header ${name}`, value, MAX_HEADER_CHARS);
+    chars += name.length + (value as string).length;
+  }
+  if (chars > MAX_HEADER_CHARS) {
+    throw new MessagingError(
+      'MESSAGE_TOO_LARGE',
+      `${chars} characters of headers, the bound is ${MAX_HEADER_CHARS}`,
+    );
+  }
+  return chars;
+}
+
+function checkText(name: string, value: unknown, maxChars: number): void {
+  const why =
+    typeof value !== 'string'
+      ? 'is not a string'
+      : value.length > maxChars
+        ? `is longer than ${maxChars} characters`
+        : value.includes('\0')
+          ? 'has a NUL character'
+          : undefined;
+  if (why) throw new MessagingError('INVALID_ARGUMENT', `${name} ${why}`);
+}
+
+function checkNumber(name: string, value: number | undefined, min: number, max: number): void {
+  if (value === undefined || (Number.isFinite(value) && value >= min && value <= max)) return;
+  throw new MessagingError('INVALID_ARGUMENT', `${name}: from ${min} to ${max}, not ${String(value)}`);
+}

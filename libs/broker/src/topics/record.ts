@@ -1,0 +1,232 @@
+/**
+ * A message as bytes in the journal. Self-describing: topic, partition and offset are in it, so that a
+ * dump needs no index.
+ *
+ *      0  u32  length of the record, these four bytes included
+ *      4  u32  topic id
+ *      8  u16  partition; 65,535: none yet (delayed, or half of a transaction)
+ *     10  u8   flags: 1 has a key, 2 has a timer id, 4 is a retry (its timer cannot be recalled)
+ *     11  u8   priority
+ *     12  f64  offset, -1: none yet
+ *     20  f64  born at, ms
+ *     28  f64  stored at, ms
+ *     36  f64  deliver at, ms; 0: at once
+ *     44  u32  time to live, ms; 0: for ever
+ *     48  u32  hash of the tag
+ *     52  u32  length of the text
+ *     56  u32  length of the past
+ *     60  …    text: id ␀ tag ␀ key ␀ timer id (␀ header name ␀ header value)*, UTF-8
+ *      …  …    past: JSON (`Past`) of a message that was delivered before, else empty
+ *      …  …    body
+ */
+import type { Attempt, DeadLetterReason, StoredMessage } from '#libs/messaging';
+import type { Block } from '../journal/block.js';
+import type { Out } from '../journal/journal.js';
+
+export const RECORD_HEADER_BYTES = 60;
+export const NO_PARTITION = 0xffff;
+export const DEFAULT_PRIORITY = 4;
+
+const HAS_KEY = 1;
+const HAS_TIMER_ID = 2;
+const IS_RETRY = 4;
+
+/** What a message in a retry or dead-letter topic brings with it. */
+export type Past = {
+  origin: { topic: string; partition: number; offset: number; storedAtMs: number };
+  /** Deliveries so far. */
+  attempt: number;
+  history: readonly Attempt[];
+  deadLetter?: { group: string; reason: DeadLetterReason; error: string; atMs: number };
+};
+
+export type RecordFields = {
+  topicId: number;
+  partition: number;
+  offset: number;
+  id: string;
+  tag: string;
+  key: string | undefined;
+  timerId?: string | undefined;
+  isRetry?: boolean;
+  headers: Readonly<Record<string, string>>;
+  body: Uint8Array;
+  bornAtMs: number;
+  storedAtMs: number;
+  deliverAtMs: number;
+  ttlMs: number;
+  priority: number;
+  past?: Past;
+};
+
+/** FNV-1a over UTF-16 units: a filter compares it before it decodes the tag (RocketMQ's ConsumeQueue does the same). */
+export function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
+
+const tagHashes = new Map<string, number>();
+/** `hashOf` for tags, of which there are few; forgets all when somebody invents more than 4,096. */
+export function tagHashOf(tag: string): number {
+  let hash = tagHashes.get(tag);
+  if (hash === undefined) {
+    hash = hashOf(tag);
+    if (tagHashes.size >= 4096) tagHashes.clear();
+    tagHashes.set(tag, hash);
+  }
+  return hash;
+}
+
+function textOf(fields: RecordFields): string {
+  let text = `${fields.id}\0${fields.tag}\0${fields.key ?? ''}\0${fields.timerId ?? ''}`;
+  for (const name in fields.headers) text += `\0${name}\0${fields.headers[name]}`;
+  return text;
+}
+
+/** Upper bound of the record's bytes; the text may take up to three bytes for each UTF-16 unit. */
+export function maxRecordBytes(fields: {
+  id?: string;
+  tag: string;
+  key?: string | undefined;
+  timerId?: string | undefined;
+  headers?: Readonly<Record<string, string>>;
+  body: Uint8Array;
+}): number {
+  let units =
+    64 +
+    fields.tag.length +
+    (fields.id?.length ?? 0) +
+    (fields.key?.length ?? 0) +
+    (fields.timerId?.length ?? 0);
+  for (const name in fields.headers) units += name.length + fields.headers[name]!.length + 2;
+  return RECORD_HEADER_BYTES + units * 3 + fields.body.byteLength;
+}
+
+/** Appends a record at `out.at`; the journal position of its first byte is returned. */
+export function writeRecord(out: Out, fields: RecordFields, past = encodePast(fields.past)): number {
+  const { view, bytes, at } = out;
+  const textAt = at + RECORD_HEADER_BYTES;
+  const textLength = bytes.write(textOf(fields), textAt);
+  let end = textAt + textLength;
+  if (past.byteLength > 0) bytes.set(past, end);
+  end += past.byteLength;
+  bytes.set(fields.body, end);
+  end += fields.body.byteLength;
+  let flags = fields.key === undefined ? 0 : HAS_KEY;
+  if (fields.timerId !== undefined) flags |= HAS_TIMER_ID;
+  if (fields.isRetry) flags |= IS_RETRY;
+  view.setUint32(at, end - at, true);
+  view.setUint32(at + 4, fields.topicId, true);
+  view.setUint16(at + 8, fields.partition, true);
+  view.setUint8(at + 10, flags);
+  view.setUint8(at + 11, fields.priority);
+  view.setFloat64(at + 12, fields.offset, true);
+  view.setFloat64(at + 20, fields.bornAtMs, true);
+  view.setFloat64(at + 28, fields.storedAtMs, true);
+  view.setFloat64(at + 36, fields.deliverAtMs, true);
+  view.setUint32(at + 44, fields.ttlMs, true);
+  view.setUint32(at + 48, tagHashOf(fields.tag), true);
+  view.setUint32(at + 52, textLength, true);
+  view.setUint32(at + 56, past.byteLength, true);
+  out.at = end;
+  return out.start + at;
+}
+
+const NOTHING = Buffer.alloc(0);
+export const encodePast = (past: Past | undefined): Buffer =>
+  past ? Buffer.from(JSON.stringify(past)) : NOTHING;
+
+export type Placement = { partition: number; offset: number; storedAtMs: number };
+
+/** Appends a copy of the record at `position` of `block`, due now at its place in a partition. */
+export function copyRecord(
+  out: Out,
+  block: Block,
+  position: number,
+  place: Placement & { deliverAtMs?: number },
+): number {
+  const from = position - block.start;
+  const length = block.view.getUint32(from, true);
+  const { view, at } = out;
+  block.bytes.copy(out.bytes, at, from, from + length);
+  view.setUint16(at + 8, place.partition, true);
+  view.setFloat64(at + 12, place.offset, true);
+  view.setFloat64(at + 28, place.storedAtMs, true);
+  view.setFloat64(at + 36, place.deliverAtMs ?? 0, true);
+  out.at += length;
+  return out.start + at;
+}
+
+/** Reads single fields of the record at `position` without decoding the rest. */
+export const recordAt = {
+  length: (block: Block, position: number): number => block.view.getUint32(position - block.start, true),
+  topicId: (block: Block, position: number): number => block.view.getUint32(position - block.start + 4, true),
+  partition: (block: Block, position: number): number =>
+    block.view.getUint16(position - block.start + 8, true),
+  isRetry: (block: Block, position: number): boolean =>
+    (block.view.getUint8(position - block.start + 10) & IS_RETRY) !== 0,
+  priority: (block: Block, position: number): number => block.view.getUint8(position - block.start + 11),
+  offset: (block: Block, position: number): number =>
+    block.view.getFloat64(position - block.start + 12, true),
+  storedAtMs: (block: Block, position: number): number =>
+    block.view.getFloat64(position - block.start + 28, true),
+  deliverAtMs: (block: Block, position: number): number =>
+    block.view.getFloat64(position - block.start + 36, true),
+  ttlMs: (block: Block, position: number): number => block.view.getUint32(position - block.start + 44, true),
+  tagHash: (block: Block, position: number): number =>
+    block.view.getUint32(position - block.start + 48, true),
+};
+
+/** id, tag, key, timer id, then header names and values in turn. */
+export function textOfRecord(block: Block, position: number): string[] {
+  const at = position - block.start;
+  const textAt = at + RECORD_HEADER_BYTES;
+  return block.bytes.utf8Slice(textAt, textAt + block.view.getUint32(at + 52, true)).split('\0');
+}
+
+export function pastOfRecord(block: Block, position: number): Past | undefined {
+  const at = position - block.start;
+  const length = block.view.getUint32(at + 56, true);
+  if (length === 0) return undefined;
+  const pastAt = at + RECORD_HEADER_BYTES + block.view.getUint32(at + 52, true);
+  return JSON.parse(block.bytes.utf8Slice(pastAt, pastAt + length)) as Past;
+}
+
+export type DecodedRecord = {
+  message: StoredMessage;
+  timerId: string | undefined;
+  past: Past | undefined;
+  ttlMs: number;
+  deliverAtMs: number;
+};
+
+/** The message at `position`; its body is a view into the block, not a copy. `topic` is the name of its topic id. */
+export function readRecord(block: Block, position: number, topic: string): DecodedRecord {
+  const { view, bytes } = block;
+  const at = position - block.start;
+  const text = textOfRecord(block, position);
+  const flags = view.getUint8(at + 10);
+  const headers: Record<string, string> = {};
+  for (let i = 4; i + 1 < text.length; i += 2) headers[text[i]!] = text[i + 1]!;
+  const bodyAt = at + RECORD_HEADER_BYTES + view.getUint32(at + 52, true) + view.getUint32(at + 56, true);
+  return {
+    message: {
+      id: text[0]!,
+      topic,
+      tag: text[1]!,
+      key: flags & HAS_KEY ? text[2]! : undefined,
+      partition: view.getUint16(at + 8, true),
+      offset: view.getFloat64(at + 12, true),
+      headers,
+      body: bytes.subarray(bodyAt, at + view.getUint32(at, true)),
+      bornAtMs: view.getFloat64(at + 20, true),
+      storedAtMs: view.getFloat64(at + 28, true),
+      priority: view.getUint8(at + 11),
+    },
+    timerId: flags & HAS_TIMER_ID ? text[3]! : undefined,
+    past: pastOfRecord(block, position),
+    ttlMs: view.getUint32(at + 44, true),
+    deliverAtMs: view.getFloat64(at + 36, true),
+  };
+}

@@ -1,0 +1,142 @@
+import { MessagingError } from '#libs/messaging';
+import { crc32 } from 'node:zlib';
+import { OffsetIndex } from './offset-index.js';
+
+/** Told when messages of a partition became visible. */
+export interface PartitionListener {
+  advanced(): void;
+}
+
+/** One partition: a log with dense offsets, whose bytes lie in the one journal. */
+export class Partition {
+  readonly index: OffsetIndex;
+  /** The oldest offset that is kept. */
+  start: number;
+  /** Messages before this offset may be delivered: they are as durable as the topic promises. */
+  visibleEnd: number;
+  /** True between an append and the commit that makes it visible. */
+  touched = false;
+  /** True once a message had another priority than the default one. */
+  hasPriorities = false;
+  readonly listeners: PartitionListener[] = [];
+
+  constructor(
+    readonly topic: Topic,
+    readonly number: number,
+    start = 0,
+  ) {
+    this.index = new OffsetIndex(start);
+    this.start = start;
+    this.visibleEnd = start;
+  }
+
+  /** The offset that the next message gets. */
+  get end(): number {
+    return this.index.end;
+  }
+}
+
+export type Flush = 'sync' | 'async';
+export type TopicFacts = { id: number; name: string; partitions: number; flush: Flush };
+
+export class Topic {
+  readonly partitions: Partition[] = [];
+  private turn = 0;
+
+  constructor(
+    readonly id: number,
+    readonly name: string,
+    partitions: number,
+    readonly flush: Flush,
+    /** Journal position of its creation; tells whether a group was there before it. */
+    readonly createdAt: number,
+  ) {
+    for (let number = 0; number < partitions; number++) this.partitions.push(new Partition(this, number));
+  }
+
+  /** By the key's checksum; without a key, partitions take turns. */
+  partitionFor(key: string | undefined): Partition {
+    const count = this.partitions.length;
+    if (count === 1) return this.partitions[0]!;
+    const number = key === undefined ? this.turn++ % count : crc32(key) % count;
+    return this.partitions[number]!;
+  }
+
+  /** Topics that the broker makes for itself: retries and dead letters. */
+  get isInternal(): boolean {
+    return this.name.startsWith('%');
+  }
+}
+
+/** Most topics of a broker, those for retries and dead letters included. */
+export const MAX_TOPICS = 20_000;
+/** Most partitions of a topic. */
+export const MAX_PARTITIONS = 1_024;
+const NAME = /^[A-Za-z0-9._-]{1,128}$/;
+const INTERNAL_NAME = /^%(DLQ|RETRY)%[A-Za-z0-9._:-]{1,128}$/;
+
+/** @throws {MessagingError} `INVALID_ARGUMENT` */
+export function checkTopicName(name: string): void {
+  if (NAME.test(name)) return;
+  throw new MessagingError(
+    'INVALID_ARGUMENT',
+    `topic ${JSON.stringify(name)}: 1 to 128 letters, digits, dots, underscores or dashes are allowed`,
+  );
+}
+
+export class Topics {
+  private readonly byName = new Map<string, Topic>();
+  private readonly byId = new Map<number, Topic>();
+  private lastId = 0;
+
+  get(name: string): Topic | undefined {
+    return this.byName.get(name);
+  }
+
+  /** @throws {MessagingError} `UNKNOWN_TOPIC` */
+  require(name: string): Topic {
+    const topic = this.byName.get(name);
+    if (!topic) throw new MessagingError('UNKNOWN_TOPIC', `topic ${JSON.stringify(name)}`);
+    return topic;
+  }
+
+  byTopicId(id: number): Topic {
+    const topic = this.byId.get(id);
+    if (!topic)
+      throw new MessagingError('LOG_CORRUPT', `an entry names topic id ${id}, which was never created`);
+    return topic;
+  }
+
+  all(): IterableIterator<Topic> {
+    return this.byName.values();
+  }
+
+  /** What to record for a new topic. Bounds and names are checked here, before anything is written. */
+  plan(name: string, partitions: number, flush: Flush): TopicFacts {
+    if (!INTERNAL_NAME.test(name)) checkTopicName(name);
+    if (!Number.isInteger(partitions) || partitions < 1 || partitions > MAX_PARTITIONS) {
+      throw new MessagingError(
+        'INVALID_ARGUMENT',
+        `topic ${name}: 1 to ${MAX_PARTITIONS} partitions, not ${partitions}`,
+      );
+    }
+    if (flush !== 'sync' && flush !== 'async') {
+      throw new MessagingError(
+        'INVALID_ARGUMENT',
+        `topic ${name}: flush is sync or async, not ${String(flush)}`,
+      );
+    }
+    if (this.byName.size >= MAX_TOPICS)
+      throw new MessagingError('INVALID_ARGUMENT', `there are ${MAX_TOPICS} topics already`);
+    return { id: this.lastId + 1, name, partitions, flush };
+  }
+
+  /** Applies `TOPIC_CREATED`. */
+  create(facts: TopicFacts, createdAt: number): Topic {
+    const topic = new Topic(facts.id, facts.name, facts.partitions, facts.flush, createdAt);
+    this.byName.set(topic.name, topic);
+    this.byId.set(topic.id, topic);
+    this.lastId = Math.max(this.lastId, topic.id);
+    return topic;
+  }
+}

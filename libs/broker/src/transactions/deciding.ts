@@ -1,0 +1,205 @@
+import { randomUUID } from 'node:crypto';
+import {
+  MessagingError,
+  type OutgoingMessage,
+  type SendReceipt,
+  type TransactionDecision,
+} from '#libs/messaging';
+import type { Engine } from '../engine/engine.js';
+import type { Block } from '../journal/block.js';
+import { EntryType } from '../journal/format.js';
+import { checkMessages } from '../topics/check-message.js';
+import {
+  DEFAULT_PRIORITY,
+  NO_PARTITION,
+  copyRecord,
+  maxRecordBytes,
+  readRecord,
+  recordAt,
+  textOfRecord,
+  writeRecord,
+} from '../topics/record.js';
+import type { Partition, Topic } from '../topics/topics.js';
+import type { Producer } from './producers.js';
+import type { Transaction } from './transactions.js';
+
+type Half = { block: Block; position: number };
+
+/** Half messages on their way to a decision (RocketMQ's transactional messages). */
+export class Deciding {
+  private checksAllowed = 0;
+  private allowanceAtMs = 0;
+
+  constructor(private readonly engine: Engine) {}
+
+  async prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<string> {
+    const { engine } = this;
+    const now = engine.now();
+    if (producerGroup === '' || producerGroup.length > 256) {
+      throw new MessagingError('INVALID_ARGUMENT', 'a producer group has 1 to 256 characters');
+    }
+    checkMessages(messages, now);
+    engine.state.transactions.checkRoom();
+    const topics = messages.map(({ topic }) => engine.topic(topic));
+    const id = randomUUID();
+    const bytes = messages.reduce((sum, message) => sum + maxRecordBytes(message), 0);
+    engine.commit(EntryType.PREPARED, { id, producerGroup, atMs: now }, bytes, (out) => {
+      messages.forEach((message, i) => {
+        const messageId = message.id ?? engine.appending.newId();
+        writeRecord(out, {
+          topicId: topics[i]!.id,
+          partition: NO_PARTITION,
+          offset: -1,
+          id: messageId,
+          tag: message.tag,
+          key: message.key,
+          timerId: message.timerId,
+          headers: message.headers ?? {},
+          body: message.body,
+          bornAtMs: now,
+          storedAtMs: now,
+          deliverAtMs: message.deliverAtMs ?? 0,
+          ttlMs: message.ttlMs ?? 0,
+          priority: message.priority ?? DEFAULT_PRIORITY,
+        });
+        engine.trace.add(messageId, 'prepared', now, undefined, id);
+      });
+    });
+    engine.dueAt(now + engine.options.transactions.firstCheckMs);
+    await engine.journal.flush(true);
+    return id;
+  }
+
+  /** The first decision wins. `unknown` changes nothing: the producer is asked again later. */
+  async decide(id: string, decision: TransactionDecision): Promise<SendReceipt[]> {
+    const { engine } = this;
+    const { transactions } = engine.state;
+    if (decision === 'unknown') {
+      if (!transactions.find(id)) transactions.wasDecided(id, 'commit');
+      return [];
+    }
+    if (transactions.wasDecided(id, decision)) {
+      // The first decision may still be on its way to the disk.
+      await engine.journal.flush(true);
+      return [];
+    }
+    const transaction = transactions.find(id)!;
+    const halves: Half[] = [];
+    for (const position of transaction.positions)
+      halves.push({ position, block: await engine.load(position) });
+    // Somebody else may have decided while the messages were read.
+    if (transactions.wasDecided(id, decision)) {
+      await engine.journal.flush(true);
+      return [];
+    }
+    const receipts =
+      decision === 'commit' ? this.commit(transaction, halves) : this.rollBack(transaction, halves);
+    await engine.journal.flush(true);
+    return receipts;
+  }
+
+  private rollBack({ id }: Transaction, halves: readonly Half[]): SendReceipt[] {
+    const { engine } = this;
+    engine.commit(EntryType.DECIDED, { id, decision: 'rollback' });
+    for (const { block, position } of halves) {
+      engine.trace.add(textOfRecord(block, position)[0]!, 'rolled-back', engine.now(), undefined, id);
+    }
+    return [];
+  }
+
+  private commit({ id }: Transaction, halves: readonly Half[]): SendReceipt[] {
+    const { engine } = this;
+    const now = engine.now();
+    const receipts: SendReceipt[] = [];
+    const ends = new Map<Partition, number>();
+    const bytes = halves.reduce((sum, { block, position }) => sum + recordAt.length(block, position), 0);
+    engine.commit(EntryType.DECIDED, { id, decision: 'commit' }, bytes, (out) => {
+      for (const { block, position } of halves) {
+        const topic = engine.state.topics.byTopicId(recordAt.topicId(block, position));
+        const text = textOfRecord(block, position);
+        const dueAtMs = recordAt.deliverAtMs(block, position);
+        const waits = dueAtMs > now;
+        const partition = waits ? undefined : topic.partitionFor(text[2] === '' ? undefined : text[2]);
+        const offset = partition ? (ends.get(partition) ?? partition.end) : -1;
+        if (partition) ends.set(partition, offset + 1);
+        const number = partition ? partition.number : NO_PARTITION;
+        copyRecord(out, block, position, {
+          partition: number,
+          offset,
+          storedAtMs: now,
+          deliverAtMs: waits ? dueAtMs : 0,
+        });
+        engine.trace.add(text[0]!, 'committed', now, undefined, id);
+        if (waits) engine.dueAt(dueAtMs);
+        receipts.push(receipt(text[0]!, topic, partition, offset));
+      }
+    });
+    return receipts;
+  }
+
+  /** Asks producers for the decisions that are overdue, at the pace that the options allow. */
+  check(): void {
+    const { engine } = this;
+    const { transactions } = engine.state;
+    if (transactions.size === 0) return;
+    const now = engine.now();
+    const perSecond = engine.options.transactions.maxChecksPerSecond;
+    const elapsed = Math.max(0, now - this.allowanceAtMs);
+    this.checksAllowed = Math.min(perSecond, this.checksAllowed + (elapsed * perSecond) / 1000);
+    this.allowanceAtMs = now;
+    const isReachable = (group: string): boolean => engine.producers.of(group) !== undefined;
+    for (const transaction of transactions.due(now, Math.floor(this.checksAllowed), isReachable)) {
+      const producer = engine.producers.of(transaction.producerGroup);
+      if (!producer) continue;
+      this.checksAllowed -= 1;
+      transactions.checked(transaction, now);
+      this.ask(transaction, producer).catch((error: unknown) =>
+        engine.options.onProblem({ message: `transaction ${transaction.id} could not be asked for`, error }),
+      );
+    }
+  }
+
+  private async ask(transaction: Transaction, producer: Producer): Promise<void> {
+    const { engine } = this;
+    const messages: OutgoingMessage[] = [];
+    for (const position of transaction.positions) {
+      const block = await engine.load(position);
+      const topic = engine.state.topics.byTopicId(recordAt.topicId(block, position));
+      messages.push(outgoing(readRecord(block, position, topic.name)));
+    }
+    for (const { id } of messages) engine.trace.add(id!, 'checked', engine.now(), undefined, transaction.id);
+    if (engine.state.transactions.find(transaction.id)) {
+      producer.check(transaction.id, messages, transaction.producerGroup);
+    }
+  }
+}
+
+function outgoing({ message, timerId, deliverAtMs, ttlMs }: ReturnType<typeof readRecord>): OutgoingMessage {
+  const { id, topic, tag, key, headers, body, priority } = message;
+  return {
+    topic,
+    tag,
+    id,
+    headers,
+    body,
+    priority,
+    ...(key === undefined ? {} : { key }),
+    ...(timerId === undefined ? {} : { timerId }),
+    ...(deliverAtMs === 0 ? {} : { deliverAtMs }),
+    ...(ttlMs === 0 ? {} : { ttlMs }),
+  };
+}
+
+const receipt = (
+  messageId: string,
+  topic: Topic,
+  partition: Partition | undefined,
+  offset: number,
+): SendReceipt => ({
+  status: 'SEND_OK',
+  messageId,
+  topic: topic.name,
+  partition: partition ? partition.number : -1,
+  offset,
+  duplicate: false,
+});
