@@ -35,8 +35,9 @@ export class ConsumerIds {
   async leave(clientId: number, detach: (engineId: number) => Promise<void>): Promise<void> {
     const engineId = await this.engineId(clientId);
     this.toEngine.delete(clientId);
-    await detach(engineId);
+    // Before the engine may give the number to another consumer.
     this.toClient.delete(engineId);
+    await detach(engineId);
   }
 
   engineId(clientId: number): Promise<number> {

@@ -1,0 +1,118 @@
+import { readFile } from 'node:fs/promises';
+import type { Logger } from 'pino';
+import { BrokerServer, EmbeddedBroker } from '#libs/broker';
+import { createLogger, loadConfig } from '#libs/service-kit';
+import { BrokerConfig } from './broker.config.js';
+import { BrokerMetrics } from './observe/broker-metrics.js';
+import { errorLine } from './observe/error-line.js';
+import { ObservationServer } from './observe/observation-server.js';
+
+/** Whoever stops the broker waits this long; what is open then is cut off and recovered at the next start. */
+const SHUTDOWN_DEADLINE_MS = 9_000;
+
+export type RunningBroker = {
+  /** Where clients connect, and where health and metrics are, with the ports that were really taken. */
+  url: string;
+  httpUrl: string;
+  close(): Promise<void>;
+};
+
+/** Runs the broker until SIGTERM or SIGINT. What keeps it from starting is one line and exit code 1. */
+export async function bootBroker(env: NodeJS.ProcessEnv = process.env): Promise<void> {
+  let logger: Logger | undefined;
+  try {
+    const config = loadConfig(BrokerConfig, env);
+    logger = createLogger({ name: 'broker', level: config.LOG_LEVEL });
+    const running = await startBroker(config, logger);
+    stopOnSignals(running, logger);
+    logger.info({ url: running.url, httpUrl: running.httpUrl, dir: config.BROKER_DIR }, 'broker is up');
+  } catch (error) {
+    process.stderr.write(`broker: ${lineOf(error)}\n`);
+    process.exit(1);
+  }
+}
+
+/** Opens the log, then lets clients in. Health answers from the first moment, so that a probe can tell a long recovery from a dead process. */
+export async function startBroker(config: BrokerConfig, logger: Logger): Promise<RunningBroker> {
+  const metrics = new BrokerMetrics();
+  const observation = await ObservationServer.listen({ host: config.HOST, port: config.PORT, metrics });
+  let broker: EmbeddedBroker | undefined;
+  try {
+    broker = await EmbeddedBroker.open({
+      dir: config.BROKER_DIR,
+      onProblem: ({ message, error }) => logger.error({ err: error }, message),
+    });
+    const server = await BrokerServer.listen(broker, {
+      host: config.HOST,
+      port: config.BROKER_PORT,
+      token: config.BROKER_TOKEN,
+      log: logger,
+      ...(await readTls(config)),
+    });
+    const port = broker.connect('broker-metrics');
+    metrics.observe(port.admin, () => server.connectionCount);
+    // Reads nothing from disk, but fails when the broker is no longer able to serve.
+    observation.ready(async () => void (await port.admin.timers()));
+    return running(config, { broker, server, observation });
+  } catch (error) {
+    await observation.close();
+    await broker?.close();
+    throw error;
+  }
+}
+
+type Parts = { broker: EmbeddedBroker; server: BrokerServer; observation: ObservationServer };
+
+function running(config: BrokerConfig, { broker, server, observation }: Parts): RunningBroker {
+  const { host, port } = server.address;
+  const scheme = config.BROKER_TLS_KEY === undefined ? 'tcp' : 'tls';
+  let closing: Promise<void> | undefined;
+  const close = async (): Promise<void> => {
+    observation.drain();
+    await server.close();
+    await broker.close();
+    await observation.close();
+  };
+  return {
+    url: `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    httpUrl: observation.url,
+    close: () => (closing ??= close()),
+  };
+}
+
+async function readTls(config: BrokerConfig): Promise<{ tls?: { key: Buffer; cert: Buffer } }> {
+  const { BROKER_TLS_KEY: key, BROKER_TLS_CERT: cert } = config;
+  if (key === undefined || cert === undefined) return {};
+  return { tls: { key: await readFile(key), cert: await readFile(cert) } };
+}
+
+function stopOnSignals(running: RunningBroker, logger: Logger): void {
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) return;
+    stopping = true;
+    logger.info({ signal }, 'shutting down');
+    setTimeout(() => {
+      logger.error(`not finished after ${SHUTDOWN_DEADLINE_MS} ms; the rest is recovered at the next start`);
+      process.exit(1);
+    }, SHUTDOWN_DEADLINE_MS).unref();
+    running.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.error({ err: error }, 'the shutdown failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+/** One line for the operator: what is taken or missing, and what to set. */
+export function lineOf(error: unknown): string {
+  if (typeof error === 'object' && error !== null && 'code' in error && error.code === 'EADDRINUSE') {
+    const port = 'port' in error ? String(error.port) : '?';
+    return `port ${port} is in use; set PORT (health, metrics) or BROKER_PORT (clients)`;
+  }
+  return errorLine(error);
+}

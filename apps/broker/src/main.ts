@@ -1,0 +1,3 @@
+import { bootBroker } from './boot-broker.js';
+
+await bootBroker();
