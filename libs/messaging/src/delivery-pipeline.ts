@@ -46,10 +46,10 @@ export type PipelineParts = {
 };
 
 /** A delivery on its way through the pipeline. */
-type Work<R extends Route = Route> = {
+type Work = {
   delivered: DeliveredMessage;
   delivery: Delivery<unknown>;
-  route: R;
+  route: Route;
   startedAtMs: number;
 };
 
@@ -77,7 +77,7 @@ export class DeliveryPipeline {
       const work = this.accept(delivered);
       if (work instanceof Promise) steps.push(work);
       else if (work.route.takes === 'one') steps.push(this.handleOne(work, work.route));
-      else batches.set(work.route, [...(batches.get(work.route) ?? []), work]);
+      else addTo(batches, work.route, work);
     }
     for (const [route, works] of batches) steps.push(this.handleBatch(works, route));
     await Promise.all(steps);
@@ -271,6 +271,12 @@ export class DeliveryPipeline {
 type Arrived = Pick<Work, 'delivered' | 'startedAtMs'>;
 type Failure = { error: unknown };
 type BatchRun = { route: BatchRoute; failuresInARow: number };
+
+function addTo(batches: Map<BatchRoute, Work[]>, route: BatchRoute, work: Work): void {
+  const batch = batches.get(route);
+  if (batch === undefined) batches.set(route, [work]);
+  else batch.push(work);
+}
 
 /** @throws {MessagingError} `INVALID_PAYLOAD` when the message is not what this consumer can read. */
 function parse(contract: AnyContract, delivered: DeliveredMessage): Delivery<unknown> {

@@ -76,7 +76,9 @@ function describeOne(error: unknown): string {
   if (error instanceof Error) {
     const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : '';
     const message = error.message.startsWith(code) ? error.message : code + error.message;
-    return `${error.name}: ${message}`;
+    // Few classes set a name of their own (`RpcException` does not).
+    const name = error.name === 'Error' ? error.constructor.name : error.name;
+    return `${name}: ${message}`;
   }
   // What Nest makes of an `RpcException`: a string, or an object with a message.
   if (typeof error === 'object' && error !== null && 'message' in error) return String(error.message);

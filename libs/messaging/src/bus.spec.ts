@@ -1,0 +1,132 @@
+import { describe, expect, it } from '@jest/globals';
+import { z } from 'zod';
+import { MessageBus } from './bus.js';
+import { defineEvent } from './contract.js';
+import { envelope } from './envelope.js';
+import { MessagingError } from './errors.js';
+import { FakeBroker } from './testing/fake-broker.js';
+import { parseTraceparent, traceContext } from './trace-context.js';
+
+const OrderPaid = defineEvent({
+  topic: 'order',
+  tag: 'paid',
+  version: 3,
+  key: (order) => order.orderNo,
+  payload: z.object({ orderNo: z.string().min(1) }),
+});
+
+const TRACE = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
+
+function busOver(broker: FakeBroker, validate = true): MessageBus {
+  return new MessageBus(broker, { producer: 'order', validate, clock: { now: () => 1_000 } });
+}
+
+describe('sending', () => {
+  it('addresses and describes the message by its contract', async () => {
+    const broker = new FakeBroker();
+    const receipt = await busOver(broker).send(
+      OrderPaid,
+      { orderNo: 'A1' },
+      { id: 'id-1', headers: { mine: 'yes' } },
+    );
+    expect(receipt).toMatchObject({ status: 'SEND_OK', messageId: 'id-1', topic: 'order' });
+    const [message] = broker.sent;
+    expect(message).toMatchObject({ topic: 'order', tag: 'paid', key: 'A1', id: 'id-1' });
+    expect(message?.headers).toMatchObject({
+      'content-type': 'application/json',
+      producer: 'order',
+      version: '3',
+      mine: 'yes',
+    });
+    expect(JSON.parse(Buffer.from(message?.body ?? []).toString())).toEqual({ orderNo: 'A1' });
+  });
+
+  it('continues the trace it runs in, or the one given with the message', async () => {
+    const broker = new FakeBroker();
+    const bus = busOver(broker);
+    await traceContext.run(TRACE, () => bus.send(OrderPaid, { orderNo: 'A1' }));
+    await bus.send(OrderPaid, { orderNo: 'A1' }, { headers: { traceparent: TRACE } });
+    await bus.send(OrderPaid, { orderNo: 'A1' });
+    const traces = broker.sent.map(({ headers }) => parseTraceparent(headers?.['traceparent']));
+    const given = parseTraceparent(TRACE);
+    expect(traces.map((trace) => trace?.traceId === given?.traceId)).toEqual([true, true, false]);
+    expect(traces.every((trace) => trace !== undefined && trace.spanId !== given?.spanId)).toBe(true);
+  });
+
+  it('turns a delay into a time, and accepts only one of both', async () => {
+    const broker = new FakeBroker();
+    const bus = busOver(broker);
+    await bus.send(OrderPaid, { orderNo: 'A1' }, { delayMs: 500, timerId: 't' });
+    await bus.send(OrderPaid, { orderNo: 'A1' }, { deliverAtMs: 77 });
+    expect(broker.sent.map(({ deliverAtMs }) => deliverAtMs)).toEqual([1_500, 77]);
+    expect(await bus.recall('t')).toBe(true);
+    const both = bus.send(OrderPaid, { orderNo: 'A1' }, { delayMs: 1, deliverAtMs: 1 });
+    await expect(both).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(bus.send(OrderPaid, { orderNo: 'A1' }, { delayMs: -1 })).rejects.toThrow('delayMs');
+  });
+
+  it('refuses a payload that is not what the contract says, and sends none of its batch', async () => {
+    const broker = new FakeBroker();
+    const wrong = busOver(broker).sendBatch([
+      envelope(OrderPaid, { orderNo: 'A1' }),
+      envelope(OrderPaid, { orderNo: '' }),
+    ]);
+    await expect(wrong).rejects.toMatchObject({ code: 'INVALID_PAYLOAD', kind: 'invalid' });
+    await expect(wrong).rejects.toThrow('orderNo');
+    expect(broker.sent).toEqual([]);
+  });
+
+  it('does not spend the time on checking in production', async () => {
+    const broker = new FakeBroker();
+    await busOver(broker, false).send(OrderPaid, { orderNo: '' });
+    expect(broker.sent).toHaveLength(1);
+  });
+
+  it('asks nothing of the broker for an empty batch', async () => {
+    expect(await busOver(new FakeBroker()).sendBatch([])).toEqual([]);
+  });
+});
+
+describe('a transactional message', () => {
+  const messages = [envelope(OrderPaid, { orderNo: 'A1' })];
+
+  it('is not visible until the local transaction is done', async () => {
+    const broker = new FakeBroker();
+    const result = await busOver(broker).transactional('order', messages, () => {
+      expect(broker.sent).toEqual([]);
+      return Promise.resolve('written');
+    });
+    expect(result).toBe('written');
+    expect(broker.sent).toHaveLength(1);
+  });
+
+  it('is dropped when the local transaction fails, whose error the caller gets', async () => {
+    const broker = new FakeBroker();
+    const failed = busOver(broker).transactional('order', messages, () =>
+      Promise.reject(new Error('no row')),
+    );
+    await expect(failed).rejects.toThrow('no row');
+    expect(broker.decisions).toEqual(['rollback']);
+    expect(broker.sent).toEqual([]);
+  });
+
+  it('is left to the check-back when the broker is away at the time of the decision', async () => {
+    const broker = new FakeBroker();
+    broker.decisionError = new MessagingError('BROKER_UNAVAILABLE', 'gone');
+    const bus = busOver(broker);
+    expect(await bus.transactional('order', messages, () => Promise.resolve('written'))).toBe('written');
+    const failed = bus.transactional('order', messages, () => Promise.reject(new Error('no row')));
+    await expect(failed).rejects.toThrow('no row');
+  });
+
+  it('says so when it was rolled back although the local transaction is done', async () => {
+    const broker = new FakeBroker();
+    broker.decisionError = new MessagingError('TRANSACTION_CONFLICT', 'rolled back');
+    const lost = busOver(broker).transactional('order', messages, () => Promise.resolve('written'));
+    await expect(lost).rejects.toMatchObject({ code: 'TRANSACTION_CONFLICT' });
+  });
+
+  it('without messages is just the local transaction', async () => {
+    expect(await busOver(new FakeBroker()).transactional('order', [], () => Promise.resolve(1))).toBe(1);
+  });
+});
