@@ -17,7 +17,7 @@ const message: StoredMessage = {
     'x-dead-letter-group': 'stock.confirm',
     'x-dead-letter-attempts': JSON.stringify(attempts),
     'x-dead-letter-at': '1700000000123',
-    'x-dead-letter-origin': 'order/3/1204',
+    'x-dead-letter-origin': '{"topic":"order","partition":3,"offset":1204}',
   },
   body: Buffer.from('{}'),
   bornAtMs: 1_700_000_000_000,
@@ -76,11 +76,18 @@ describe('a dead letter', () => {
     expect(record.error).toBe('nul \ufffd, pair \u{1f600}');
   });
 
-  it('takes ISO instants and topics with slashes', () => {
-    const record = deadLetterFrom(
-      withHeaders({ 'x-dead-letter-at': '2026-01-02T03:04:05.678Z', 'x-dead-letter-origin': 'a/b/0/12' }),
+  it('is told with its own topic when its origin cannot be read', () => {
+    for (const origin of ['nonsense', 'null', '[]', '{"topic":3}']) {
+      expect(deadLetterFrom(withHeaders({ 'x-dead-letter-origin': origin })).topic).toBe(message.topic);
+    }
+  });
+
+  it('takes the time of death in ISO 8601 or epoch milliseconds', () => {
+    const iso = '2026-01-02T03:04:05.678Z';
+    expect(deadLetterFrom(withHeaders({ 'x-dead-letter-at': iso })).deadAt.toISOString()).toBe(iso);
+    expect(deadLetterFrom(withHeaders({ 'x-dead-letter-at': '5' })).deadAt.getTime()).toBe(5);
+    expect(deadLetterFrom(withHeaders({ 'x-dead-letter-at': '?' })).deadAt.getTime()).toBe(
+      message.storedAtMs,
     );
-    expect(record.deadAt.toISOString()).toBe('2026-01-02T03:04:05.678Z');
-    expect(record.topic).toBe('a/b');
   });
 });

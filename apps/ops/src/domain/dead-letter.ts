@@ -55,9 +55,11 @@ export function deadLetterFrom(message: StoredMessage): DeadLetterRecord {
   };
 }
 
-/** `order/3/1204` → `order`; a topic's name may hold slashes itself. */
+/** `{"topic":"order","partition":3,"offset":1204}` → `order` */
 function originTopic(origin: string | undefined): string | undefined {
-  return origin === undefined ? undefined : /^(.+)\/-?\d+\/-?\d+$/.exec(origin)?.[1];
+  const parsed = parsedJson(origin ?? 'null');
+  if (typeof parsed !== 'object' || parsed === null || !('topic' in parsed)) return undefined;
+  return typeof parsed.topic === 'string' ? parsed.topic : undefined;
 }
 
 function withoutPrefix(text: string, prefix: string): string {
@@ -72,13 +74,7 @@ function instantFrom(text: string | undefined): Date | undefined {
 }
 
 function attemptsFrom(json: string | undefined): Attempt[] {
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(json ?? '[]');
-  } catch {
-    // The history is a help for the operator; without it the letter itself is still worth keeping.
-    return [];
-  }
+  const parsed = parsedJson(json ?? '[]');
   return Array.isArray(parsed)
     ? parsed.filter(isAttempt).map(({ attempt, atMs, consumer, error }) => ({
         attempt,
@@ -87,6 +83,15 @@ function attemptsFrom(json: string | undefined): Attempt[] {
         error: storable(error),
       }))
     : [];
+}
+
+function parsedJson(json: string): unknown {
+  try {
+    return JSON.parse(json) as unknown;
+  } catch {
+    // What surrounds a letter helps the operator; without it the letter itself is still worth keeping.
+    return undefined;
+  }
 }
 
 function isAttempt(value: unknown): value is Attempt {

@@ -93,26 +93,26 @@ export const EFFECT_FINDINGS = `
     SELECT order_no,
            count(*) FILTER (WHERE movement = 'DEDUCT') AS deducts,
            count(*) FILTER (WHERE movement = 'CONFIRM') AS confirms,
-           sum(${NET}) AS net
+           sum(${NET}) AS net,
+           greatest(${['DEDUCT', 'CONFIRM', 'ROLLBACK', 'REACQUIRE', 'REFUSED']
+             .map((movement) => `count(*) FILTER (WHERE movement = '${movement}')`)
+             .join(', ')}) AS most
     FROM stock.ledger GROUP BY order_no
   ), notified AS MATERIALIZED (
-    SELECT subject_id AS order_no, count(DISTINCT channel) AS channels
+    SELECT subject_id AS order_no,
+           bool_or(channel = 'sms') AND bool_or(channel = 'email') AND bool_or(channel = 'push') AS everywhere
     FROM notification.deliveries WHERE kind = 'order-paid' AND status = 'SENT' GROUP BY subject_id
   ), effects AS MATERIALIZED (
     SELECT o.order_no, o.status, coalesce(m.deducts, 0) AS deducts, coalesce(m.confirms, 0) AS confirms,
-           coalesce(m.net, 0) AS net, coalesce(n.channels, 0) AS channels
+           coalesce(m.net, 0) AS net, coalesce(n.everywhere, false) AS notified
     FROM "order".orders o LEFT JOIN movements m USING (order_no) LEFT JOIN notified n USING (order_no)
   )
   ${[
     rule('deduct', 'order_no', `effects WHERE status = 'PAID' AND deducts <> 1`),
     rule('confirm', 'order_no', `effects WHERE status = 'PAID' AND confirms <> 1`),
     rule('rollback', 'order_no', `effects WHERE status NOT IN ('PENDING_PAYMENT', 'PAID') AND net <> 0`),
-    rule('unnotified', 'order_no', `effects WHERE status = 'PAID' AND channels <> 3`),
-    rule(
-      'repeatedMovements',
-      'order_no',
-      `(SELECT order_no FROM stock.ledger GROUP BY order_no, movement HAVING count(*) > 1) twice`,
-    ),
+    rule('unnotified', 'order_no', `effects WHERE status = 'PAID' AND NOT notified`),
+    rule('repeatedMovements', 'order_no', `movements WHERE most > 1`),
     rule(
       'repeatedNotifications',
       'subject_id',

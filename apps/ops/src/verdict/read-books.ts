@@ -13,6 +13,8 @@ import { none, type Demand, type Findings, type VerdictSnapshot } from './snapsh
 
 /** For a verdict over hundreds of thousands of orders on a busy machine. */
 const TIMEOUT_MS = 120_000;
+/** Half a million orders then fit into the hash tables; with Postgres' default they go through files. */
+const WORK_MEM = '64MB';
 /** A rollback is in the ledger a moment before its ticket is free, and clocks differ a little. */
 const RETURN_MARGIN_MS = 5_000;
 
@@ -37,6 +39,7 @@ export class ReadBooks {
     return this.prisma.$transaction(
       async (tx) => {
         const query: Query = (sql, ...values) => tx.$queryRawUnsafe(sql, ...values);
+        await tx.$executeRawUnsafe(`SET LOCAL work_mem = '${WORK_MEM}'`);
         const byStatus = await countsByStatus(query);
         const orders = await findings(query, ORDER_FINDINGS);
         const money = await findings(query, MONEY_FINDINGS);
