@@ -191,7 +191,6 @@ describe('the process', () => {
 
   test.each([
     [{ PORT: 'eighty' }, /^fixture: wrong configuration: PORT: [^\n]+\n$/],
-    [{ JWT_SECRET: '' }, /^fixture: wrong configuration: JWT_SECRET: is required\n$/],
     [{ BROKER: 'kafka' }, /^fixture: BROKER=kafka is not available yet\n$/],
   ])(
     'ends with one line and code 1 for %j',

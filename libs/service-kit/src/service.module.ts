@@ -11,9 +11,10 @@ import {
 } from '#libs/messaging';
 import { AuthGuard } from './auth/auth.guard.js';
 import { BrokerModule } from './broker.module.js';
-import { CLOCK, systemClock } from './clock.js';
+import { CLOCK, systemClock, type Clock } from './clock.js';
 import { loadConfig, required, ServiceConfig } from './config.js';
 import { openDatabase, type DatabaseClass, type ServiceDatabase } from './database/database.js';
+import { InboxRetention } from './database/inbox-retention.js';
 import { hasInbox, PrismaInbox } from './database/prisma-inbox.js';
 import { Health, HealthController } from './health/health.js';
 import { createLogger } from './logs/logger.js';
@@ -124,6 +125,12 @@ function database({ name, prisma }: ServiceOptions): ReturnType<typeof basics> {
       },
     },
     { provide: DATABASE, useExisting: prisma },
+    {
+      provide: InboxRetention,
+      inject: [prisma, CLOCK, LOGGER],
+      useFactory: (client: ServiceDatabase, clock: Clock, logger: Logger) =>
+        hasInbox(client) ? new InboxRetention(client, clock, logger) : undefined,
+    },
     {
       provide: INBOX_STORE,
       inject: [prisma],

@@ -4,6 +4,7 @@ import { PrismaClient as OrderClient } from '#prisma/order';
 import { PrismaClient, type Prisma } from '#prisma/stock';
 import { startPostgres, type TestPostgres } from '../testing/index.js';
 import { openDatabase } from './database.js';
+import { InboxRetention } from './inbox-retention.js';
 import { hasInbox, PrismaInbox } from './prisma-inbox.js';
 
 let postgres: TestPostgres;
@@ -74,6 +75,17 @@ describe('the inbox', () => {
     expect(await inbox.once('g2', 'm', effect)).toBe('handled');
     expect(await inbox.once('g1', 'm', effect)).toBe('duplicate');
     expect(await database.show.count()).toBe(2);
+  });
+
+  test('forgets what is too old to come again, and nothing else', async () => {
+    await inbox.once('g', 'new', effect);
+    await database.$executeRaw`
+      INSERT INTO inbox SELECT 'g', 'm' || i, 'epoch'::timestamptz FROM generate_series(1, 10001) AS i`;
+    const retention = new InboxRetention(database, { now: () => Date.now() }, pino({ level: 'silent' }));
+    expect(await retention.forgetOld()).toBe(10_001);
+    expect(await database.inboxMessage.findMany({ select: { messageId: true } })).toEqual([
+      { messageId: 'new' },
+    ]);
   });
 
   test('is found by its model', async () => {
