@@ -7,6 +7,8 @@ import { PAYMENT_PROVIDER, type PaymentProvider } from '../ports/payment-provide
 
 export type CreatedPayment = { paymentId: string; intentId: string };
 
+type CurrentRow = { id: string; intent_id: string; status: 'PENDING' | 'SUCCEEDED' };
+
 /** Each lost race leaves a payment that the next round finds. */
 const MAX_ROUNDS = 5;
 
@@ -30,12 +32,14 @@ export class CreatePayment {
   }
 
   private async current(orderNo: string): Promise<CreatedPayment | undefined> {
-    const payments = await this.database.payment.findMany({
-      where: { orderNo, status: { in: ['PENDING', 'SUCCEEDED'] } },
-    });
+    const payments = await this.database.$queryRawUnsafe<CurrentRow[]>(
+      `SELECT id::text, intent_id, status FROM payments
+       WHERE order_no = $1 AND status IN ('PENDING', 'SUCCEEDED')`,
+      orderNo,
+    );
     if (payments.some((payment) => payment.status === 'SUCCEEDED')) throw orderNotPayable(orderNo);
     const pending = payments[0];
-    return pending && { paymentId: pending.id, intentId: pending.intentId };
+    return pending && { paymentId: pending.id, intentId: pending.intent_id };
   }
 
   /**

@@ -1,6 +1,7 @@
 import { DomainError } from '#libs/messaging';
 
-export type IntentStatus = 'OPEN' | 'CAPTURED' | 'DECLINED' | 'REFUNDED';
+export const INTENT_STATUSES = ['OPEN', 'CAPTURED', 'DECLINED', 'REFUNDED'] as const;
+export type IntentStatus = (typeof INTENT_STATUSES)[number];
 export type CheckoutOutcome = 'succeed' | 'fail';
 
 /**

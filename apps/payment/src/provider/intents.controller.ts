@@ -18,7 +18,7 @@ export class IntentsController {
   @Post('intents')
   @HttpCode(201)
   async open(@ZodBody(NewIntent) intent: z.output<typeof NewIntent>): Promise<{ intentId: string }> {
-    return { intentId: (await this.book.open(intent)).id };
+    return { intentId: await this.book.open(intent) };
   }
 
   /**

@@ -1,19 +1,21 @@
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
 import { PrismaClient } from '#prisma/payment';
 import type { PaymentWebhook } from '#libs/contracts';
 import { DomainError } from '#libs/messaging';
-import type { IntentStatus } from './intent-state.js';
+import { INTENT_STATUSES, type IntentStatus } from './intent-state.js';
 import { WebhookDispatcher } from './webhooks/webhook-dispatcher.js';
 
-export type Intent = {
-  id: string;
+const Intent = z.object({
+  id: z.string(),
   /** The shop's payment id. */
-  reference: string;
-  amountMinor: number;
-  currency: string;
-  status: IntentStatus;
-};
+  reference: z.string(),
+  amountMinor: z.coerce.number(),
+  currency: z.string(),
+  status: z.enum(INTENT_STATUSES),
+});
+export type Intent = z.output<typeof Intent>;
 export type WebhookPlan = {
   type: PaymentWebhook['type'];
   delayMs: number;
@@ -32,27 +34,34 @@ export class ProviderBook {
     private readonly dispatcher: WebhookDispatcher,
   ) {}
 
-  /** The intent of this reference; made when there is none. */
-  async open(intent: Omit<Intent, 'id' | 'status'>): Promise<Intent> {
-    await this.database.$executeRawUnsafe(
+  /** The id of the intent of this reference; made when there is none. */
+  async open(intent: Omit<Intent, 'id' | 'status'>): Promise<string> {
+    // An update that changes nothing, because DO NOTHING would return no row for an intent that exists.
+    const rows = await this.database.$queryRawUnsafe<{ id: string }[]>(
       `INSERT INTO provider_intents (id, reference, amount_minor, currency, status)
-       VALUES ($1, $2::uuid, $3::bigint, $4, 'OPEN') ON CONFLICT (reference) DO NOTHING`,
+       VALUES ($1, $2::uuid, $3::bigint, $4, 'OPEN')
+       ON CONFLICT (reference) DO UPDATE SET reference = excluded.reference
+       RETURNING id`,
       `pi_${randomUUID().replaceAll('-', '')}`,
       intent.reference,
       intent.amountMinor,
       intent.currency,
     );
-    const row = await this.database.providerIntent.findUniqueOrThrow({
-      where: { reference: intent.reference },
-    });
-    return intentOf(row);
+    if (rows[0] === undefined) throw new Error('an upsert returned no row');
+    return rows[0].id;
   }
 
   /** @throws {DomainError} `INTENT_NOT_FOUND`. */
   async get(intentId: string): Promise<Intent> {
-    const row = await this.database.providerIntent.findUnique({ where: { id: intentId } });
-    if (row === null) throw new DomainError('INTENT_NOT_FOUND', 'not-found', 'There is no such checkout.');
-    return intentOf(row);
+    const rows = await this.database.$queryRawUnsafe<unknown[]>(
+      `SELECT id, reference::text, amount_minor AS "amountMinor", currency, status
+       FROM provider_intents WHERE id = $1`,
+      intentId,
+    );
+    if (rows[0] === undefined) {
+      throw new DomainError('INTENT_NOT_FOUND', 'not-found', 'There is no such checkout.');
+    }
+    return Intent.parse(rows[0]);
   }
 
   /** Moves an intent and queues its webhooks. False when the intent is no longer in its status; nothing happens then. */
@@ -85,14 +94,4 @@ export class ProviderBook {
     if (queued > 0) this.dispatcher.wakeUp();
     return queued > 0;
   }
-}
-
-function intentOf(row: {
-  id: string;
-  reference: string;
-  amountMinor: bigint;
-  currency: string;
-  status: string;
-}): Intent {
-  return { ...row, amountMinor: Number(row.amountMinor), status: row.status as IntentStatus };
 }

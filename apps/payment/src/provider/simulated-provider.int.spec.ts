@@ -101,9 +101,8 @@ test('money that is not there (yet) is not sent back', async () => {
   });
 });
 
-test('500 payments are paid within seconds', async () => {
-  const before = Date.now();
-  const orders = Array.from({ length: 500 }, () => payments.newOrderNo());
+test('a rush of payments, each webhook sent twice: every one is announced once', async () => {
+  const orders = Array.from({ length: 300 }, () => payments.newOrderNo());
   const all: string[] = [];
   const worker = async (): Promise<void> => {
     for (let orderNo = orders.pop(); orderNo !== undefined; orderNo = orders.pop()) {
@@ -113,6 +112,8 @@ test('500 payments are paid within seconds', async () => {
     }
   };
   await Promise.all(Array.from({ length: 16 }, worker));
-  await payments.until('all paid', () => all.every((paymentId) => payments.messagesOf(paymentId).length > 0));
-  expect(Date.now() - before).toBeLessThan(20_000);
-}, 60_000);
+  const waiting = (): Promise<number> =>
+    payments.database.providerWebhook.count({ where: { deliveredAt: null } });
+  await payments.until('all sent', async () => (await waiting()) === 0);
+  for (const paymentId of all) expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
+}, 120_000);

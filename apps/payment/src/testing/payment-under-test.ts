@@ -63,7 +63,7 @@ export class PaymentUnderTest {
     });
     await app.listen(port, '127.0.0.1');
     const token = await signToken({ sub: 'gateway', roles: ['service'], expiresInSeconds: 600 }, JWT_SECRET);
-    return new PaymentUnderTest(app, bus, url, token, postgres.stop);
+    return new PaymentUnderTest(app, bus, url, token, () => postgres.stop());
   }
 
   async stop(): Promise<void> {
@@ -144,7 +144,7 @@ export class PaymentUnderTest {
 
   /** Waits for a state, not for a time. */
   async until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + 10_000;
+    const deadline = Date.now() + 30_000;
     while (!(await isSo())) {
       if (Date.now() > deadline) throw new Error(`not in time: ${what}`);
       await new Promise((resolve) => setTimeout(resolve, 5));
