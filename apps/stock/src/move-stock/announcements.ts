@@ -1,0 +1,29 @@
+import { StockConfirmed, StockDeducted, StockRolledBack } from '#libs/contracts';
+import { envelope, type Envelope } from '#libs/messaging';
+import { standingOf } from '../domain/movements.js';
+import type { RecordedEvent } from './stock-event.js';
+
+/**
+ * What the rest of the shop hears of an event. The ids are made of the order and the movement, so a
+ * broker that has stored one stores no second one within its de-duplication window.
+ */
+export function announcementsOf(event: RecordedEvent, at: string): Envelope[] {
+  const { orderNo, ticketTypeId, quantity, recorded } = event;
+  const movement = { orderNo, ticketTypeId, quantity, at };
+  if (standingOf(recorded) === 'refused') {
+    return [
+      envelope(StockDeducted, { ...movement, outcome: 'refused' }, { id: `stock.deduct:${orderNo}:refused` }),
+    ];
+  }
+  switch (event.fact) {
+    case 'created':
+      return [
+        envelope(StockDeducted, { ...movement, outcome: 'deducted' }, { id: `stock.deduct:${orderNo}` }),
+      ];
+    case 'paid':
+    case 'paid-after-cancellation':
+      return [envelope(StockConfirmed, movement, { id: `stock.confirm:${orderNo}` })];
+    case 'cancelled':
+      return [envelope(StockRolledBack, movement, { id: `stock.rollback:${orderNo}` })];
+  }
+}

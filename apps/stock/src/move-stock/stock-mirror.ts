@@ -1,0 +1,41 @@
+import { Inject, Injectable } from '@nestjs/common';
+import { CLOCK, type Clock } from '#libs/service-kit';
+import { StockLedger } from '#libs/stock-ledger';
+import { standingOf, type Standing } from '../domain/movements.js';
+import type { RecordedEvent } from './stock-event.js';
+
+/**
+ * Brings Redis to where the ledger stands. It says where each order stands, not what has just changed,
+ * so it may be repeated after a crash at any point, and a straggler cannot undo what came after it:
+ * the scripts leave a released hold released and a re-acquired one acquired.
+ */
+@Injectable()
+export class StockMirror {
+  constructor(
+    private readonly stock: StockLedger,
+    @Inject(CLOCK) private readonly clock: Clock,
+  ) {}
+
+  async apply(events: readonly RecordedEvent[]): Promise<void> {
+    for (const ticketTypeId of new Set(events.map((event) => event.ticketTypeId))) {
+      await this.applyTo(
+        ticketTypeId,
+        events.filter((event) => event.ticketTypeId === ticketTypeId),
+      );
+    }
+  }
+
+  /** Lost counters need nothing here: they will be rebuilt from the ledger, which has these movements. */
+  private async applyTo(ticketTypeId: string, events: readonly RecordedEvent[]): Promise<void> {
+    const nowMs = this.clock.now();
+    const standing = (...wanted: Standing[]): RecordedEvent[] =>
+      events.filter(({ recorded }) => wanted.includes(standingOf(recorded)));
+    const sold = standing('sold', 'reacquired').map((event) => ({
+      ...event,
+      reacquired: event.recorded.has('REACQUIRE'),
+    }));
+    await this.stock.markSold(ticketTypeId, sold, nowMs);
+    await this.stock.release(ticketTypeId, standing('rolled-back'), 'rollback', nowMs);
+    await this.stock.release(ticketTypeId, standing('refused'), 'refused', nowMs);
+  }
+}

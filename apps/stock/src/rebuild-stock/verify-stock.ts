@@ -1,0 +1,54 @@
+import { Inject, Injectable } from '@nestjs/common';
+import type { Logger } from 'pino';
+import { LOGGER } from '#libs/service-kit';
+import { StockLedger, type RebuildResult } from '#libs/stock-ledger';
+import { PrismaClient } from '#prisma/stock';
+import { RebuildStock } from './rebuild-stock.js';
+import { RecordSync } from './record-sync.js';
+
+/**
+ * Opens the sale for this run of Redis. Counters carry the run id of the Redis they were verified for,
+ * and a reservation is refused as not ready while that is another one, so nothing is sold from what a
+ * restart brought back until it has been set beside the ledger here. Counters that are missing
+ * altogether are found the same way.
+ */
+@Injectable()
+export class VerifyStock {
+  private verified = false;
+
+  constructor(
+    private readonly database: PrismaClient,
+    private readonly stock: StockLedger,
+    private readonly rebuildStock: RebuildStock,
+    private readonly recordSync: RecordSync,
+    @Inject(LOGGER) private readonly logger: Logger,
+  ) {}
+
+  /** False from the first sign of a Redis that is not verified until it is. */
+  get isVerified(): boolean {
+    return this.verified;
+  }
+
+  async execute(): Promise<void> {
+    const runId = await this.stock.runId();
+    const ticketTypes = await this.database.ticketType.findMany({ select: { id: true } });
+    const epoch = await this.stock.epoch();
+    const unverified = await this.stock.unverified(ticketTypes.map(({ id }) => id));
+    this.verified &&= epoch === runId && unverified.length === 0;
+    for (const ticketTypeId of unverified) await this.verify(ticketTypeId);
+    if (epoch !== runId) await this.stock.setEpoch(runId);
+    this.verified = true;
+  }
+
+  private async verify(ticketTypeId: string): Promise<void> {
+    const result = await this.rebuildStock.execute(ticketTypeId);
+    this.logger.info({ ticketTypeId, ...result }, 'verified the counters against the ledger');
+    if (differs(result)) await this.recordSync.execute(ticketTypeId, 'rebuilt', result);
+  }
+}
+
+function differs({ before, after }: RebuildResult): boolean {
+  // Counters of a new ticket type are not lost, they were not there yet.
+  if (before === undefined) return after.sold > 0;
+  return before.free !== after.free || before.held !== after.held || before.sold !== after.sold;
+}

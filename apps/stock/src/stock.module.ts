@@ -1,0 +1,51 @@
+import { Module } from '@nestjs/common';
+import type { Redis } from 'ioredis';
+import { loadConfig, REDIS, ServiceModule } from '#libs/service-kit';
+import { StockLedger } from '#libs/stock-ledger';
+import { PrismaClient } from '#prisma/stock';
+import { OrderPaidConsumer } from './confirm-stock/order-paid.consumer.js';
+import { CreateShow } from './create-show/create-show.js';
+import { CreateShowController } from './create-show/create-show.controller.js';
+import { OrderCreatedConsumer } from './deduct-stock/order-created.consumer.js';
+import { ListShows } from './list-shows/list-shows.js';
+import { ListShowsController } from './list-shows/list-shows.controller.js';
+import { MoveStock } from './move-stock/move-stock.js';
+import { MovementLedger } from './move-stock/movement-ledger.js';
+import { StockMirror } from './move-stock/stock-mirror.js';
+import { ReapHolds } from './reap-holds/reap-holds.js';
+import { RebuildStock } from './rebuild-stock/rebuild-stock.js';
+import { RecordSync } from './rebuild-stock/record-sync.js';
+import { VerifyStock } from './rebuild-stock/verify-stock.js';
+import { ReconcileStock } from './reconcile-stock/reconcile-stock.js';
+import { OrderCancelledConsumer } from './roll-back-stock/order-cancelled.consumer.js';
+import { SeedShows } from './seed-shows/seed-shows.js';
+import { StockJobs } from './stock-jobs.js';
+import { STOCK_CONFIG, StockConfig } from './stock.config.js';
+
+@Module({
+  imports: [ServiceModule.forRoot({ name: 'stock', prisma: PrismaClient, redis: true })],
+  controllers: [
+    OrderCreatedConsumer,
+    OrderPaidConsumer,
+    OrderCancelledConsumer,
+    CreateShowController,
+    ListShowsController,
+  ],
+  providers: [
+    { provide: STOCK_CONFIG, useFactory: () => loadConfig(StockConfig) },
+    { provide: StockLedger, inject: [REDIS], useFactory: (redis: Redis) => new StockLedger(redis) },
+    MovementLedger,
+    StockMirror,
+    MoveStock,
+    RebuildStock,
+    RecordSync,
+    VerifyStock,
+    ReapHolds,
+    ReconcileStock,
+    CreateShow,
+    ListShows,
+    SeedShows,
+    StockJobs,
+  ],
+})
+export class StockModule {}
