@@ -1,0 +1,226 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { BrokerServer, EmbeddedBroker } from '#libs/broker';
+import type { AlertView, DeadLetterPage, DeadLetterSummary, DeadLetterView, Verdict } from '#libs/contracts';
+import type { BrokerPort, DeliveredMessage } from '#libs/messaging';
+import { signToken, startService, type RunningService } from '#libs/service-kit';
+import { startPostgres, startRedis, type TestPostgres, type TestRedis } from '#libs/service-kit/testing';
+import { PrismaClient } from '#prisma/ops';
+import { OpsModule } from './ops.module.js';
+
+const SECRET = 'a secret for the tests of ops, long enough';
+const GROUP = 'spec.handler';
+
+let postgres: TestPostgres;
+let redis: TestRedis;
+let dir: string;
+let broker: EmbeddedBroker;
+let server: BrokerServer;
+let port: BrokerPort;
+let ops: RunningService;
+let admin: string;
+
+/** What the group does with a message: handle it, or fail in a way that ends as a dead letter. */
+let isFixed = false;
+const handled: string[] = [];
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'stampede-ops-'));
+  [postgres, redis, broker] = await Promise.all([
+    startPostgres(),
+    startRedis(),
+    EmbeddedBroker.open({ dir }),
+  ]);
+  server = await BrokerServer.listen(broker, { port: 0, token: 'token' });
+  Object.assign(process.env, {
+    NODE_ENV: 'test',
+    LOG_LEVEL: 'silent',
+    PORT: '0',
+    DATABASE_URL: postgres.url('ops'),
+    REDIS_URL: redis.url,
+    BROKER_URL: `tcp://127.0.0.1:${server.address.port}`,
+    BROKER_TOKEN: 'token',
+    JWT_SECRET: SECRET,
+  });
+  ops = await startService({ name: 'ops', module: OpsModule });
+  await ops.consuming;
+  admin = await signToken({ sub: 'operator', roles: ['admin'], expiresInSeconds: 600 }, SECRET);
+  port = broker.connect('spec');
+  await port.subscribe({ group: GROUP, topics: [{ topic: 'spec' }] }, async (batch) => {
+    for (const delivery of batch) await handle(delivery);
+  });
+}, 90_000);
+afterAll(async () => {
+  await ops?.close();
+  await port?.close();
+  await server?.close();
+  await broker?.close();
+  await Promise.all([postgres?.stop(), redis?.stop()]);
+  if (dir !== undefined) await rm(dir, { recursive: true, force: true });
+});
+
+async function handle(delivery: DeliveredMessage): Promise<void> {
+  const { message, attempt } = delivery;
+  if (isFixed || message.tag !== 'poison') {
+    handled.push(message.id);
+    await delivery.ack();
+  } else if (attempt === 1) {
+    await delivery.retry({ delayMs: 0, error: 'cannot read it' });
+  } else {
+    await delivery.deadLetter({ reason: 'retries-exhausted', error: 'still cannot read it' });
+  }
+}
+
+async function call(path: string, options: { method?: string; body?: unknown; token?: string } = {}) {
+  const { method = 'GET', body, token = admin } = options;
+  const response = await fetch(`${ops.url}/api/ops${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${token}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, body: (text === '' ? undefined : JSON.parse(text)) as unknown };
+}
+
+async function until<T>(read: () => Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    const value = await read();
+    if (value !== undefined) return value;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+const send = (id: string, tag: string, body = '{"ticket":1}') =>
+  port.send([{ id, topic: 'spec', tag, key: id, headers: { producer: 'spec' }, body: Buffer.from(body) }]);
+const deadLetter = (id: string, status: string): Promise<DeadLetterSummary> =>
+  until(async () => {
+    const { body } = await call(`/dead-letters?group=${GROUP}&status=${status}`);
+    return (body as DeadLetterPage).deadLetters.find(({ messageId }) => messageId === id);
+  });
+const alerts = async () => (await call('/alerts')).body as { firing: AlertView[]; recent: AlertView[] };
+
+describe('ops, from the broker to HTTP', () => {
+  test('a poison message ends as a dead letter with its cause, the rest flows, and a redrive after the fix completes it', async () => {
+    await send('poison-1', 'poison');
+    await send('fine-1', 'fine');
+    const { id } = await deadLetter('poison-1', 'DEAD');
+    await until(async () => (handled.includes('fine-1') ? true : undefined));
+
+    const view = (await call(`/dead-letters/${id}`)).body as DeadLetterView;
+    expect(view).toMatchObject({
+      group: GROUP,
+      topic: 'spec',
+      tag: 'poison',
+      key: 'poison-1',
+      reason: 'retries-exhausted',
+      error: 'still cannot read it',
+      bodyEncoding: 'json',
+      body: { ticket: 1 },
+      headers: { producer: 'spec' },
+    });
+    expect(view.attempts.map(({ error }) => error)).toContain('cannot read it');
+    const firing = await until(async () => (await alerts()).firing[0]);
+    expect(firing).toMatchObject({ name: `dead-letters:${GROUP}`, status: 'firing' });
+
+    isFixed = true;
+    expect((await call(`/dead-letters/${id}/redrive`, { method: 'POST' })).status).toBe(202);
+    await until(async () => (handled.includes('poison-1') ? true : undefined));
+    expect(await deadLetter('poison-1', 'REDRIVEN')).toMatchObject({ id });
+    expect(await call(`/dead-letters/${id}/redrive`, { method: 'POST' })).toMatchObject({
+      status: 409,
+      body: { code: 'DEAD_LETTER_RESOLVED' },
+    });
+    await until(async () => ((await alerts()).firing.length === 0 ? true : undefined));
+    expect((await alerts()).recent[0]).toMatchObject({ status: 'resolved' });
+    isFixed = false;
+  }, 30_000);
+
+  test('a letter that dies again after its redrive is dead again, with the longer history', async () => {
+    await send('poison-2', 'poison');
+    const first = await deadLetter('poison-2', 'DEAD');
+    await call(`/dead-letters/${first.id}/redrive`, { method: 'POST' });
+    const again = await until(async () => {
+      const letter = await deadLetter('poison-2', 'DEAD');
+      return letter.deadAt > first.deadAt ? letter : undefined;
+    });
+    expect(again.id).toBe(first.id);
+    expect(again.attemptCount).toBeGreaterThan(first.attemptCount);
+
+    expect((await call(`/dead-letters/${again.id}`, { method: 'DELETE' })).status).toBe(204);
+    expect(await deadLetter('poison-2', 'DISCARDED')).toMatchObject({ id: first.id });
+    expect((await call(`/dead-letters/${again.id}`, { method: 'DELETE' })).status).toBe(409);
+    expect(await port.admin.deadLetters(GROUP)).toEqual([]);
+  }, 30_000);
+
+  test('a redrive by filter takes all that match, however they look inside, and is noted with who asked', async () => {
+    const bodies = ['not JSON', '\0\xff', ''];
+    for (const [index, body] of bodies.entries()) await send(`poison-3-${index}`, 'poison', body);
+    await Promise.all(bodies.map((_, index) => deadLetter(`poison-3-${index}`, 'DEAD')));
+    isFixed = true;
+    const filter = { group: GROUP, tag: 'poison' };
+    expect(await call('/dead-letters/redrive', { method: 'POST', body: { filter } })).toEqual({
+      status: 202,
+      body: { count: 3, remaining: 0 },
+    });
+    await until(async () =>
+      handled.filter((id) => id.startsWith('poison-3')).length === 3 ? true : undefined,
+    );
+    isFixed = false;
+    const audit = await ops.app
+      .get(PrismaClient)
+      .auditEntry.findMany({ where: { detail: { contains: 'poison-3-1' } } });
+    expect(audit).toMatchObject([{ actor: 'operator', action: 'dead-letter.redrive' }]);
+  }, 30_000);
+
+  test('groups are listed, and one that is reset gets its messages again', async () => {
+    const { body } = await call('/groups');
+    expect(body).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({ group: GROUP, lag: 0, retrying: 0, deadLetters: 0 }),
+      ]),
+    );
+    isFixed = true;
+    const before = handled.filter((id) => id === 'fine-1').length;
+    const reset = await call(`/groups/${GROUP}/reset`, { method: 'POST', body: { to: 'earliest' } });
+    expect(reset.status).toBe(202);
+    await until(async () => (handled.filter((id) => id === 'fine-1').length > before ? true : undefined));
+    isFixed = false;
+    expect(await call('/groups/nobody/reset', { method: 'POST', body: { to: 'earliest' } })).toMatchObject({
+      status: 404,
+      body: { code: 'GROUP_NOT_FOUND' },
+    });
+  }, 30_000);
+
+  test('a message tells its life', async () => {
+    const { body } = await call('/messages/poison-1/trace');
+    const steps = (body as { steps: { step: string }[] }).steps.map(({ step }) => step);
+    expect(steps).toEqual(
+      expect.arrayContaining(['stored', 'delivered', 'retried', 'dead-lettered', 'redriven', 'acked']),
+    );
+  });
+
+  test('the verdict holds over an empty shop', async () => {
+    const verdict = await until(async () => {
+      const answer = (await call('/verdict')).body as Verdict;
+      return answer.ok ? answer : undefined;
+    });
+    expect(verdict.checks).toHaveLength(7);
+    expect((await call('/verdict?demand=nonsense')).status).toBe(400);
+    const unknown = (await call('/verdict?demand=tt0123456789:5')).body as Verdict;
+    expect(unknown.ok).toBe(false);
+  }, 30_000);
+
+  test('nobody but an admin gets an answer', async () => {
+    const buyer = await signToken({ sub: 'buyer', roles: [], expiresInSeconds: 600 }, SECRET);
+    for (const path of ['/dead-letters', '/groups', '/alerts', '/verdict', '/messages/x/trace']) {
+      expect((await call(path, { token: buyer })).status).toBe(403);
+      expect((await call(path, { token: 'forged' })).status).toBe(401);
+    }
+    expect((await call('/dead-letters/unknown')).status).toBe(404);
+  });
+});
