@@ -157,6 +157,8 @@ function stopOnSignals(running: RunningService, logger: Logger): void {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  // Started with an IPC channel (as the launcher does): its end means that the parent is gone.
+  process.on('disconnect', () => stop('SIGTERM'));
 }
 
 function exitWithLine(name: string, error: unknown): never {
