@@ -89,6 +89,10 @@ export class DeliveryPipeline {
     const { message, attempt } = delivered;
     const route = this.routes.get(`${message.topic}.${message.tag}`);
     if (route === undefined) return this.ack({ delivered, startedAtMs }, 'ignored');
+    if (delivered.signal.aborted) {
+      // It waited here for longer than its lease: handling it now would only race its new owner.
+      return Promise.resolve(this.ended({ delivered, startedAtMs }, 'lease-lost'));
+    }
     if (attempt > route.retry.attempts + MAX_LOST_LEASES) {
       const error = `${attempt} deliveries, and the last ones ended without a verdict`;
       return this.deadLetter({ delivered, startedAtMs }, 'retries-exhausted', error);
@@ -102,8 +106,6 @@ export class DeliveryPipeline {
 
   /** Steps 3 and 4 for a handler that takes one message. */
   private async handleOne(work: Work, route: SingleRoute): Promise<void> {
-    // It waited here for longer than its lease: handling it now would only race its new owner.
-    if (work.delivered.signal.aborted) return this.ended(work, 'lease-lost');
     let outcome: 'handled' | 'duplicate';
     try {
       outcome = await withinTraceOf(work, () => this.callOne(work.delivery, route));
@@ -124,9 +126,8 @@ export class DeliveryPipeline {
   /** Steps 3 and 4 for a handler that takes a batch: all at once, and when that fails, in halves. */
   private async handleBatch(batch: readonly Work[], route: BatchRoute): Promise<void> {
     const run: BatchRun = { route, failuresInARow: 0 };
-    const live = batch.filter((work) => !work.delivered.signal.aborted || this.ended(work, 'lease-lost'));
-    const failure = await this.tryBatch(live, run);
-    if (failure !== undefined) await this.divide(live, failure, run);
+    const failure = await this.tryBatch(batch, run);
+    if (failure !== undefined) await this.divide(batch, failure, run);
   }
 
   /** One call of the handler. Acks on success, else returns the failure and leaves the batch unsettled. */

@@ -8,6 +8,7 @@ export * from './trace-context.js';
 export * from './retry.js';
 export * from './inbox.js';
 export * from './delivery.js';
+export * from './outbox.js';
 export * from './failure.js';
 export * from './observer.js';
 export * from './delivery-pipeline.js';

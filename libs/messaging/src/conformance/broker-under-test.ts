@@ -1,0 +1,20 @@
+import type { BrokerPort } from '../broker-port.js';
+
+/** One running broker, as the suite sees it. */
+export interface BrokerUnderTest {
+  /** A new client. Its name shows up in members and attempt histories. */
+  connect(clientName: string): BrokerPort;
+  /** Ends the broker without a chance to tidy up, as `kill -9` would, and starts it again on what is on disk. Ports connected before need not work after it. */
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type BrokerTimes = {
+  /** Milliseconds until the first check-back of an undecided transaction, and between the following ones. */
+  firstCheckMs: number;
+  checkEveryMs: number;
+  /** Answered checks after which a transaction is parked. */
+  maxChecks: number;
+};
+
+export type BrokerFactory = (times: BrokerTimes) => Promise<BrokerUnderTest>;

@@ -1,0 +1,134 @@
+import { expect, it } from '@jest/globals';
+import type { DeadLetter } from '../message.js';
+import { deadLetterTopic } from '../message.js';
+import { gathered, range, textOf, until } from './stage.js';
+import type { Collector, Stage } from './stage.js';
+
+export function deadLetterSection(stage: () => Stage): void {
+  const letters = (group: string): Promise<DeadLetter[]> => stage().port.admin.deadLetters(group);
+
+  /** A group that gives up `bad…` messages after one retry and takes all others. */
+  const givingUp = (topic: string, group: string, healed: () => boolean = () => false): Promise<Collector> =>
+    stage().collect(topic, { group }, (delivery) => {
+      if (healed() || !textOf(delivery).startsWith('bad')) return delivery.ack();
+      return delivery.attempt === 1
+        ? delivery.retry({ delayMs: 0, error: 'first failure' })
+        : delivery.deadLetter({ reason: 'retries-exhausted', error: 'gave up' });
+    });
+
+  it('keeps a given-up message with its cause, its attempts and its origin', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    const collector = await givingUp(topic, group);
+    const receipt = await stage().send(topic, 'bad', { key: 'k', headers: { h: 'v' } });
+    await stage().send(topic, 'good');
+    await gathered(collector, 3);
+    await until(async () => (await letters(group)).length === 1, 'the dead letter');
+    const [letter] = await letters(group);
+    expect(letter).toMatchObject({
+      id: receipt.messageId,
+      group,
+      reason: 'retries-exhausted',
+      error: 'gave up',
+      attempts: [{ attempt: 1, error: 'first failure' }, { attempt: 2 }],
+      message: {
+        id: receipt.messageId,
+        topic,
+        tag: 'sent',
+        key: 'k',
+        headers: { h: 'v' },
+        partition: receipt.partition,
+        offset: receipt.offset,
+      },
+    });
+    expect(letter && textOf(letter)).toBe('bad');
+    const info = (await stage().port.admin.groups()).find((each) => each.group === group);
+    expect(info).toMatchObject({ deadLetters: 1, lag: 0, retrying: 0 });
+  });
+
+  it('gives a redriven message back as a first attempt that knows its history, once', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    let healed = false;
+    const collector = await givingUp(topic, group, () => healed);
+    const { messageId } = await stage().send(topic, 'bad');
+    await until(async () => (await letters(group)).length === 1, 'the dead letter');
+    healed = true;
+    expect(await stage().port.admin.redrive(group, messageId)).toBe(true);
+    expect(await stage().port.admin.redrive(group, messageId)).toBe(false);
+    await gathered(collector, 3);
+    expect(collector.received[2]).toMatchObject({ attempt: 1, message: { id: messageId, topic } });
+    expect(collector.received[2]?.history.length).toBeGreaterThan(0);
+    expect(await letters(group)).toEqual([]);
+  });
+
+  it('can give up a redriven message again', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    const collector = await givingUp(topic, group);
+    const { messageId } = await stage().send(topic, 'bad');
+    for (const seen of [2, 4]) {
+      await gathered(collector, seen);
+      await until(async () => (await letters(group)).length === 1, 'the dead letter');
+      expect(await stage().port.admin.redrive(group, messageId)).toBe(true);
+    }
+    await until(async () => (await letters(group)).length === 1, 'the dead letter again');
+  });
+
+  it('drops a discarded dead letter for good', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    await givingUp(topic, group);
+    const { messageId } = await stage().send(topic, 'bad');
+    await until(async () => (await letters(group)).length === 1, 'the dead letter');
+    expect(await stage().port.admin.discard(group, messageId)).toBe(true);
+    expect(await stage().port.admin.discard(group, messageId)).toBe(false);
+    expect(await stage().port.admin.redrive(group, messageId)).toBe(false);
+    expect(await letters(group)).toEqual([]);
+  });
+
+  it('lists dead letters oldest first and by page', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    await stage().port.admin.createTopic(topic, { partitions: 1 });
+    await givingUp(topic, group);
+    for (const n of range(5)) {
+      await stage().send(topic, `bad ${n}`);
+      await until(async () => (await letters(group)).length === n + 1, 'the dead letter');
+    }
+    expect((await letters(group)).map(textOf)).toEqual(range(5).map((n) => `bad ${n}`));
+    expect((await stage().port.admin.deadLetters(group, { limit: 2 })).map(textOf)).toEqual([
+      'bad 0',
+      'bad 1',
+    ]);
+  });
+
+  it('answers for a group without dead letters', async () => {
+    expect(await stage().port.admin.redrive(stage().group(), 'unknown')).toBe(false);
+    expect(await stage().port.admin.discard(stage().group(), 'unknown')).toBe(false);
+  });
+
+  it('keeps dead letters, their redrives and their discards over a crash', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    await givingUp(topic, group);
+    const ids: string[] = [];
+    for (const n of range(3)) ids.push((await stage().send(topic, `bad ${n}`)).messageId);
+    await until(async () => (await letters(group)).length === 3, 'the dead letters');
+    await stage().port.admin.discard(group, ids[0] ?? '');
+    await stage().port.admin.redrive(group, ids[1] ?? '');
+    await until(async () => (await letters(group)).length === 2, 'the redriven one to fail again');
+    await stage().restart();
+    expect((await letters(group)).map(textOf).sort()).toEqual(['bad 1', 'bad 2']);
+    expect(await stage().port.admin.discard(group, ids[0] ?? '')).toBe(false);
+  });
+
+  it('lets others subscribe to dead letters as to any topic', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    await givingUp(topic, group);
+    const watcher = await stage().collect(deadLetterTopic(group));
+    const { messageId } = await stage().send(topic, 'bad');
+    await gathered(watcher, 1);
+    expect(watcher.received[0]?.message.id).toBe(messageId);
+    expect(watcher.texts()).toEqual(['bad']);
+    expect(watcher.received[0]?.message.headers).toMatchObject({
+      'x-dead-letter-reason': 'retries-exhausted',
+      'x-dead-letter-error': 'gave up',
+      'x-dead-letter-group': group,
+    });
+  });
+}

@@ -1,0 +1,101 @@
+import { expect, it } from '@jest/globals';
+import { gathered, range, until } from './stage.js';
+import type { Stage } from './stage.js';
+
+export function delaySection(stage: () => Stage): void {
+  it('delivers a delayed message when it is due, not before', async () => {
+    const topic = stage().topic();
+    const collector = await stage().collect(topic);
+    const deliverAtMs = Date.now() + 300;
+    const receipt = await stage().send(topic, 'later', { deliverAtMs });
+    expect(receipt).toMatchObject({ status: 'SEND_OK', partition: -1, offset: -1 });
+    await stage().send(topic, 'now');
+    await gathered(collector, 2);
+    expect(Date.now()).toBeGreaterThanOrEqual(deliverAtMs);
+    expect(collector.texts()).toEqual(['now', 'later']);
+    expect(collector.received[1]?.message.id).toBe(receipt.messageId);
+    expect(collector.received[1]?.message.offset).toBeGreaterThanOrEqual(0);
+  });
+
+  it('delivers in the order in which messages are due', async () => {
+    const topic = stage().topic();
+    await stage().port.admin.createTopic(topic, { partitions: 1 });
+    const collector = await stage().collect(topic, { maxInFlightMessages: 1 });
+    const nowMs = Date.now();
+    for (const n of [3, 1, 4, 2, 5])
+      await stage().send(topic, String(n), { deliverAtMs: nowMs + 150 + n * 40 });
+    await gathered(collector, 5);
+    expect(collector.texts()).toEqual(['1', '2', '3', '4', '5']);
+  });
+
+  it('delivers at once what was due already', async () => {
+    const topic = stage().topic();
+    const collector = await stage().collect(topic);
+    await stage().send(topic, 'a', { deliverAtMs: Date.now() - 60_000 });
+    await gathered(collector, 1);
+  });
+
+  it('never delivers what was recalled', async () => {
+    const topic = stage().topic();
+    const collector = await stage().collect(topic);
+    const deliverAtMs = Date.now() + 250;
+    const recalled = await stage().send(topic, 'recalled', { deliverAtMs });
+    await stage().send(topic, 'by handle', { deliverAtMs, timerId: `timer-${topic}` });
+    await stage().send(topic, 'kept', { deliverAtMs: deliverAtMs + 50 });
+    expect(await stage().port.recall(recalled.messageId)).toBe(true);
+    expect(await stage().port.recall(`timer-${topic}`)).toBe(true);
+    expect(await stage().port.recall(`timer-${topic}`)).toBe(true);
+    await gathered(collector, 1);
+    expect(collector.texts()).toEqual(['kept']);
+  });
+
+  it('says that nothing was recalled when the handle is unknown or the message was delivered', async () => {
+    const topic = stage().topic();
+    const collector = await stage().collect(topic);
+    await stage().send(topic, 'a', { deliverAtMs: Date.now() + 20, timerId: `timer-${topic}` });
+    await gathered(collector, 1);
+    expect(await stage().port.recall(`timer-${topic}`)).toBe(false);
+    expect(await stage().port.recall('never heard of')).toBe(false);
+  });
+
+  it('takes a second message under a pending handle as a duplicate', async () => {
+    const topic = stage().topic();
+    const collector = await stage().collect(topic);
+    const timerId = `timer-${topic}`;
+    const deliverAtMs = Date.now() + 200;
+    const first = await stage().send(topic, 'first', { deliverAtMs, timerId });
+    const second = await stage().send(topic, 'second', { deliverAtMs, timerId });
+    expect(first.duplicate).toBe(false);
+    expect(second).toMatchObject({ duplicate: true, messageId: first.messageId });
+    await stage().send(topic, 'end', { deliverAtMs: deliverAtMs + 50 });
+    await gathered(collector, 2);
+    expect(collector.texts()).toEqual(['first', 'end']);
+  });
+
+  it('keeps delayed messages and recalls over a crash; what came due meanwhile is delivered on start', async () => {
+    const topic = stage().topic();
+    const deliverAtMs = Date.now() + 60;
+    await stage().send(topic, 'due while down', { deliverAtMs });
+    await stage().send(topic, 'due later', { deliverAtMs: Date.now() + 1_500 });
+    const recalled = await stage().send(topic, 'recalled', { deliverAtMs: Date.now() + 700 });
+    expect(await stage().port.recall(recalled.messageId)).toBe(true);
+    await until(() => Date.now() > deliverAtMs, 'the time to pass');
+    await stage().restart();
+    const collector = await stage().collect(topic);
+    await gathered(collector, 2);
+    expect(collector.texts()).toEqual(['due while down', 'due later']);
+  });
+
+  it('counts pending timers', async () => {
+    const topic = stage().topic();
+    const before = await stage().port.admin.timers();
+    const receipts = await Promise.all(
+      range(5).map((n) => stage().send(topic, 'a', { deliverAtMs: Date.now() + 3_600_000 + n })),
+    );
+    const during = await stage().port.admin.timers();
+    expect(during.pending - before.pending).toBe(5);
+    expect(during.nextDueAtMs).toBeDefined();
+    for (const { messageId } of receipts) await stage().port.recall(messageId);
+    expect((await stage().port.admin.timers()).pending).toBe(before.pending);
+  });
+}

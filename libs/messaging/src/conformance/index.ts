@@ -1,0 +1,69 @@
+/**
+ * What every implementation of `BrokerPort` offers: a section per point of the design. An
+ * implementation's own specs call `describeBrokerConformance` with a way to start it.
+ *
+ *     describeBrokerConformance('Kafka', (times) => startKafka(times));
+ */
+import { afterAll, afterEach, beforeAll, beforeEach, describe } from '@jest/globals';
+import { adminSection } from './admin.js';
+import type { BrokerFactory, BrokerTimes, BrokerUnderTest } from './broker-under-test.js';
+import { consumeSection } from './consume.js';
+import { deadLetterSection } from './dead-letters.js';
+import { delaySection } from './delay.js';
+import { durabilitySection } from './durability.js';
+import { expirySection } from './expiry.js';
+import { orderSection } from './order.js';
+import { publishSubscribeSection } from './publish-subscribe.js';
+import { pullSection } from './pull.js';
+import { replaySection } from './replay.js';
+import { retrySection } from './retry.js';
+import { sendSection } from './send.js';
+import { Stage } from './stage.js';
+import { traceSection } from './trace.js';
+import { transactionSection } from './transactions.js';
+
+export type { BrokerFactory, BrokerTimes, BrokerUnderTest } from './broker-under-test.js';
+
+/** Tests that wait for a state give up after this. */
+const TEST_TIMEOUT_MS = 15_000;
+const TIMES: BrokerTimes = { firstCheckMs: 100, checkEveryMs: 100, maxChecks: 3 };
+
+const SECTIONS: Record<
+  string,
+  (stage: () => Stage, test: { timeoutMs: number; times: BrokerTimes }) => void
+> = {
+  'publish and subscribe': publishSubscribeSection,
+  send: sendSection,
+  consume: consumeSection,
+  pull: pullSection,
+  retry: retrySection,
+  'dead letters': deadLetterSection,
+  delay: delaySection,
+  transactions: transactionSection,
+  'order by key': orderSection,
+  trace: traceSection,
+  replay: replaySection,
+  'time to live and priority': expirySection,
+  admin: adminSection,
+  durability: durabilitySection,
+};
+
+export function describeBrokerConformance(name: string, open: BrokerFactory): void {
+  describe(`${name} as a broker`, () => {
+    for (const [title, section] of Object.entries(SECTIONS)) {
+      describe(title, () => {
+        let broker: BrokerUnderTest;
+        let stage: Stage;
+        beforeAll(async () => {
+          broker = await open(TIMES);
+        }, TEST_TIMEOUT_MS);
+        beforeEach(() => {
+          stage = new Stage(broker);
+        });
+        afterEach(() => stage.end(), TEST_TIMEOUT_MS);
+        afterAll(() => broker.close(), TEST_TIMEOUT_MS);
+        section(() => stage, { timeoutMs: TEST_TIMEOUT_MS, times: TIMES });
+      });
+    }
+  });
+}

@@ -1,0 +1,118 @@
+import { expect, it } from '@jest/globals';
+import { ack, gathered, keep, range, textOf, until } from './stage.js';
+import type { Collector, Stage } from './stage.js';
+
+export function orderSection(stage: () => Stage): void {
+  const ofKey = (collector: Collector, key: string): string[] =>
+    collector.received.filter(({ message }) => message.key === key).map(textOf);
+
+  it('delivers messages of a key in order, one at a time, others beside them', async () => {
+    const topic = stage().topic();
+    const keys = ['a', 'b', 'c', 'd'];
+    for (const n of range(20)) {
+      await stage().port.send(keys.map((key) => ({ topic, tag: 'sent', key, body: Buffer.from(String(n)) })));
+    }
+    const busy = new Set<string>();
+    let overlaps = 0;
+    let beside = 0;
+    const collector = await stage().collect(topic, { order: 'by-key' }, async (delivery) => {
+      const key = delivery.message.key ?? '';
+      if (busy.has(key)) overlaps++;
+      busy.add(key);
+      beside = Math.max(beside, busy.size);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      busy.delete(key);
+      await delivery.ack();
+    });
+    await gathered(collector, 80);
+    for (const key of keys) expect(ofKey(collector, key)).toEqual(range(20).map(String));
+    expect(overlaps).toBe(0);
+    expect(beside).toBeGreaterThan(1);
+  });
+
+  it('blocks only the key whose message fails, until it succeeds', async () => {
+    const topic = stage().topic();
+    await stage().port.admin.createTopic(topic, { partitions: 1 });
+    const collector = await stage().collect(topic, { order: 'by-key' }, (delivery) =>
+      delivery.message.key === 'failing' && textOf(delivery) === '0' && delivery.attempt < 3
+        ? delivery.retry({ delayMs: 60, error: 'not yet' })
+        : delivery.ack(),
+    );
+    await stage().sendAll(topic, range(5).map(String), { key: 'failing' });
+    await stage().sendAll(topic, range(5).map(String), { key: 'fine' });
+    await gathered(collector, 12);
+    expect(ofKey(collector, 'failing')).toEqual(['0', '0', '0', '1', '2', '3', '4']);
+    const lastFine = collector.received.findLastIndex(({ message }) => message.key === 'fine');
+    const firstFailingDone = collector.received.findIndex(
+      (each) => each.message.key === 'failing' && each.attempt === 3,
+    );
+    expect(lastFine).toBeLessThan(firstFailingDone);
+  });
+
+  it('goes on with a key when its failing message is given up', async () => {
+    const topic = stage().topic();
+    const collector = await stage().collect(topic, { order: 'by-key' }, (delivery) =>
+      textOf(delivery) === 'bad'
+        ? delivery.deadLetter({ reason: 'rejected', error: 'never' })
+        : delivery.ack(),
+    );
+    await stage().sendAll(topic, ['bad', 'good'], { key: 'k' });
+    await gathered(collector, 2);
+    expect(collector.texts()).toEqual(['bad', 'good']);
+  });
+
+  it('never has one key at two members', async () => {
+    const topic = stage().topic();
+    const group = stage().group();
+    const busy = new Set<string>();
+    let overlaps = 0;
+    const verdict = async (delivery: Collector['received'][number]): Promise<void> => {
+      const key = delivery.message.key ?? '';
+      if (busy.has(key)) overlaps++;
+      busy.add(key);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      busy.delete(key);
+      await delivery.ack();
+    };
+    const options = { group, order: 'by-key', maxInFlightMessages: 4 } as const;
+    const first = await stage().collect(topic, options, verdict);
+    for (const n of range(30)) {
+      await stage().port.send(
+        range(6).map((key) => ({ topic, tag: 'sent', key: `k${key}`, body: Buffer.from(String(n)) })),
+      );
+    }
+    const second = await stage().collect(topic, options, verdict, stage().connect('second'));
+    const all = (): string[] => [...first.texts(), ...second.texts()];
+    await until(
+      () => all().length >= 180,
+      () => `180 messages, there are ${all().length}`,
+    );
+    expect(overlaps).toBe(0);
+    for (const key of range(6)) {
+      const both = [...first.received, ...second.received]
+        .filter(({ message }) => message.key === `k${key}`)
+        .map(({ message }) => message.offset);
+      expect(new Set(both).size).toBe(30);
+    }
+  });
+
+  it('resumes at the lowest unfinished message after a crash, without the finished ones behind it', async () => {
+    const topic = stage().topic();
+    const group = stage().group();
+    const open = 'unfinished';
+    const before = await stage().collect(topic, { group }, (delivery) =>
+      textOf(delivery) === open ? keep(delivery) : ack(delivery),
+    );
+    await stage().sendAll(topic, ['1', open, '2', '3'], { key: 'k' });
+    await gathered(before, 4);
+    const info = async (): Promise<number | undefined> =>
+      (await stage().port.admin.groups()).find((each) => each.group === group)?.lag;
+    await until(async () => (await info()) === 1, 'the other acks');
+    // Acks are recorded in order with sends, so the answer to a send proves that they are on disk.
+    await stage().send(topic, 'end', { key: 'k' });
+    await stage().restart();
+    const after = await stage().collect(topic, { group });
+    await until(() => after.texts().includes('end') && after.texts().includes(open), 'what was unfinished');
+    expect(after.texts().filter((text) => text !== 'end')).toEqual([open]);
+  });
+}

@@ -1,0 +1,60 @@
+import { expect, it } from '@jest/globals';
+import { gathered, until } from './stage.js';
+import type { Stage } from './stage.js';
+
+export function traceSection(stage: () => Stage): void {
+  const steps = async (id: string): Promise<string[]> =>
+    (await stage().port.admin.trace(id)).map(({ step }) => step);
+
+  it('tells a message’s life from storing to redrive', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    let healed = false;
+    await stage().collect(topic, { group }, (delivery) => {
+      if (healed) return delivery.ack();
+      return delivery.attempt === 1
+        ? delivery.retry({ delayMs: 0, error: 'first' })
+        : delivery.deadLetter({ reason: 'rejected', error: 'second' });
+    });
+    const { messageId } = await stage().send(topic, 'a');
+    await until(async () => (await steps(messageId)).includes('dead-lettered'), 'the dead letter');
+    healed = true;
+    await stage().port.admin.redrive(group, messageId);
+    await until(async () => (await steps(messageId)).includes('acked'), 'the ack');
+    expect(await steps(messageId)).toEqual([
+      'stored',
+      'delivered',
+      'retried',
+      'delivered',
+      'dead-lettered',
+      'redriven',
+      'delivered',
+      'acked',
+    ]);
+    const events = await stage().port.admin.trace(messageId);
+    expect(events.filter(({ step }) => step === 'delivered').every((event) => event.group === group)).toBe(
+      true,
+    );
+    expect(events.map(({ atMs }) => atMs)).toEqual(events.map(({ atMs }) => atMs).sort((a, b) => a - b));
+  });
+
+  it('tells the life of a delayed message', async () => {
+    const topic = stage().topic();
+    const collector = await stage().collect(topic);
+    const { messageId } = await stage().send(topic, 'a', { deliverAtMs: Date.now() + 30 });
+    await gathered(collector, 1);
+    await until(async () => (await steps(messageId)).includes('acked'), 'the ack');
+    expect((await steps(messageId)).filter((step) => step !== 'stored')).toEqual([
+      'timer-set',
+      'timer-fired',
+      'delivered',
+      'acked',
+    ]);
+    const recalled = await stage().send(topic, 'b', { deliverAtMs: Date.now() + 60_000 });
+    await stage().port.recall(recalled.messageId);
+    expect(await steps(recalled.messageId)).toEqual(['timer-set', 'timer-recalled']);
+  });
+
+  it('knows nothing of an unknown message', async () => {
+    expect(await steps('unknown')).toEqual([]);
+  });
+}

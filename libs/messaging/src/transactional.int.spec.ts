@@ -1,0 +1,190 @@
+/** The guarantees of a transactional message, held by both implementations on a real broker. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { z } from 'zod';
+import { EmbeddedBroker } from '#libs/broker';
+import type { BrokerPort } from './broker-port.js';
+import { MessageBus } from './bus.js';
+import { defineEvent } from './contract.js';
+import { envelope, type Envelope } from './envelope.js';
+import { MessagingError } from './errors.js';
+import { Outbox, OutboxRelay } from './outbox.js';
+import { MemoryDatabase } from './testing/memory-database.js';
+import { until } from './testing/until.js';
+
+const OrderWritten = defineEvent({
+  topic: 'order',
+  tag: 'written',
+  version: 1,
+  key: (order) => order.orderNo,
+  payload: z.object({ orderNo: z.string() }),
+});
+/** Sent after everything else; once it is there, what is not there will not come. */
+const Last = { ...OrderWritten, tag: 'last', name: 'order.last' };
+
+type Tx = Parameters<Parameters<MemoryDatabase['transaction']>[0]>[0];
+type Writing = (messages: readonly Envelope[], local: (tx: Tx) => Promise<void>) => Promise<void>;
+/** A process that writes: `write` is the implementation's way, `kill` ends it without another word. */
+type Producer = { write: Writing; kill(): Promise<void> };
+
+let dir: string;
+let broker: EmbeddedBroker;
+let database: MemoryDatabase;
+let consumer: BrokerPort;
+let delivered: string[];
+const producers: Producer[] = [];
+
+/** Lets specs put a broken connection between a producer and its broker. */
+type Wire = (port: BrokerPort) => BrokerPort;
+const intact: Wire = (port) => port;
+
+const implementations: Record<string, (wire: Wire) => Promise<Producer>> = {
+  'half messages': async (wire) => {
+    const port = wire(broker.connect('producer'));
+    const bus = new MessageBus(port, { producer: 'spec' });
+    await port.onCheckBack('orders', (_, messages) => {
+      const isWritten = messages.every(({ key }) => key !== undefined && database.orders.has(key));
+      return Promise.resolve(isWritten ? 'commit' : 'rollback');
+    });
+    return {
+      write: (messages, local) => bus.transactional('orders', messages, () => database.transaction(local)),
+      kill: () => port.close(),
+    };
+  },
+  outbox: (wire) => {
+    const port = wire(broker.connect('producer'));
+    const outbox = new Outbox(database, { producer: 'spec' });
+    const relay = new OutboxRelay({ store: database, broker: port, pollMs: 5 });
+    relay.start();
+    const write: Writing = (messages, local) =>
+      database.transaction(async (tx) => {
+        await local(tx);
+        await outbox.append(tx, messages);
+      });
+    const kill = async (): Promise<void> => {
+      await relay.stop();
+      await port.close();
+    };
+    return Promise.resolve({ write, kill });
+  },
+};
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'transactional-'));
+  broker = await EmbeddedBroker.open({ dir, transactions: { firstCheckMs: 50, everyMs: 50 } });
+  database = new MemoryDatabase();
+  delivered = [];
+  consumer = broker.connect('consumer');
+  await consumer.subscribe({ group: 'spec', topics: [{ topic: 'order' }] }, async (batch) => {
+    for (const each of batch) {
+      delivered.push(`${each.message.tag} ${each.message.key}`);
+      await each.ack();
+    }
+  });
+});
+afterEach(async () => {
+  await Promise.all(producers.splice(0).map((producer) => producer.kill()));
+  await consumer.close();
+  await broker.close();
+  await rm(dir, { recursive: true, force: true });
+});
+
+const written = (orderNo: string): Envelope[] => [envelope(OrderWritten, { orderNo })];
+const insert =
+  (orderNo: string) =>
+  (tx: Tx): Promise<void> =>
+    Promise.resolve(void tx.orders.push(orderNo));
+const arrival = (what: string): Promise<void> => until(() => delivered.includes(what), what);
+const noTransactionOpen = (): Promise<void> =>
+  until(async () => (await consumer.admin.transactions()).pending === 0, 'the decision');
+
+describe.each(Object.entries(implementations))('a transactional message by %s', (_, implementation) => {
+  const startProducer = async (wire: Wire = intact): Promise<Producer> => {
+    const producer = await implementation(wire);
+    producers.push(producer);
+    return producer;
+  };
+  /** Flushes what may still be on its way: afterwards `delivered` is complete. */
+  const complete = async (producer: Producer): Promise<string[]> => {
+    await noTransactionOpen();
+    await producer.write([envelope(Last, { orderNo: 'end' })], insert('end'));
+    await arrival('last end');
+    return delivered.filter((each) => each !== 'last end');
+  };
+
+  it('arrives, once, when the local transaction commits', async () => {
+    const producer = await startProducer();
+    await producer.write(written('A1'), insert('A1'));
+    await arrival('written A1');
+    expect(await complete(producer)).toEqual(['written A1']);
+  });
+
+  it('never arrives when the local transaction fails', async () => {
+    const producer = await startProducer();
+    const failing = producer.write(written('A1'), () => Promise.reject(new Error('no row')));
+    await expect(failing).rejects.toThrow('no row');
+    expect(await complete(producer)).toEqual([]);
+    expect(database.orders.has('A1')).toBe(false);
+  });
+
+  it('does not arrive before the local transaction has committed', async () => {
+    const producer = await startProducer();
+    await producer.write(written('A1'), async (tx) => {
+      // Another message overtakes it: had it been visible, it would be there by now.
+      const other = await startProducer();
+      await other.write(written('A2'), insert('A2'));
+      await arrival('written A2');
+      expect(delivered).toEqual(['written A2']);
+      await insert('A1')(tx);
+    });
+    await arrival('written A1');
+  });
+
+  it('arrives although the broker went away between the local commit and the send', async () => {
+    let isAway = true;
+    const away = (): Promise<never> => Promise.reject(new MessagingError('BROKER_UNAVAILABLE', 'gone'));
+    const producer = await startProducer((port) => ({
+      ...portOf(port),
+      send: (messages) => (isAway ? away() : port.send(messages)),
+      prepare: async (group, messages) => {
+        const pending = await port.prepare(group, messages);
+        return { ...pending, commit: () => (isAway ? away() : pending.commit()) };
+      },
+    }));
+    await producer.write(written('A1'), insert('A1'));
+    isAway = false;
+    await arrival('written A1');
+    expect(await complete(producer)).toEqual(['written A1']);
+  });
+
+  it('never arrives when the process died before the local commit, and the next one cleans up', async () => {
+    const dying = await startProducer();
+    let reached: () => void = () => undefined;
+    const inTransaction = new Promise<void>((resolve) => (reached = resolve));
+    void dying.write(written('A1'), () => {
+      reached();
+      return new Promise(() => undefined);
+    });
+    await inTransaction;
+    await dying.kill();
+    expect(await complete(await startProducer())).toEqual([]);
+  });
+});
+
+/** A port's methods as an object of their own, so that some can be replaced. */
+function portOf(port: BrokerPort): BrokerPort {
+  return {
+    send: (messages) => port.send(messages),
+    sendOneway: (messages) => port.sendOneway(messages),
+    prepare: (group, messages) => port.prepare(group, messages),
+    onCheckBack: (group, check) => port.onCheckBack(group, check),
+    recall: (timerId) => port.recall(timerId),
+    subscribe: (subscription, handler) => port.subscribe(subscription, handler),
+    pull: (subscription, options) => port.pull(subscription, options),
+    admin: port.admin,
+    ready: (timeoutMs) => port.ready(timeoutMs),
+    close: () => port.close(),
+  };
+}
