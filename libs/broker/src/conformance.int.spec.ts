@@ -1,0 +1,81 @@
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import type { BrokerPort } from '#libs/messaging';
+import { describeBrokerConformance } from '../../messaging/src/conformance/index.js';
+import type { BrokerTimes, BrokerUnderTest } from '../../messaging/src/conformance/index.js';
+import { connectBroker } from './client/connect-broker.js';
+import { EmbeddedBroker } from './engine/embedded-broker.js';
+import { BrokerServer } from './server/broker-server.js';
+
+const token = 'secret';
+const log = { info: () => undefined, warn: () => undefined };
+
+/** A broker whose crash is a copy of its directory, taken while it runs: nothing of an orderly end is in it. */
+class CrashableBroker implements BrokerUnderTest {
+  protected broker!: EmbeddedBroker;
+  private dir = '';
+
+  constructor(private readonly times: BrokerTimes) {}
+
+  async start(): Promise<this> {
+    this.dir = await mkdtemp(join(tmpdir(), 'conformance-'));
+    await this.open();
+    return this;
+  }
+
+  connect(clientName: string): BrokerPort {
+    return this.broker.connect(clientName);
+  }
+
+  async restart(): Promise<void> {
+    const [crashed, from] = [this.broker, this.dir];
+    this.dir = await mkdtemp(join(tmpdir(), 'conformance-'));
+    await cp(from, this.dir, { recursive: true, filter: (path) => !basename(path).includes('lock') });
+    await crashed.close();
+    await rm(from, { recursive: true });
+    await this.open();
+  }
+
+  async close(): Promise<void> {
+    await this.broker.close();
+    await rm(this.dir, { recursive: true });
+  }
+
+  protected async open(): Promise<void> {
+    const { firstCheckMs, checkEveryMs: everyMs, maxChecks } = this.times;
+    this.broker = await EmbeddedBroker.open({
+      dir: this.dir,
+      transactions: { firstCheckMs, everyMs, maxChecks },
+    });
+  }
+}
+
+class CrashableServer extends CrashableBroker {
+  private server: BrokerServer | undefined;
+
+  override connect(clientName: string): BrokerPort {
+    const port = this.server?.address.port ?? 0;
+    return connectBroker({ url: `tcp://127.0.0.1:${port}`, token, clientName, log });
+  }
+
+  override async restart(): Promise<void> {
+    const port = this.server?.address.port ?? 0;
+    await super.restart();
+    await this.server?.close();
+    this.server = await BrokerServer.listen(this.broker, { port, token, log });
+  }
+
+  override async close(): Promise<void> {
+    await this.server?.close();
+    await super.close();
+  }
+
+  protected override async open(): Promise<void> {
+    await super.open();
+    this.server ??= await BrokerServer.listen(this.broker, { port: 0, token, log });
+  }
+}
+
+describeBrokerConformance('the embedded broker in process', (times) => new CrashableBroker(times).start());
+describeBrokerConformance('the embedded broker over TCP', (times) => new CrashableServer(times).start());
