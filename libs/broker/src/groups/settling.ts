@@ -10,7 +10,8 @@ import type { Cursor } from './cursor.js';
 /** Longest wait before the next try. */
 const MAX_RETRY_DELAY_MS = 40 * 24 * 3_600_000;
 
-type Doomed = { message: StoredMessage; attempt: number; history: readonly Attempt[] };
+/** `consumer` is the one that gave up; nobody did when a time to live ran out. */
+type Doomed = { message: StoredMessage; attempt: number; history: readonly Attempt[]; consumer?: Consumer };
 
 /** What becomes of a delivery: done, tried again, dead, or lost to its member. */
 export class Settling {
@@ -87,10 +88,12 @@ export class Settling {
     doomed: Doomed,
     cause: { reason: DeadLetterReason; error: string },
   ): void {
-    const { message, attempt, history } = doomed;
+    const { message, attempt, consumer } = doomed;
     const { group } = cursor;
     const now = this.engine.now();
     const error = cause.error.slice(0, MAX_ERROR_CHARS);
+    const last = consumer ? [{ attempt, atMs: now, consumer: consumer.clientName, error }] : [];
+    const history = [...doomed.history, ...last].slice(-MAX_HISTORY);
     const deadLetter = { group: group.name, reason: cause.reason, error, atMs: now };
     this.move(cursor, offset, message, { origin: originOf(message), attempt, history, deadLetter }, 0);
     this.engine.trace.add(message.id, 'dead-lettered', now, group.name, `${cause.reason}: ${error}`);
@@ -140,7 +143,7 @@ export class Settling {
     if (lane?.[0] !== offset) return;
     lane.shift();
     if (lane.length === 0) cursor.lanes.delete(key);
-    else cursor.group.makeReady({ cursor, offset: lane[0]!, attempt: 1, history: [] });
+    else cursor.group.makeReady({ cursor, offset: lane[0], attempt: 1, history: [] });
   }
 
   /** Takes deliveries away from their member and gives them to the group again. Resolves nothing: the member is told by its caller. */

@@ -4,7 +4,7 @@
  *
  *     describeBrokerConformance('Kafka', (times) => startKafka(times));
  */
-import { afterAll, afterEach, beforeAll, beforeEach, describe } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, jest } from '@jest/globals';
 import { adminSection } from './admin.js';
 import type { BrokerFactory, BrokerTimes, BrokerUnderTest } from './broker-under-test.js';
 import { consumeSection } from './consume.js';
@@ -28,10 +28,7 @@ export type { BrokerFactory, BrokerTimes, BrokerUnderTest } from './broker-under
 const TEST_TIMEOUT_MS = 15_000;
 const TIMES: BrokerTimes = { firstCheckMs: 100, checkEveryMs: 100, maxChecks: 3 };
 
-const SECTIONS: Record<
-  string,
-  (stage: () => Stage, test: { timeoutMs: number; times: BrokerTimes }) => void
-> = {
+const SECTIONS: Record<string, (stage: () => Stage, times: BrokerTimes) => void> = {
   'publish and subscribe': publishSubscribeSection,
   send: sendSection,
   consume: consumeSection,
@@ -49,6 +46,7 @@ const SECTIONS: Record<
 };
 
 export function describeBrokerConformance(name: string, open: BrokerFactory): void {
+  jest.setTimeout(TEST_TIMEOUT_MS);
   describe(`${name} as a broker`, () => {
     for (const [title, section] of Object.entries(SECTIONS)) {
       describe(title, () => {
@@ -56,13 +54,13 @@ export function describeBrokerConformance(name: string, open: BrokerFactory): vo
         let stage: Stage;
         beforeAll(async () => {
           broker = await open(TIMES);
-        }, TEST_TIMEOUT_MS);
+        });
         beforeEach(() => {
           stage = new Stage(broker);
         });
-        afterEach(() => stage.end(), TEST_TIMEOUT_MS);
-        afterAll(() => broker.close(), TEST_TIMEOUT_MS);
-        section(() => stage, { timeoutMs: TEST_TIMEOUT_MS, times: TIMES });
+        afterEach(() => stage.end());
+        afterAll(() => broker.close());
+        section(() => stage, TIMES);
       });
     }
   });

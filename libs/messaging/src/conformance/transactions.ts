@@ -4,7 +4,7 @@ import type { BrokerTimes } from './broker-under-test.js';
 import { gathered, range, until } from './stage.js';
 import type { Stage } from './stage.js';
 
-export function transactionSection(stage: () => Stage, { times }: { times: BrokerTimes }): void {
+export function transactionSection(stage: () => Stage, times: BrokerTimes): void {
   const prepare = (
     topic: string,
     texts: readonly string[],
@@ -43,8 +43,8 @@ export function transactionSection(stage: () => Stage, { times }: { times: Broke
     const topic = stage().topic();
     const collector = await stage().collect(topic);
     const committed = await prepare(topic, ['a']);
-    const first = await committed.commit();
-    expect(await committed.commit()).toEqual(first);
+    await committed.commit();
+    await committed.commit();
     await expect(committed.rollback()).rejects.toMatchObject({ code: 'TRANSACTION_CONFLICT' });
     const dropped = await prepare(topic, ['b']);
     await dropped.rollback();
