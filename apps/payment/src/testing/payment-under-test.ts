@@ -5,7 +5,7 @@ import { Test } from '@nestjs/testing';
 import { PrismaClient } from '#prisma/payment';
 import { PaymentWebhookHeaders, type PaymentResponse, type PaymentWebhook } from '#libs/contracts';
 import { BROKER_PORT, MessageBus } from '#libs/messaging';
-import { ServiceAdapter, signToken } from '#libs/service-kit';
+import { serve, ServiceAdapter, signToken, type RunningService } from '#libs/service-kit';
 import { RehearsalBus } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
 import { freePort, startPostgres } from '../../../../libs/service-kit/src/testing/index.js';
 import { PaymentCheckBack } from '../check-back/payment.check-back.js';
@@ -17,6 +17,8 @@ import { RequestRefund } from '../request-refund/request-refund.js';
 const JWT_SECRET = 'a secret of the payment specs, long enough';
 const WEBHOOK_SECRET = 'another secret of the payment specs';
 
+const nothing = (): Promise<void> => Promise.resolve();
+
 /**
  * The whole payment service over HTTP, its simulated provider included, on a real Postgres. Only the
  * broker is missing: messages end in `bus`. Webhooks go straight to the service, as the gateway would send them on.
@@ -27,12 +29,13 @@ export class PaymentUnderTest {
   readonly database: PrismaClient;
 
   private constructor(
-    readonly app: NestFastifyApplication,
+    private readonly service: RunningService,
     readonly bus: RehearsalBus,
     readonly url: string,
     private readonly serviceToken: string,
     private readonly stopPostgres: () => Promise<void>,
   ) {
+    const { app } = service;
     this.createPayment = app.get(CreatePayment);
     this.requestRefund = app.get(RequestRefund);
     this.database = app.get(PrismaClient);
@@ -55,19 +58,21 @@ export class PaymentUnderTest {
       .overrideProvider(MessageBus)
       .useValue(bus)
       .overrideProvider(BROKER_PORT)
-      .useValue({ close: () => Promise.resolve(), ready: () => Promise.resolve() })
+      .useValue({
+        ready: nothing,
+        onCheckBack: nothing,
+        subscribe: () => Promise.resolve({ close: nothing }),
+        close: nothing,
+      })
       .compile();
-    const app = module.createNestApplication<NestFastifyApplication>(new ServiceAdapter(), {
-      bodyParser: false,
-      logger: false,
-    });
-    await app.listen(port, '127.0.0.1');
+    const app = module.createNestApplication<NestFastifyApplication>(new ServiceAdapter());
+    const service = await serve(app, 'payment');
     const token = await signToken({ sub: 'gateway', roles: ['service'], expiresInSeconds: 600 }, JWT_SECRET);
-    return new PaymentUnderTest(app, bus, url, token, () => postgres.stop());
+    return new PaymentUnderTest(service, bus, url, token, () => postgres.stop());
   }
 
   async stop(): Promise<void> {
-    await this.app.close();
+    await this.service.close();
     await this.stopPostgres();
   }
 
@@ -138,7 +143,7 @@ export class PaymentUnderTest {
   }
 
   askBack(): ReturnType<RehearsalBus['checkBack']> {
-    const checkBack = this.app.get(PaymentCheckBack);
+    const checkBack = this.service.app.get(PaymentCheckBack);
     return this.bus.checkBack((id, messages) => checkBack.check(id, messages));
   }
 
