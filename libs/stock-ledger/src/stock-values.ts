@@ -39,9 +39,10 @@ export type ClaimAnswer = 'claimed' | 'already-claimed' | 'gone';
 export type MarkSoldAnswer = 'marked' | 'already-sold' | 'released' | 'adopted';
 /**
  * `rollback` the order is cancelled. `refused` the ledger had no stock for it. `unclaimed` it was
- * certainly never sent; the buyer may try again under the same number.
+ * certainly never sent; the buyer may try again under the same number. `abandoned` nobody will ever
+ * send it, not even a caller who asked for it again meanwhile.
  */
-export type ReleaseCause = 'rollback' | 'refused' | 'unclaimed';
+export type ReleaseCause = 'rollback' | 'refused' | 'unclaimed' | 'abandoned';
 /** `kept`: the hold is in a state that this cause must not end. */
 export type ReleaseAnswer = 'released' | 'already-released' | 'kept' | 'unknown';
 /** `not-enough`: too few tickets are free, or the buyer has used up the limit since. */

@@ -1,6 +1,7 @@
 import { Controller } from '@nestjs/common';
 import { OrderCancelled, OrderCreated, OrderPaid, OrderRefunded, OrderRejected } from '#libs/contracts';
-import { Consume, type Delivery } from '#libs/messaging';
+import { Consume, isOf, type Delivery } from '#libs/messaging';
+import type { StatusChange } from '../domain/order-progress.js';
 import { OrderFeed } from './order-feed.js';
 
 type OrderMessage = OrderCreated | OrderPaid | OrderCancelled | OrderRejected | OrderRefunded;
@@ -17,15 +18,19 @@ export class OrderEventsConsumer {
     group: 'gateway.order-events',
     mode: 'broadcast',
   })
-  async handle({ payload }: Delivery<OrderMessage>): Promise<void> {
-    const { orderNo } = payload;
-    if ('createdAt' in payload)
-      this.feed.publish({ orderNo, status: 'PENDING_PAYMENT', at: payload.createdAt });
-    else if ('paidAt' in payload) this.feed.publish({ orderNo, status: 'PAID', at: payload.paidAt });
-    else if ('cancelledAt' in payload)
-      this.feed.publish({ orderNo, status: 'CANCELLED', at: payload.cancelledAt });
-    else if ('rejectedAt' in payload)
-      this.feed.publish({ orderNo, status: 'REJECTED', at: payload.rejectedAt });
-    else this.feed.publish({ orderNo, status: 'REFUNDED', at: payload.refundedAt });
+  async handle(delivery: Delivery<OrderMessage>): Promise<void> {
+    this.feed.publish(changeOf(delivery));
   }
+}
+
+function changeOf(delivery: Delivery<OrderMessage>): StatusChange {
+  const { orderNo } = delivery.payload;
+  if (isOf(OrderCreated, delivery))
+    return { orderNo, status: 'PENDING_PAYMENT', at: delivery.payload.createdAt };
+  if (isOf(OrderPaid, delivery)) return { orderNo, status: 'PAID', at: delivery.payload.paidAt };
+  if (isOf(OrderCancelled, delivery))
+    return { orderNo, status: 'CANCELLED', at: delivery.payload.cancelledAt };
+  if (isOf(OrderRejected, delivery)) return { orderNo, status: 'REJECTED', at: delivery.payload.rejectedAt };
+  if (isOf(OrderRefunded, delivery)) return { orderNo, status: 'REFUNDED', at: delivery.payload.refundedAt };
+  throw new TypeError(`${(delivery as Delivery<unknown>).contract.name} changes no status`);
 }

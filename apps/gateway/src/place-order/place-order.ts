@@ -1,11 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import type { PlaceOrderResponse } from '#libs/contracts';
+import { TicketTypeId, type PlaceOrderResponse } from '#libs/contracts';
 import { CLOCK, HttpProblem, LOGGER, REDIS, type Clock } from '#libs/service-kit';
-import { StockLedger, type ReserveAnswer } from '#libs/stock-ledger';
+import { orderNoFor, StockLedger, type ReserveAnswer } from '#libs/stock-ledger';
 import { holdExpired, overloaded, stockNotReady, ticketTypeNotFound } from '../domain/errors.js';
-import { isTicketTypeId, orderNumberOf, type OrderRequest } from '../domain/order-number.js';
 import { decidePlacing } from '../domain/placing.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../gateway.config.js';
 import type { Caller } from '../upstream/call.js';
@@ -16,6 +15,14 @@ import { SubmitFailed, SubmitOrder } from './submit-order.js';
 const KEY_TTL_SECONDS = 86_400;
 
 type Granted = Extract<ReserveAnswer, { outcome: 'reserved' | 'replayed' }>;
+
+/** A buyer's request. All of it goes into the order number, so the same request is always the same order (ADR 4). */
+export type OrderRequest = {
+  buyerId: string;
+  idempotencyKey: string;
+  ticketTypeId: string;
+  quantity: number;
+};
 
 /** Takes the tickets and queues the order: one round trip to Redis, one to the broker. */
 @Injectable()
@@ -36,9 +43,9 @@ export class PlaceOrder {
    */
   async execute(request: OrderRequest, caller: Caller): Promise<PlaceOrderResponse> {
     const { ticketTypeId } = request;
-    if (!isTicketTypeId(ticketTypeId)) throw ticketTypeNotFound(ticketTypeId);
+    if (!TicketTypeId.safeParse(ticketTypeId).success) throw ticketTypeNotFound(ticketTypeId);
     this.submission.requireOpen();
-    const orderNo = orderNumberOf(request);
+    const orderNo = orderNoFor(request);
     const { firstOrderNo, reservation } = await this.reserve(orderNo, request);
     // What the decision needs of it; the position and the price are the answer's business.
     const decision = decidePlacing({ orderNo, ticketTypeId, firstOrderNo, reservation });
@@ -53,7 +60,7 @@ export class PlaceOrder {
       case 'refuse':
         throw decision.error;
       case 'refuse-key-reuse':
-        if (decision.releaseHold) await this.releaseHold(ticketTypeId, orderNo);
+        if (decision.releaseHold) await this.releaseHold(ticketTypeId, orderNo, 'abandoned');
         throw new HttpProblem(
           422,
           'IDEMPOTENCY_KEY_REUSED',
@@ -110,15 +117,19 @@ export class PlaceOrder {
       // An unclear outcome leaves the hold: if the message is in the queue the order will be written,
       // if not the buyer's repeat sends it again, and if no repeat comes the reaper takes the hold.
       if (error.certainlyNotSent && reservation.outcome === 'reserved')
-        await this.releaseHold(ticketTypeId, orderNo);
+        await this.releaseHold(ticketTypeId, orderNo, 'unclaimed');
       throw overloaded('The order could not be queued. Ask again with the same Idempotency-Key.', error);
     }
     return queued(orderNo, reservation);
   }
 
-  private async releaseHold(ticketTypeId: string, orderNo: string): Promise<void> {
+  private async releaseHold(
+    ticketTypeId: string,
+    orderNo: string,
+    cause: 'unclaimed' | 'abandoned',
+  ): Promise<void> {
     try {
-      await this.ledger.release(ticketTypeId, [orderNo], 'unclaimed', this.clock.now());
+      await this.ledger.release(ticketTypeId, [orderNo], cause, this.clock.now());
     } catch (error) {
       // The reaper will release it; the buyer's answer is the same.
       this.logger.warn({ err: error, orderNo }, 'a hold that nobody needs could not be released');

@@ -44,7 +44,7 @@ export async function forward(
   let answer: Dispatcher.ResponseData;
   try {
     answer = await upstreams.pool(to).request({
-      method: request.method as Dispatcher.HttpMethod,
+      method: request.method,
       path: request.raw.url ?? '/',
       headers: forwardedHeaders(request),
       body: Buffer.isBuffer(request.body) ? request.body : null,

@@ -16,9 +16,10 @@ export class ProxiedRoutes implements OnModuleInit {
     private readonly upstreams: Upstreams,
   ) {}
 
-  async onModuleInit(): Promise<void> {
+  onModuleInit(): void {
     const fastify: FastifyInstance = this.adapterHost.httpAdapter.getInstance();
-    await fastify.register((scope, _options, done) => {
+    // Not awaited: that would have Fastify finish its routes before Nest has given it the error handler.
+    void fastify.register((scope, _options, done) => {
       // Of this scope only. The bytes stay bytes; Fastify still bounds them (413) and refuses other types (415).
       scope.removeAllContentTypeParsers();
       scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, parsed) => {

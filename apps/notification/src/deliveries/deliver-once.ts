@@ -8,7 +8,8 @@ import type { Delivery, DeliveryStore } from './delivery-store.js';
  * again, under the same id towards the provider, which is what lets the receiver drop the repeat; the
  * other way round (SENT before the send) a crash would lose the notification.
  *
- * @throws {AggregateError} when some could not be sent; the others are SENT and stay out of the retry.
+ * @throws what `send` threw, for a batch of one; an `AggregateError` when some of several failed. The
+ *   others are SENT and stay out of the retry.
  */
 export async function deliverOnce<D extends Delivery>(
   store: DeliveryStore,
@@ -26,11 +27,8 @@ export async function deliverOnce<D extends Delivery>(
   const failures = outcomes.flatMap((outcome) =>
     outcome.status === 'rejected' ? [outcome.reason as unknown] : [],
   );
-  if (failures.length > 0) {
-    const first = failures[0] instanceof Error ? failures[0].message : String(failures[0]);
-    throw new AggregateError(
-      failures,
-      `${failures.length} of ${due.length} by ${channel} failed; first: ${first}`,
-    );
-  }
+  if (failures.length === 0) return;
+  // Alone, the failure keeps its kind: that decides whether the message is retried or dead-lettered.
+  if (deliveries.length === 1) throw failures[0];
+  throw new AggregateError(failures, `${failures.length} of ${due.length} by ${channel} failed`);
 }

@@ -1,6 +1,6 @@
 import { Controller, Inject } from '@nestjs/common';
 import { CodeRequested, OrderCancelled, OrderPaid, OrderRefunded } from '#libs/contracts';
-import { backoff, Consume, type Delivery } from '#libs/messaging';
+import { backoff, Consume, isOf, type Delivery } from '#libs/messaging';
 import { CLOCK, type Clock } from '#libs/service-kit';
 import {
   orderCancelledNotification,
@@ -25,15 +25,16 @@ export class NotifyBuyerConsumer {
     group: 'notification.dispatch',
     retry: backoff({ attempts: 10, firstDelayMs: 200 }),
   })
-  async handle({ payload }: Delivery<NotifiableMessage>): Promise<void> {
-    const notification = this.notificationOf(payload);
+  async handle(delivery: Delivery<NotifiableMessage>): Promise<void> {
+    const notification = this.notificationOf(delivery);
     if (notification !== undefined) await this.dispatch.execute(notification);
   }
 
-  private notificationOf(message: NotifiableMessage): Notification | undefined {
-    if ('paidAt' in message) return orderPaidNotification(message);
-    if ('cancelledAt' in message) return orderCancelledNotification(message);
-    if ('refundedAt' in message) return orderRefundedNotification(message);
-    return signInCodeNotification(message, this.clock.now());
+  private notificationOf(delivery: Delivery<NotifiableMessage>): Notification | undefined {
+    if (isOf(OrderPaid, delivery)) return orderPaidNotification(delivery.payload);
+    if (isOf(OrderCancelled, delivery)) return orderCancelledNotification(delivery.payload);
+    if (isOf(OrderRefunded, delivery)) return orderRefundedNotification(delivery.payload);
+    if (isOf(CodeRequested, delivery)) return signInCodeNotification(delivery.payload, this.clock.now());
+    throw new TypeError(`no notification is made of ${(delivery as Delivery<unknown>).contract.name}`);
   }
 }

@@ -8,7 +8,7 @@ export class MailboxController {
   constructor(private readonly readMailbox: ReadMailbox) {}
 
   @Get()
-  read(@ZodQuery(ReadMailboxQuery) query: ReadMailboxQuery): Promise<MailboxEntry[]> {
+  read(@ZodQuery(ReadMailboxQuery) query: ReadMailboxQuery): Promise<{ items: MailboxEntry[] }> {
     return this.readMailbox.execute(query);
   }
 }

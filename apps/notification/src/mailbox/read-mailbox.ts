@@ -13,7 +13,7 @@ export type ReadMailboxQuery = z.output<typeof ReadMailboxQuery>;
 /** Something a buyer was sent. */
 export type MailboxEntry = {
   channel: string;
-  to: string;
+  recipient: string;
   /** Absent for SMS and push. */
   subject?: string;
   text: string;
@@ -32,16 +32,16 @@ export class ReadMailbox {
   constructor(private readonly prisma: PrismaClient) {}
 
   /** Newest first. */
-  async execute({ to, channel, limit }: ReadMailboxQuery): Promise<MailboxEntry[]> {
-    const recipient = to === undefined ? {} : { recipient: to };
+  async execute({ to, channel, limit }: ReadMailboxQuery): Promise<{ items: MailboxEntry[] }> {
+    const sentTo = to === undefined ? {} : { recipient: to };
     const [mails, deliveries] = await Promise.all([
       channel === undefined || channel === 'email'
-        ? this.prisma.mail.findMany({ where: recipient, orderBy: { receivedAt: 'desc' }, take: limit })
+        ? this.prisma.mail.findMany({ where: sentTo, orderBy: { receivedAt: 'desc' }, take: limit })
         : [],
       channel === 'email'
         ? []
         : this.prisma.delivery.findMany({
-            where: { ...recipient, channel: { in: channel === undefined ? ['sms', 'push'] : [channel] } },
+            where: { ...sentTo, channel: { in: channel === undefined ? ['sms', 'push'] : [channel] } },
             orderBy: { createdAt: 'desc' },
             take: limit,
           }),
@@ -49,7 +49,7 @@ export class ReadMailbox {
     const entries: MailboxEntry[] = [
       ...mails.map((mail) => ({
         channel: 'email',
-        to: mail.recipient,
+        recipient: mail.recipient,
         subject: mail.subject,
         text: mail.text,
         id: mail.messageId,
@@ -58,7 +58,7 @@ export class ReadMailbox {
       })),
       ...deliveries.map(({ channel, recipient, text, id, subjectId, kind, status, createdAt }) => ({
         channel,
-        to: recipient,
+        recipient,
         text,
         id,
         subjectId,
@@ -67,6 +67,7 @@ export class ReadMailbox {
         at: createdAt.toISOString(),
       })),
     ];
-    return entries.sort((one, other) => other.at.localeCompare(one.at)).slice(0, limit);
+    entries.sort((one, other) => other.at.localeCompare(one.at));
+    return { items: entries.slice(0, limit) };
   }
 }

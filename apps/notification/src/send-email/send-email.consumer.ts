@@ -1,6 +1,6 @@
 import { Controller, Inject } from '@nestjs/common';
 import { SendEmail } from '#libs/contracts';
-import { backoff, ConsumeBatch, type Delivery } from '#libs/messaging';
+import { backoff, ConsumeBatch, DomainError, type Delivery } from '#libs/messaging';
 import { deliverOnce } from '../deliveries/deliver-once.js';
 import { DeliveryStore } from '../deliveries/delivery-store.js';
 import { mailMessageIdOf } from '../domain/addresses.js';
@@ -24,7 +24,24 @@ export class SendEmailConsumer {
     const mails = batch.map(({ payload }) => payload);
     await deliverOnce(this.deliveries, 'email', mails, async ({ subjectId, kind, to, subject, text }) => {
       const messageId = mailMessageIdOf(subjectId, kind);
-      await this.transport.sendMail({ from: this.config.MAIL_FROM, to, subject, text, messageId });
+      try {
+        await this.transport.sendMail({ from: this.config.MAIL_FROM, to, subject, text, messageId });
+      } catch (error) {
+        throw mailFailure(to, error);
+      }
     });
   }
+}
+
+/** 5xx is the server's last word on this mail (RFC 5321, 4.2.1); everything else may be different next time. */
+function mailFailure(to: string, error: unknown): DomainError {
+  const said = error instanceof Error ? error.message : String(error);
+  const responseCode = error instanceof Error && 'responseCode' in error ? Number(error.responseCode) : 0;
+  return responseCode >= 500
+    ? new DomainError('MAIL_REFUSED', 'invalid', `mail to ${to} is refused: ${said}`, undefined, {
+        cause: error,
+      })
+    : new DomainError('MAIL_FAILED', 'transient', `mail to ${to} failed: ${said}`, undefined, {
+        cause: error,
+      });
 }

@@ -8,6 +8,8 @@
 --       'refused'    the ledger refused the order: from h, c, s and a
 --       'unclaimed'  the order was certainly never sent: from h, unless it was replayed, because the
 --                    replaying caller may have sent it. Leaves no tombstone: the buyer may try again.
+--       'abandoned'  no caller will ever send the order (its idempotency key belongs to another one):
+--                    from h, replayed or not. Leaves no tombstone.
 --
 -- Returns per order: 1 released  2 was released already  3 kept, see the cause
 --                    4 unknown; a tombstone is left for the first two causes when the quantity is known,
@@ -19,8 +21,9 @@ local releasable = ({
   rollback = { h = true, c = true, s = true },
   refused = { h = true, c = true, s = true, a = true },
   unclaimed = { h = true },
+  abandoned = { h = true },
 })[ARGV[1]]
-local leavesTombstone = ARGV[1] ~= 'unclaimed'
+local leavesTombstone = ARGV[1] == 'rollback' or ARGV[1] == 'refused'
 
 local function bury(orderNo, hold)
   hold.state = 'r'

@@ -1,0 +1,267 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { OrderSubmitted } from '#libs/contracts';
+import { GatewayUnderTest, type Answer } from '../testing/gateway-under-test.js';
+
+let gateway: GatewayUnderTest;
+beforeAll(async () => {
+  gateway = await GatewayUnderTest.start({ MAX_IN_FLIGHT_ORDERS: '50', SUBMIT_TIMEOUT_MS: '2000' });
+}, 30_000);
+afterAll(() => gateway?.stop());
+beforeEach(() => {
+  gateway.broker.sendMood = 'ok';
+  gateway.broker.sent.length = 0;
+});
+
+const submitted = () => gateway.broker.sentOf(OrderSubmitted);
+const code = ({ status, body }: Answer): [number, unknown] => [status, body['code']];
+
+describe('an accepted order', () => {
+  test('holds its tickets and is submitted with its price', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    const answer = await gateway.placeOrder('buyer', { ticketTypeId, quantity: 3 });
+    expect(answer.status).toBe(202);
+    expect(answer.body).toEqual({ orderNo: expect.any(String), status: 'QUEUED', queuePosition: 1 });
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ free: 7, held: 3 });
+    const { orderNo } = answer.body as { orderNo: string };
+    expect(submitted()).toHaveLength(1);
+    expect(submitted()[0]?.payload).toMatchObject({
+      orderNo,
+      buyerId: 'buyer',
+      totalMinor: 14_850,
+      currency: 'EUR',
+    });
+    expect(submitted()[0]?.message).toMatchObject({ key: orderNo, id: `order-submitted:${orderNo}` });
+  });
+
+  test('has a number that no release may change, because a retry would become a second order', async () => {
+    const ticketTypeId = 'tt0123456789';
+    await gateway.stock.rebuild({
+      ticketTypeId,
+      initial: 2,
+      unitPriceMinor: 1,
+      currency: 'EUR',
+      perUserLimit: 2,
+      saleOpensAtMs: 0,
+      orders: [],
+    });
+    const { body } = await gateway.placeOrder('buyer-1', { ticketTypeId, quantity: 2 }, 'key-1');
+    expect(body['orderNo']).toBe('0123456789-gzf4zk8rrjzqd4ax');
+  });
+
+  test('learns how many are before it in the queue', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    const positions: unknown[] = [];
+    for (const buyer of ['first', 'second', 'third']) {
+      positions.push((await gateway.placeOrder(buyer, { ticketTypeId, quantity: 1 })).body['queuePosition']);
+    }
+    expect(positions).toEqual([1, 2, 3]);
+  });
+});
+
+describe('the same key', () => {
+  test('ten times at once is one hold and one order number', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    const order = { ticketTypeId, quantity: 2 };
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => gateway.placeOrder('buyer', order, 'ten-at-once')),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(202));
+    expect(new Set(answers.map(({ body }) => body['orderNo'])).size).toBe(1);
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ free: 8, held: 2, accepted: 1 });
+    // Re-sends carry one id, by which the broker tells that they are one message.
+    expect(new Set(submitted().map(({ message }) => message.id)).size).toBe(1);
+  });
+
+  test('is answered without another message once the order service has claimed the hold', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    const order = { ticketTypeId, quantity: 1 };
+    const first = await gateway.placeOrder('buyer', order, 'claimed');
+    await gateway.stock.claim(ticketTypeId, [String(first.body['orderNo'])]);
+    const again = await gateway.placeOrder('buyer', order, 'claimed');
+    expect(again.status).toBe(202);
+    expect(again.body['orderNo']).toBe(first.body['orderNo']);
+    expect(submitted()).toHaveLength(1);
+  });
+
+  test('with another body is refused, and no hold of it stays behind', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    await gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 }, 'reused');
+    const others = await Promise.all(
+      [2, 3, 3, 4].map((quantity) => gateway.placeOrder('buyer', { ticketTypeId, quantity }, 'reused')),
+    );
+    for (const other of others) expect(code(other)).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ free: 9, held: 1 });
+    expect(submitted()).toHaveLength(1);
+  });
+
+  test('of two buyers has nothing in common', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    const [one, other] = await Promise.all(
+      ['one', 'other'].map((buyer) => gateway.placeOrder(buyer, { ticketTypeId, quantity: 1 }, 'theirs')),
+    );
+    expect([one?.status, other?.status]).toEqual([202, 202]);
+    expect(one?.body['orderNo']).not.toBe(other?.body['orderNo']);
+  });
+
+  test('after its hold was reaped is told so, unless the order service knows the order', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    const order = { ticketTypeId, quantity: 1 };
+    const first = await gateway.placeOrder('buyer', order, 'reaped');
+    await gateway.stock.reap(ticketTypeId, Date.now() + 86_000_000, 10);
+    expect(code(await gateway.placeOrder('buyer', order, 'reaped'))).toEqual([409, 'HOLD_EXPIRED']);
+
+    const { orderNo } = first.body as { orderNo: string };
+    const view = {
+      orderNo,
+      status: 'CANCELLED',
+      ticketTypeId,
+      quantity: 1,
+      totalMinor: 4_950,
+      currency: 'EUR',
+      history: [],
+    };
+    gateway.upstream.answer = () => ({ status: 200, json: view });
+    expect(await gateway.placeOrder('buyer', order, 'reaped')).toMatchObject({
+      status: 202,
+      body: { orderNo },
+    });
+    gateway.upstream.answer = () => ({ status: 404, json: { code: 'ORDER_NOT_FOUND', detail: 'stub' } });
+  });
+});
+
+describe('an order is refused', () => {
+  test.each([
+    ['without a key', { ticketTypeId: 'tt0123456789', quantity: 1 }, {}],
+    ['with a key of spaces', { ticketTypeId: 'tt0123456789', quantity: 1 }, { 'idempotency-key': 'a b' }],
+    ['for no tickets', { ticketTypeId: 'tt0123456789', quantity: 0 }, { 'idempotency-key': 'k' }],
+    ['for half a ticket', { ticketTypeId: 'tt0123456789', quantity: 0.5 }, { 'idempotency-key': 'k' }],
+    [
+      'with an unknown field',
+      { ticketTypeId: 'tt0123456789', quantity: 1, price: 1 },
+      { 'idempotency-key': 'k' },
+    ],
+  ])('%s', async (_name, json, headers) => {
+    expect(code(await gateway.call('POST', '/api/orders', { as: 'buyer', json, headers }))).toEqual([
+      400,
+      'INVALID_REQUEST',
+    ]);
+  });
+
+  test('for ticket types that do not exist, whatever their form', async () => {
+    for (const ticketTypeId of ['tt0000000000', 'no such form', 'tt}:counter']) {
+      const answer = await gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 });
+      expect(code(answer)).toEqual([404, 'TICKET_TYPE_NOT_FOUND']);
+    }
+  });
+
+  test('when sold out, over the limit, or before the sale', async () => {
+    const soldOut = await gateway.ticketType(1);
+    expect(code(await gateway.placeOrder('a', { ticketTypeId: soldOut, quantity: 2 }))).toEqual([
+      409,
+      'SOLD_OUT',
+    ]);
+    const limited = await gateway.ticketType(10, { limit: 2 });
+    expect(code(await gateway.placeOrder('a', { ticketTypeId: limited, quantity: 3 }))).toEqual([
+      409,
+      'LIMIT_EXCEEDED',
+    ]);
+    const closed = await gateway.ticketType(10, { opensAtMs: Date.now() + 60_000 });
+    expect(code(await gateway.placeOrder('a', { ticketTypeId: closed, quantity: 1 }))).toEqual([
+      403,
+      'SALE_NOT_OPEN',
+    ]);
+  });
+
+  test('beyond a buyer’s limit, however many come at once', async () => {
+    const ticketTypeId = await gateway.ticketType(100, { limit: 4 });
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => gateway.placeOrder('greedy', { ticketTypeId, quantity: 1 })),
+    );
+    expect(answers.filter(({ status }) => status === 202)).toHaveLength(4);
+    expect(answers.filter(({ body }) => body['code'] === 'LIMIT_EXCEEDED')).toHaveLength(16);
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ free: 96, held: 4 });
+  });
+
+  test('when more are in work than the bound, and taken again when they are done', async () => {
+    const ticketTypeId = await gateway.ticketType(1_000);
+    gateway.broker.sendMood = 'silent';
+    const answers = await Promise.all(
+      Array.from({ length: 60 }, (_, n) => gateway.placeOrder(`buyer-${n}`, { ticketTypeId, quantity: 1 })),
+    );
+    for (const answer of answers) {
+      expect(code(answer)).toEqual([503, 'OVERLOADED']);
+      expect(answer.headers.get('retry-after')).toBe('1');
+    }
+    const metrics = await gateway.call('GET', '/metrics');
+    expect(String(metrics.body['text'])).toMatch(/gateway_orders_shed_total\{[^}]*\} 10\n/);
+    expect(String(metrics.body['text'])).toMatch(/gateway_orders_in_flight\{[^}]*\} 0\n/);
+    await brokerIsBack(ticketTypeId);
+  });
+});
+
+describe('a broker that is away', () => {
+  test('leaves the hold when nobody knows whether the order was stored, and the repeat gets through', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    const order = { ticketTypeId, quantity: 1 };
+    gateway.broker.sendMood = 'away';
+    expect(code(await gateway.placeOrder('buyer', order, 'unclear'))).toEqual([503, 'OVERLOADED']);
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: 1 });
+    // The gate is shut: nobody else takes a hold that could not be submitted.
+    expect(code(await gateway.placeOrder('other', order))).toEqual([503, 'OVERLOADED']);
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: 1 });
+
+    await brokerIsBack(await gateway.ticketType(1));
+    expect(await gateway.placeOrder('buyer', order, 'unclear')).toMatchObject({ status: 202 });
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: 1, accepted: 1 });
+  });
+
+  test('gives the hold back when the order was certainly not stored', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    gateway.broker.sendMood = 'full';
+    const answer = await gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 }, 'full');
+    expect(code(answer)).toEqual([503, 'OVERLOADED']);
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ free: 10, held: 0 });
+    await brokerIsBack(await gateway.ticketType(1));
+    expect(await gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 }, 'full')).toMatchObject({
+      status: 202,
+    });
+  });
+});
+
+test('stock that is not verified since Redis started is not sold', async () => {
+  const ticketTypeId = await gateway.ticketType(10);
+  await gateway.redis.hset(`stock:{${ticketTypeId}}:counter`, 'epoch', 'an earlier run of Redis');
+  const answer = await gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 });
+  expect(code(answer)).toEqual([503, 'STOCK_NOT_READY']);
+  expect(answer.headers.get('retry-after')).toBe('1');
+});
+
+test('without Redis an order is refused for now, and taken when Redis is back and verified', async () => {
+  const ticketTypeId = await gateway.ticketType(10);
+  await gateway.redisServer.crash();
+  const answer = await gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 }, 'outage');
+  expect(code(answer)).toEqual([503, 'STOCK_NOT_READY']);
+  expect(answer.headers.get('retry-after')).toBe('1');
+  await gateway.redisServer.restart();
+  const reopened = await gateway.ticketType(10);
+  const status = await accepted(() =>
+    gateway.placeOrder('buyer', { ticketTypeId: reopened, quantity: 1 }, 'back'),
+  );
+  expect(status).toBe(202);
+});
+
+/** Waits until the gate is open again, as buyers would: by asking. */
+async function brokerIsBack(ticketTypeId: string): Promise<void> {
+  gateway.broker.sendMood = 'ok';
+  const status = await accepted(() => gateway.placeOrder('prober', { ticketTypeId, quantity: 1 }));
+  expect(status).toBe(202);
+}
+
+async function accepted(ask: () => Promise<Answer>): Promise<number> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    const { status } = await ask();
+    if (status === 202 || Date.now() > deadline) return status;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
