@@ -106,7 +106,14 @@ export class EngineSession implements BrokerSession, Producer {
     if (consumer.pull)
       return Promise.reject(new MessagingError('INVALID_ARGUMENT', 'a pull of this consumer is under way'));
     return new Promise((resolve) => {
-      const pull = { wanted: Math.max(1, Math.floor(maxMessages)), resolve };
+      let timeout: NodeJS.Timeout | undefined;
+      const pull = {
+        wanted: Math.max(1, Math.floor(maxMessages)),
+        resolve: (deliveries: readonly RawDelivery[]) => {
+          clearTimeout(timeout);
+          resolve(deliveries);
+        },
+      };
       consumer.pull = pull;
       this.engine.dispatcher.pump(consumer.group);
       if (consumer.pull !== pull) return;
@@ -114,13 +121,13 @@ export class EngineSession implements BrokerSession, Producer {
         if (consumer.pull !== pull) return;
         // What it waits for may be on its way from a file.
         if (this.engine.dispatcher.isLoading(consumer.group)) {
-          setTimeout(giveUp, 2);
+          timeout = setTimeout(giveUp, 2);
           return;
         }
         consumer.pull = undefined;
         resolve([]);
       };
-      setTimeout(giveUp, Math.max(0, waitMs));
+      timeout = setTimeout(giveUp, Math.max(0, waitMs));
     });
   }
 

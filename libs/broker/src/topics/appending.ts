@@ -18,6 +18,9 @@ import { type Partition, type Topic } from './topics.js';
 /** Blocks that were read so that ids in them can be compared, by the position asked for. */
 type Loaded = ReadonlyMap<number, Block>;
 
+/** `missing`: nothing was written, because the record there has to be read first. */
+type Written = { receipts: SendReceipt[]; sync: boolean; missing?: number };
+
 /** Sends: checks, recognises repetitions, chooses partitions, and writes all messages of a call as (part of) one entry. */
 export class Appending {
   private readonly idPrefix = randomBytes(6).toString('base64url');
@@ -32,10 +35,16 @@ export class Appending {
   }
 
   append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]> {
-    return new Promise((resolve, reject) => {
+    let written: Written;
+    try {
       checkMessages(messages, this.engine.now());
-      const { receipts, sync, missing } = this.write(messages, undefined);
-      if (missing) return this.appendAfterLoading(messages, missing).then(resolve, reject);
+      written = this.write(messages, undefined);
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+    const { receipts, sync, missing } = written;
+    if (missing !== undefined) return this.appendAfterLoading(messages, missing);
+    return new Promise((resolve, reject) => {
       this.engine.journal.flushThen(sync, { resolve: () => resolve(receipts), reject });
     });
   }
@@ -57,10 +66,7 @@ export class Appending {
     return [];
   }
 
-  private write(
-    messages: readonly OutgoingMessage[],
-    loaded: Loaded | undefined,
-  ): { receipts: SendReceipt[]; sync: boolean; missing?: number } {
+  private write(messages: readonly OutgoingMessage[], loaded: Loaded | undefined): Written {
     const { engine } = this;
     const now = engine.now();
     const known = new Array<SendReceipt | undefined>(messages.length);

@@ -1,0 +1,85 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { EmbeddedBroker } from '../engine/embedded-broker.js';
+import { BrokerSandbox, EngineClient, ManualClock, message, settled, textOf, until } from '../testing/engine-client.js';
+
+const clock = new ManualClock();
+let sandbox: BrokerSandbox;
+let broker: EmbeddedBroker;
+let client: EngineClient;
+
+beforeEach(async () => {
+  sandbox = await BrokerSandbox.make({ clock });
+  broker = await sandbox.open();
+  client = new EngineClient(broker);
+});
+afterEach(() => sandbox.cleanUp());
+
+const send = (...texts: string[]) =>
+  client.session.append(texts.map((text) => message(text, { key: text.slice(0, 1) })));
+
+describe('order by key', () => {
+  it('has one message of a key in flight, whoever of the group has room', async () => {
+    const other = new EngineClient(broker, 'other');
+    await client.attach({ order: 'by-key' });
+    await other.attach({ order: 'by-key' });
+    await send('a1', 'a2', 'a3', 'b1', 'b2');
+    await until(() => client.delivered.length + other.delivered.length === 2);
+    await settled();
+    expect([...client.texts, ...other.texts].sort()).toEqual(['a1', 'b1']);
+    const seen: string[] = [];
+    await until(async () => {
+      for (const who of [client, other]) {
+        for (const delivery of who.delivered.splice(0)) {
+          seen.push(textOf(delivery));
+          await who.ack(delivery);
+        }
+      }
+      return seen.length === 5;
+    });
+    expect(seen.filter((text) => text.startsWith('a'))).toEqual(['a1', 'a2', 'a3']);
+    expect(seen.filter((text) => text.startsWith('b'))).toEqual(['b1', 'b2']);
+  });
+
+  it('lets a failing message hold back its key only, and goes on in order, also after a restart', async () => {
+    await client.attach({ order: 'by-key' });
+    await send('a1', 'a2', 'b1', 'b2');
+    const byText = async (text: string) => {
+      await until(() => client.texts.includes(text), text);
+      return client.delivered.splice(client.texts.indexOf(text), 1)[0]!;
+    };
+    await client.retry(await byText('a1'), 1_000, 'not yet');
+    await client.ack(await byText('b1'));
+    await client.ack(await byText('b2'));
+    await settled();
+    expect(client.delivered).toEqual([]);
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    await client.attach({ order: 'by-key' });
+    await settled();
+    expect(client.delivered).toEqual([]);
+    clock.advance(1_001);
+    broker.tick();
+    const again = await byText('a1');
+    expect(again).toMatchObject({ attempt: 2, history: [{ error: 'not yet' }] });
+    await settled();
+    expect(client.delivered).toEqual([]);
+    await client.ack(again);
+    await client.ack(await byText('a2'));
+    const groups = await client.session.admin({ method: 'groups', args: [] });
+    expect(groups).toMatchObject([{ lag: 0, retrying: 0, inFlight: 0 }]);
+  });
+
+  it('frees the key when its message is dead-lettered or its lease is lost and the retry acked', async () => {
+    await client.attach({ order: 'by-key', leaseMs: 1_000 });
+    await send('a1', 'a2', 'a3');
+    const { deliveryId } = await client.take();
+    await client.session.settle([{ deliveryId, verdict: 'dead-letter', reason: 'rejected', error: 'no' }]);
+    expect(textOf(await client.take())).toBe('a2');
+    clock.advance(1_001);
+    broker.tick();
+    const again = await client.take();
+    expect(textOf(again)).toBe('a2');
+    await client.ack(again);
+    expect(textOf(await client.take())).toBe('a3');
+  });
+});

@@ -1,0 +1,205 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { GroupInfo } from '#libs/messaging';
+import type { EmbeddedBroker } from '../engine/embedded-broker.js';
+import { BrokerSandbox, EngineClient, ManualClock, message, settled, textOf, until } from '../testing/engine-client.js';
+
+const clock = new ManualClock();
+let sandbox: BrokerSandbox;
+let broker: EmbeddedBroker;
+let client: EngineClient;
+
+beforeEach(async () => {
+  sandbox = await BrokerSandbox.make({ clock });
+  broker = await sandbox.open();
+  await broker.createTopic('t', { partitions: 1 });
+  client = new EngineClient(broker);
+});
+afterEach(() => sandbox.cleanUp());
+
+const send = (...texts: string[]) => client.session.append(texts.map((text) => message(text)));
+const groupInfo = async (name = 'g'): Promise<GroupInfo> => {
+  const groups = (await client.session.admin({ method: 'groups', args: [] })) as GroupInfo[];
+  return groups.find(({ group }) => group === name)!;
+};
+/** Moves the time and lets what is due happen. */
+const pass = async (ms: number): Promise<void> => {
+  clock.advance(ms);
+  broker.tick();
+  await settled();
+};
+
+describe('delivery', () => {
+  it('gives every group each message, and the members of a group share them', async () => {
+    const other = new EngineClient(broker, 'other');
+    const third = new EngineClient(broker, 'third');
+    await client.attach();
+    await other.attach();
+    await third.attach({ group: 'h' });
+    await send('1', '2', '3', '4');
+    await until(() => client.delivered.length + other.delivered.length === 4 && third.delivered.length === 4);
+    expect([...client.texts, ...other.texts].sort()).toEqual(['1', '2', '3', '4']);
+    expect(client.delivered.length).toBe(2);
+    expect(third.texts).toEqual(['1', '2', '3', '4']);
+  });
+
+  it('delivers no more than the member may have unsettled, in messages and in bytes', async () => {
+    await client.attach({ maxInFlightMessages: 2 });
+    await client.attach({ group: 'h', maxInFlightBytes: 5 });
+    await send('aaa', 'bbb', 'ccc', 'ddd');
+    await until(() => client.delivered.length >= 4);
+    await settled();
+    expect(client.texts.sort()).toEqual(['aaa', 'aaa', 'bbb', 'bbb']);
+    for (const delivery of client.delivered.splice(0)) await client.ack(delivery);
+    await until(() => client.delivered.length === 4);
+  });
+
+  it('refuses an ack after the lease was lost, and gives the message to somebody else with the attempt counted', async () => {
+    await client.attach({ leaseMs: 1_000 });
+    await send('x');
+    const first = await client.take();
+    await pass(1_001);
+    expect(client.lost).toEqual([first.deliveryId]);
+    expect(await client.ack(first)).toBe(false);
+    const second = await client.take();
+    expect(second).toMatchObject({ attempt: 2, history: [{ attempt: 1, consumer: 'client' }] });
+    expect(await client.ack(second)).toBe(true);
+    expect(await client.ack(second)).toBe(false);
+  });
+
+  it('keeps a lease that was extended, while others run out', async () => {
+    await client.attach({ leaseMs: 1_000 });
+    await send('long', 'short');
+    const long = await client.take();
+    await client.take();
+    await client.session.settle([{ deliveryId: long.deliveryId, verdict: 'extend', leaseMs: 10_000 }]);
+    await pass(1_001);
+    expect((await client.take()).message.body.toString()).toBe('short');
+    expect(client.lost).not.toContain(long.deliveryId);
+    expect(await client.ack(long)).toBe(true);
+  });
+
+  it('gives what a member had to the others at once when it leaves', async () => {
+    const leaver = new EngineClient(broker, 'leaver');
+    await leaver.attach();
+    await send('x');
+    const had = await leaver.take();
+    await client.attach();
+    await leaver.session.close();
+    expect(await client.take()).toMatchObject({ attempt: 2, message: { id: had.message.id } });
+  });
+
+  it('takes only the tags asked for, and leaves no lag behind for the others', async () => {
+    await client.attach({ topics: [{ topic: 't', tags: ['b'] }] });
+    await client.session.append([message('1'), message('2', { tag: 'b' }), message('3', { tag: 'c' })]);
+    const delivery = await client.take();
+    expect(textOf(delivery)).toBe('2');
+    await client.ack(delivery);
+    expect(await groupInfo()).toMatchObject({ lag: 0, inFlight: 0, acked: 1 });
+  });
+
+  it('commits the lowest unsettled offset, and forgets no later ack over a restart', async () => {
+    await client.attach();
+    await send('0', '1', '2', '3');
+    await until(() => client.delivered.length === 4);
+    await client.ack(client.delivered[1]!);
+    await client.ack(client.delivered[3]!);
+    expect((await groupInfo()).positions).toEqual([{ topic: 't', partition: 0, committedOffset: 0, endOffset: 4 }]);
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    await client.attach();
+    await until(() => client.delivered.length === 2);
+    await settled();
+    expect(client.texts).toEqual(['0', '2']);
+  });
+
+  it('starts a new group at the latest message when it asks for that, also after a restart', async () => {
+    await send('old');
+    await client.attach({ startAt: 'latest' });
+    await client.session.close();
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    await send('new');
+    await client.attach({ startAt: 'latest' });
+    await until(() => client.delivered.length > 0);
+    expect(client.texts).toEqual(['new']);
+  });
+
+  it('hands a broadcast to every member from when it joined, and keeps nothing of it', async () => {
+    const other = new EngineClient(broker, 'other');
+    await send('before');
+    await client.attach({ mode: 'broadcast' });
+    await other.attach({ mode: 'broadcast' });
+    await send('after');
+    const delivery = await client.take();
+    expect(textOf(delivery)).toBe('after');
+    expect(textOf(await other.take())).toBe('after');
+    expect(await client.retry(delivery)).toBe(true);
+    await settled();
+    expect(client.delivered).toEqual([]);
+    await client.session.close();
+    await other.session.close();
+    client = new EngineClient(broker);
+    expect(await groupInfo()).toBeUndefined();
+  });
+
+  it('answers a pull with what is there, waits for the first, and gives up in time', async () => {
+    const id = await client.attach({}, 'pull');
+    expect(await client.session.pull(id, 10, 0)).toEqual([]);
+    const waiting = client.session.pull(id, 10, 5_000);
+    await send('1', '2', '3');
+    const first = await waiting;
+    const rest = await client.session.pull(id, 10, 20);
+    expect([...first, ...rest].map(textOf)).toEqual(['1', '2', '3']);
+    expect(client.delivered).toEqual([]);
+  });
+
+  it('hands an at-most-once message over only after it counts as settled', async () => {
+    await client.attach({ guarantee: 'at-most-once' });
+    await send('x');
+    await client.take();
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    await client.attach();
+    await send('y');
+    expect(textOf(await client.take())).toBe('y');
+  });
+
+  it('dead-letters what outlived its time to live, undelivered', async () => {
+    await client.session.append([message('old', { ttlMs: 50, id: 'm' }), message('fresh')]);
+    clock.advance(60);
+    await client.attach();
+    expect(textOf(await client.take())).toBe('fresh');
+    await settled();
+    expect(client.delivered).toEqual([]);
+    const letters = await client.session.admin({ method: 'deadLetters', args: ['g'] });
+    expect(letters).toMatchObject([{ id: 'm', reason: 'ttl-expired', attempts: [] }]);
+  });
+
+  it('replays from an offset, a time, the start or the end, and takes deliveries in flight away', async () => {
+    await send('0');
+    clock.advance(1_000);
+    const between = clock.now();
+    await send('1', '2');
+    await client.attach();
+    await until(() => client.delivered.length === 3);
+    const reset = (to: unknown) => client.session.admin({ method: 'resetGroup', args: ['g', to] });
+    const had = client.delivered.splice(0);
+    await reset('latest');
+    expect(client.lost.sort()).toEqual(had.map(({ deliveryId }) => deliveryId).sort());
+    await settled();
+    expect(client.delivered).toEqual([]);
+    await reset({ timestampMs: between });
+    await until(() => client.delivered.length === 2);
+    expect(client.texts).toEqual(['1', '2']);
+    client.delivered.length = 0;
+    await reset({ partition: 0, offset: 2 });
+    expect(textOf(await client.take())).toBe('2');
+    await reset('earliest');
+    await until(() => client.delivered.length === 3);
+  });
+
+  it('refuses a member that subscribes differently from the others', async () => {
+    await client.attach();
+    await expect(client.attach({ topics: [{ topic: 't', tags: ['b'] }] })).rejects.toThrow('INVALID_ARGUMENT');
+  });
+});

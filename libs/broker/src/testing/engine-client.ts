@@ -1,0 +1,125 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { OutgoingMessage, Subscription } from '#libs/messaging';
+import { EmbeddedBroker } from '../engine/embedded-broker.js';
+import type { BrokerOptions } from '../engine/options.js';
+import type { BrokerSession, RawDelivery, SessionEvents } from '../session.js';
+
+/** A clock that stands until a spec moves it. */
+export class ManualClock {
+  constructor(private nowMs = 1_800_000_000_000) {}
+
+  now(): number {
+    return this.nowMs;
+  }
+
+  advance(ms: number): void {
+    this.nowMs += ms;
+  }
+}
+
+/** A session whose events are kept in lists. */
+export class EngineClient implements SessionEvents {
+  readonly delivered: RawDelivery[] = [];
+  readonly lost: number[] = [];
+  readonly checks: { transactionId: string; messages: readonly OutgoingMessage[] }[] = [];
+  isClosed = false;
+  readonly session: BrokerSession;
+
+  constructor(broker: EmbeddedBroker, name = 'client') {
+    this.session = broker.openSession(name, this);
+  }
+
+  deliveries(_consumerId: number, deliveries: readonly RawDelivery[]): void {
+    this.delivered.push(...deliveries);
+  }
+
+  leaseLost(_consumerId: number, deliveryIds: readonly number[]): void {
+    this.lost.push(...deliveryIds);
+  }
+
+  check(transactionId: string, messages: readonly OutgoingMessage[]): void {
+    this.checks.push({ transactionId, messages });
+  }
+
+  closed(): void {
+    this.isClosed = true;
+  }
+
+  attach(more: Partial<Subscription> = {}, mode: 'push' | 'pull' = 'push'): Promise<number> {
+    return this.session.attach({ group: 'g', topics: [{ topic: 't' }], ...more }, mode);
+  }
+
+  /** Bodies of what was delivered, in order. */
+  get texts(): string[] {
+    return this.delivered.map(textOf);
+  }
+
+  /** Takes the oldest delivery that is not taken, waiting for it. */
+  async take(): Promise<RawDelivery> {
+    await until(() => this.delivered.length > 0, 'a delivery');
+    return this.delivered.shift()!;
+  }
+
+  async ack(delivery: RawDelivery): Promise<boolean> {
+    return (await this.session.settle([{ deliveryId: delivery.deliveryId, verdict: 'ack' }]))[0]!;
+  }
+
+  async retry(delivery: RawDelivery, delayMs = 0, error = 'failed'): Promise<boolean> {
+    const { deliveryId } = delivery;
+    return (await this.session.settle([{ deliveryId, verdict: 'retry', delayMs, error }]))[0]!;
+  }
+}
+
+export const textOf = ({ message: { body } }: RawDelivery): string => Buffer.from(body).toString();
+
+export const message = (text: string, more: Partial<OutgoingMessage> = {}): OutgoingMessage => ({
+  topic: 't',
+  tag: 'a',
+  body: Buffer.from(text),
+  ...more,
+});
+
+/** Resolves when the condition holds; rejects after 5 s. */
+export async function until(condition: () => boolean | Promise<boolean>, what = 'the state'): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`${what} did not come within 5 s`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}
+
+/** What was scheduled has been done: some turns of the event loop, with time for a small write in each. */
+export async function settled(turns = 20): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+/** A data directory of its own, and the brokers that a spec opens on it; `cleanUp` closes and removes. */
+export class BrokerSandbox {
+  private broker: EmbeddedBroker | undefined;
+
+  private constructor(
+    readonly dir: string,
+    private readonly options: Partial<BrokerOptions>,
+  ) {}
+
+  static async make(options: Partial<BrokerOptions> = {}): Promise<BrokerSandbox> {
+    return new BrokerSandbox(await mkdtemp(join(tmpdir(), 'broker-')), options);
+  }
+
+  async open(more: Partial<BrokerOptions> = {}): Promise<EmbeddedBroker> {
+    this.broker = await EmbeddedBroker.open({ dir: this.dir, ...this.options, ...more });
+    return this.broker;
+  }
+
+  async reopen(more: Partial<BrokerOptions> = {}): Promise<EmbeddedBroker> {
+    await this.broker?.close();
+    return this.open(more);
+  }
+
+  async cleanUp(): Promise<void> {
+    await this.broker?.close();
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}

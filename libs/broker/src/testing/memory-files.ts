@@ -1,0 +1,158 @@
+import { basename, dirname } from 'node:path';
+import type { Files, JournalFile } from '../journal/files.js';
+
+type Write = { position: number; bytes: Buffer };
+type Entry = {
+  /** What reads see. */
+  content: Buffer;
+  /** What a power cut leaves for certain. */
+  synced: Buffer;
+  /** Writes since then, in order. */
+  unsynced: Write[];
+};
+
+/** Which of a file's unsynced writes a power cut leaves, and how much of each. */
+export type Survival = (write: { index: number; count: number; bytes: number }) => number;
+
+/**
+ * A file system in memory for specs: it knows what was synced, so that `crash` can lose or tear the rest, and
+ * it fails the call it is told to. (Creations and removals are taken to be durable at once, except that
+ * a file that was never synced comes back empty.)
+ */
+export class MemoryFiles implements Files {
+  private readonly entries = new Map<string, Entry>();
+  /** Calls that change something, so far. */
+  calls = 0;
+  private fault: { call: number; code: string; forEver: boolean } | undefined;
+
+  /** Fails the `call`-th changing call from the beginning (1 is the first), and, as a full disk does, all that follow if `forEver`. */
+  failAt(call: number, code: 'EIO' | 'ENOSPC', forEver = false): void {
+    this.fault = { call, code, forEver };
+  }
+
+  private change(what: string): void {
+    this.calls += 1;
+    const { fault } = this;
+    if (!fault || (fault.forEver ? this.calls < fault.call : this.calls !== fault.call)) return;
+    throw Object.assign(new Error(`${fault.code}: injected, ${what}`), { code: fault.code });
+  }
+
+  /** The same files after a power cut. Default: nothing unsynced is left. */
+  crash(survival: Survival = () => 0): MemoryFiles {
+    const after = new MemoryFiles();
+    for (const [path, { synced, unsynced }] of this.entries) {
+      let content: Buffer = Buffer.from(synced);
+      unsynced.forEach(({ position, bytes }, index) => {
+        const kept = survival({ index, count: unsynced.length, bytes: bytes.byteLength });
+        if (kept > 0) content = written(content, position, bytes.subarray(0, kept));
+      });
+      after.put(path, content);
+    }
+    return after;
+  }
+
+  /** The same files after the process was killed: the operating system has all that was written. */
+  kill(): MemoryFiles {
+    const after = new MemoryFiles();
+    for (const [path, { content }] of this.entries) after.put(path, Buffer.from(content));
+    return after;
+  }
+
+  put(path: string, content: Buffer): void {
+    this.entries.set(path, { content, synced: Buffer.from(content), unsynced: [] });
+  }
+
+  paths(): string[] {
+    return [...this.entries.keys()].sort();
+  }
+
+  content(path: string): Buffer {
+    return this.entry(path).content;
+  }
+
+  private entry(path: string): Entry {
+    const entry = this.entries.get(path);
+    if (!entry) throw Object.assign(new Error(`ENOENT: ${path}`), { code: 'ENOENT' });
+    return entry;
+  }
+
+  async open(path: string, mode: 'create' | 'read-write' | 'read'): Promise<JournalFile> {
+    await Promise.resolve();
+    if (mode === 'create') {
+      this.change(`create ${path}`);
+      if (this.entries.has(path)) throw Object.assign(new Error(`EEXIST: ${path}`), { code: 'EEXIST' });
+      this.put(path, Buffer.alloc(0));
+    }
+    const entry = this.entry(path);
+    return {
+      writev: async (buffers, position) => {
+        await Promise.resolve();
+        // A failing write may have done part of its work.
+        let failure: unknown;
+        try {
+          this.change(`write ${path}`);
+        } catch (error) {
+          failure = error;
+        }
+        const all = Buffer.concat(buffers);
+        const bytes = failure ? all.subarray(0, all.byteLength >> 1) : all;
+        entry.unsynced.push({ position, bytes });
+        entry.content = written(entry.content, position, bytes);
+        if (failure) throw failure as Error;
+      },
+      datasync: async () => {
+        await Promise.resolve();
+        this.change(`sync ${path}`);
+        entry.synced = Buffer.from(entry.content);
+        entry.unsynced = [];
+      },
+      read: async (target, position) => {
+        await Promise.resolve();
+        return entry.content.copy(target, 0, position, position + target.byteLength);
+      },
+      size: () => Promise.resolve(entry.content.byteLength),
+      truncate: async (length) => {
+        await Promise.resolve();
+        this.change(`truncate ${path}`);
+        entry.content = entry.content.subarray(0, length);
+        entry.synced = Buffer.from(entry.content);
+        entry.unsynced = [];
+      },
+      close: () => Promise.resolve(),
+    };
+  }
+
+  list(directory: string): Promise<string[]> {
+    return Promise.resolve(this.paths().filter((path) => dirname(path) === directory).map((path) => basename(path)));
+  }
+
+  makeDirectory(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await Promise.resolve();
+    this.change(`rename ${from}`);
+    this.entries.set(to, this.entry(from));
+    this.entries.delete(from);
+  }
+
+  async unlink(path: string): Promise<void> {
+    await Promise.resolve();
+    this.change(`unlink ${path}`);
+    this.entry(path);
+    this.entries.delete(path);
+  }
+
+  async syncDirectory(directory: string): Promise<void> {
+    await Promise.resolve();
+    this.change(`sync ${directory}`);
+  }
+}
+
+function written(content: Buffer, position: number, bytes: Buffer): Buffer {
+  const grown = Buffer.alloc(Math.max(content.byteLength, position + bytes.byteLength));
+  content.copy(grown);
+  bytes.copy(grown, position);
+  return grown;
+}
