@@ -8,7 +8,7 @@ describe('the HTTP edge', () => {
   beforeAll(async () => {
     shop = await Shop.open();
   }, 180_000);
-  afterAll(() => shop.close(), 30_000);
+  afterAll(() => shop?.close(), 30_000);
 
   const key = (): Record<string, string> => ({ 'idempotency-key': randomUUID() });
   const order = { ticketTypeId: 'tt0000000000', quantity: 1 };

@@ -11,7 +11,7 @@ describe('a sale with more buyers than tickets', () => {
   beforeAll(async () => {
     shop = await Shop.open();
   }, 180_000);
-  afterAll(() => shop.close(), 30_000);
+  afterAll(() => shop?.close(), 30_000);
 
   it(`sells ${TICKETS} tickets to ${BUYERS} concurrent buyers exactly once each`, async () => {
     const { client } = shop;

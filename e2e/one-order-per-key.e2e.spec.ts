@@ -7,7 +7,7 @@ describe('an idempotency key', () => {
   beforeAll(async () => {
     shop = await Shop.open();
   }, 180_000);
-  afterAll(() => shop.close(), 30_000);
+  afterAll(() => shop?.close(), 30_000);
 
   it('used twice gives one order', async () => {
     const { client } = shop;

@@ -43,7 +43,7 @@ describe('a message that cannot be handled', () => {
     shop = await Shop.open({ SMTP_URL: `smtp://127.0.0.1:${port}` });
   }, 180_000);
   afterAll(async () => {
-    await shop.close();
+    await shop?.close();
     await new Promise<void>((resolve) => mailServer.close(resolve));
   }, 30_000);
 

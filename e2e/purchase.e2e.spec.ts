@@ -11,7 +11,7 @@ describe('a purchase', () => {
   beforeAll(async () => {
     shop = await Shop.open();
   }, 180_000);
-  afterAll(() => shop.close(), 30_000);
+  afterAll(() => shop?.close(), 30_000);
 
   it('goes from a ticket on sale to a paid order with its notifications', async () => {
     const { client } = shop;

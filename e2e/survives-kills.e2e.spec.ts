@@ -25,7 +25,7 @@ describe('a sale in which every process is killed once', () => {
   beforeAll(async () => {
     shop = await Shop.open({ PAYMENT_TIMEOUT_MS: '20000' });
   }, 180_000);
-  afterAll(() => shop.close(), 30_000);
+  afterAll(() => shop?.close(), 30_000);
 
   it('sells every ticket once, loses no order, and the verdict holds', async () => {
     const { client } = shop;

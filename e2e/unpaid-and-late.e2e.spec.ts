@@ -11,7 +11,7 @@ describe('an order that is not paid in time', () => {
   beforeAll(async () => {
     shop = await Shop.open({ PAYMENT_TIMEOUT_MS: String(PAYMENT_TIMEOUT_MS) });
   }, 180_000);
-  afterAll(() => shop.close(), 30_000);
+  afterAll(() => shop?.close(), 30_000);
 
   it('is cancelled, and its ticket is sold again, once', async () => {
     const { client } = shop;

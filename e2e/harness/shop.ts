@@ -112,7 +112,8 @@ async function untilReady(launcher: ChildProcess): Promise<void> {
 
 async function freePortRange(): Promise<number> {
   for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 1000) * PORTS_PER_SHOP;
+    // Below the range from which the system takes the ports of outgoing connections.
+    const port = 20_000 + Math.floor(Math.random() * 400) * PORTS_PER_SHOP;
     const probes = await Promise.all(
       [0, 1, 2, 3, 4, 5, 6, 10, 11, 12, 25].map((offset) => isFree(port + offset)),
     );

@@ -46,7 +46,6 @@ export function prepare() {
   const sources = ['apps', 'libs', 'prisma', 'e2e', 'bench'].flatMap((dir) => listSources(join(root, dir)));
   const hash = hashFiles([...sources, join(root, '.swcrc'), join(root, 'package-lock.json')]);
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return;
-  rmSync(join(root, 'dist'), { recursive: true, force: true });
   npm('Building', ['run', 'build']);
   mkdirSync(dirname(stamp), { recursive: true });
   writeFileSync(stamp, hash);
