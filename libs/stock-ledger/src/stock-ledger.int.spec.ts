@@ -366,6 +366,17 @@ describe('release', () => {
     expect(await counters()).toEqual({ free: 8, held: 2, sold: 0 });
   });
 
+  it('forgets a hold that nobody will ever send, even when it was asked for twice', async () => {
+    await onSale();
+    const [twice, claimed] = [order('twice'), order('claimed')];
+    await reserved(twice, claimed);
+    await reserve(twice);
+    await ledger.claim(ticketTypeId, [claimed.orderNo]);
+    expect(await ledger.release(ticketTypeId, [twice, claimed], 'abandoned')).toEqual(['released', 'kept']);
+    expect(await stateOf(twice)).toBeUndefined();
+    expect(await counters()).toEqual({ free: 9, held: 1, sold: 0 });
+  });
+
   it('leaves a tombstone for an order that Redis does not know', async () => {
     await onSale();
     const early = order('early', 2);

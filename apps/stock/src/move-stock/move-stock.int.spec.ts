@@ -1,0 +1,176 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it, jest } from '@jest/globals';
+import { HOLD_TIMEOUT_MS, StockUnderTest } from '../testing/stock-under-test.js';
+
+let shop: StockUnderTest;
+beforeAll(async () => {
+  shop = await StockUnderTest.start();
+}, 60_000);
+afterAll(() => shop.stop());
+afterEach(() => {
+  jest.restoreAllMocks();
+});
+
+describe('stock movements', () => {
+  it('take a purchase from its hold to sold for good, in the ledger and in Redis', async () => {
+    const type = await shop.ticketType(10);
+    const order = await shop.claimed(type, 'ann', 2);
+    await shop.happened('created', order);
+    await shop.happened('paid', order);
+    expect(await shop.movements(order.orderNo)).toEqual(['DEDUCT', 'CONFIRM']);
+    expect(await shop.ledgerSold(type)).toBe(2);
+    expect(await shop.counters(type)).toEqual({ free: 8, held: 0, sold: 2 });
+    expect(shop.sent.about(order.orderNo)).toEqual(['stock.deduct', 'stock.confirm']);
+  });
+
+  it('give a cancelled order back once, and take it again for a late payment', async () => {
+    const type = await shop.ticketType(10);
+    const order = await shop.claimed(type, 'ann', 2);
+    await shop.happened('created', order);
+    await shop.happened('cancelled', order, order);
+    expect(await shop.counters(type)).toEqual({ free: 10, held: 0, sold: 0 });
+    expect(await shop.stock.reacquire(order)).toBe('reacquired');
+    await shop.happened('paid-after-cancellation', order);
+    // A straggler of the cancellation must not end the order's second life.
+    await shop.happened('cancelled', order);
+    await shop.happened('created', order);
+    expect(await shop.movements(order.orderNo)).toEqual(['DEDUCT', 'ROLLBACK', 'REACQUIRE', 'CONFIRM']);
+    expect(await shop.ledgerSold(type)).toBe(2);
+    expect(await shop.counters(type)).toEqual({ free: 8, held: 0, sold: 2 });
+  });
+
+  it('end the same when a cancellation overtakes the creation', async () => {
+    const type = await shop.ticketType(10);
+    const order = await shop.claimed(type, 'ann', 2);
+    await shop.happened('cancelled', order);
+    await shop.happened('created', order);
+    expect(await shop.movements(order.orderNo)).toEqual(['DEDUCT', 'ROLLBACK']);
+    expect(await shop.ledgerSold(type)).toBe(0);
+    expect(await shop.counters(type)).toEqual({ free: 10, held: 0, sold: 0 });
+  });
+
+  it('end the same when a payment overtakes the creation', async () => {
+    const type = await shop.ticketType(10);
+    const order = await shop.claimed(type, 'ann', 2);
+    await shop.happened('paid', order);
+    await shop.happened('created', order);
+    expect(await shop.movements(order.orderNo)).toEqual(['DEDUCT', 'CONFIRM']);
+    expect(await shop.counters(type)).toEqual({ free: 8, held: 0, sold: 2 });
+  });
+
+  it('never pass the quantity, however many batches run at once', async () => {
+    const type = await shop.ticketType(100, 1_000);
+    const orders = Array.from({ length: 400 }, (_, index) => shop.order(type, `b${index}`, 1 + (index % 3)));
+    const batches = Array.from({ length: 16 }, (_, first) =>
+      // Every order is in two batches: each has to be taken once all the same.
+      orders.filter((_, index) => index % 16 === first || index % 16 === (first + 1) % 16),
+    );
+    await Promise.all(batches.map((batch) => shop.happened('created', ...batch)));
+    const sold = await shop.ledgerSold(type);
+    expect(sold).toBe(100);
+    const rows = await shop.database.ledgerEntry.findMany({ where: { ticketTypeId: type } });
+    expect(rows).toHaveLength(400);
+    expect(rows.filter((row) => row.movement === 'DEDUCT').reduce((sum, row) => sum + row.quantity, 0)).toBe(
+      100,
+    );
+    expect(await shop.counters(type)).toEqual({ free: 0, held: 0, sold: 100 });
+  });
+
+  it('refuse what the ledger has no stock for, and free the hold', async () => {
+    const type = await shop.ticketType(2);
+    await shop.happened('created', shop.order(type, 'unseen by Redis', 1));
+    await shop.redis.hset(`stock:{${type}}:counter`, { free: 2, sold: 0 });
+    const order = await shop.claimed(type, 'late', 2);
+    await shop.happened('created', order);
+    expect(await shop.movements(order.orderNo)).toEqual(['REFUSED']);
+    expect(await shop.counters(type)).toEqual({ free: 2, held: 0, sold: 0 });
+    const refusal = shop.sent.envelopes.at(-1);
+    expect(refusal?.payload).toMatchObject({ orderNo: order.orderNo, outcome: 'refused' });
+    await shop.happened('cancelled', order);
+    expect(await shop.movements(order.orderNo)).toEqual(['REFUSED']);
+    expect(await shop.ledgerSold(type)).toBe(1);
+  });
+
+  it('reject a batch that names an unknown ticket type, and record nothing of it', async () => {
+    const type = await shop.ticketType(5);
+    const known = shop.order(type, 'known');
+    const stranger = shop.order('tt9999999999', 'stranger');
+    await expect(shop.happened('created', known, stranger)).rejects.toMatchObject({ kind: 'not-found' });
+    expect(await shop.movements(known.orderNo)).toEqual([]);
+    expect(await shop.ledgerSold(type)).toBe(0);
+  });
+
+  describe('are made good by redelivery when the process dies', () => {
+    const facts = [['created'], ['created', 'cancelled'], ['created', 'paid']] as const;
+
+    it.each(facts)('before Redis is told: %s %s', async (...history) => {
+      const type = await shop.ticketType(10);
+      const order = await shop.claimed(type, 'ann', 3);
+      for (const fact of history) {
+        const died = jest.spyOn(shop.mirror, 'apply').mockRejectedValueOnce(new Error('killed'));
+        await expect(shop.happened(fact, order)).rejects.toThrow('killed');
+        died.mockRestore();
+        await shop.happened(fact, order);
+      }
+      await expectBooksToAgree(type);
+      expect(new Set(await shop.movements(order.orderNo)).size).toBe(history.length);
+    });
+
+    it('before the shop is told', async () => {
+      const type = await shop.ticketType(10);
+      const order = await shop.claimed(type, 'ann', 3);
+      shop.sent.failNext = true;
+      await expect(shop.happened('created', order)).rejects.toThrow('away');
+      expect(shop.sent.about(order.orderNo)).toEqual([]);
+      await shop.happened('created', order);
+      expect(shop.sent.about(order.orderNo)).toEqual(['stock.deduct']);
+      await expectBooksToAgree(type);
+    });
+
+    it('before it acknowledges, and a cancellation comes between', async () => {
+      const type = await shop.ticketType(10);
+      const order = await shop.claimed(type, 'ann', 3);
+      await shop.happened('created', order);
+      await shop.happened('cancelled', order);
+      await shop.happened('created', order);
+      expect(await shop.counters(type)).toEqual({ free: 10, held: 0, sold: 0 });
+      await expectBooksToAgree(type);
+    });
+
+    it('while Redis has lost everything: the rebuild completes it', async () => {
+      const type = await shop.ticketType(10);
+      const order = await shop.claimed(type, 'ann', 3);
+      await shop.redis.flushdb();
+      await shop.happened('created', order);
+      await shop.verifyStock.execute();
+      expect(await shop.counters(type)).toEqual({ free: 7, held: 0, sold: 3 });
+      await shop.happened('cancelled', order);
+      expect(await shop.counters(type)).toEqual({ free: 10, held: 0, sold: 0 });
+    });
+  });
+});
+
+describe('the reaper', () => {
+  it('frees what was reserved and never sent, and leaves what the order service has claimed', async () => {
+    const type = await shop.ticketType(10);
+    const unsent = await shop.reserved(type, 'unsent', 3);
+    const claimed = await shop.claimed(type, 'claimed', 2);
+    await shop.reapHolds.execute();
+    expect(await shop.counters(type)).toEqual({ free: 5, held: 5, sold: 0 });
+    shop.clock.aheadMs = HOLD_TIMEOUT_MS + 1;
+    await shop.reapHolds.execute();
+    shop.clock.aheadMs = 0;
+    expect(await shop.counters(type)).toEqual({ free: 8, held: 2, sold: 0 });
+    expect(await shop.stock.claim(type, [unsent.orderNo, claimed.orderNo])).toEqual([
+      'gone',
+      'already-claimed',
+    ]);
+    expect(await shop.metrics.registry.metrics()).toMatch(/stock_holds_reaped_total\{.*\} 1/);
+  });
+});
+
+async function expectBooksToAgree(ticketTypeId: string): Promise<void> {
+  const sold = await shop.ledgerSold(ticketTypeId);
+  const counters = await shop.counters(ticketTypeId);
+  expect(counters.sold).toBe(sold);
+  expect(counters.held).toBe(0);
+}

@@ -1,0 +1,178 @@
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { StockUnderTest } from '../testing/stock-under-test.js';
+
+let shop: StockUnderTest;
+beforeAll(async () => {
+  shop = await StockUnderTest.start();
+}, 60_000);
+afterAll(() => shop.stop());
+afterEach(() => shop.lag.clear());
+
+/** A ticket type with an order in every standing that the ledger knows. */
+async function busyTicketType() {
+  const type = await shop.ticketType(20, 4);
+  const sold = await shop.claimed(type, 'sold', 3);
+  const cancelled = await shop.claimed(type, 'cancelled', 2);
+  const again = await shop.claimed(type, 'again', 4);
+  await shop.happened('created', sold, cancelled, again);
+  await shop.happened('cancelled', cancelled, again);
+  await shop.stock.reacquire(again);
+  await shop.happened('paid-after-cancellation', again);
+  return { type, sold, cancelled, again };
+}
+
+const syncRows = (ticketTypeId: string) =>
+  shop.database.ledgerEntry.findMany({ where: { ticketTypeId, movement: 'SYNC' } });
+
+describe('rebuilding', () => {
+  it('makes a Redis that lost everything equal to the ledger, limits and later lives included', async () => {
+    const { type, sold, cancelled, again } = await busyTicketType();
+    const before = await shop.stock.audit(type);
+    await shop.redis.flushdb();
+    expect(await shop.reserve(shop.order(type, 'early'))).toBe('not-ready');
+    await shop.verifyStock.execute();
+    expect(await shop.stock.audit(type)).toEqual(before);
+    expect(await shop.counters(type)).toEqual({ free: 13, held: 0, sold: 7 });
+    expect(await shop.reserve(shop.order(type, 'more', 2, 'sold'))).toBe('limit-exceeded');
+    // What comes later still works: a rollback, a late payment, a straggler.
+    await shop.happened('cancelled', sold);
+    expect(await shop.stock.reacquire(cancelled)).toBe('reacquired');
+    await shop.happened('cancelled', again);
+    expect(await shop.counters(type)).toEqual({ free: 14, held: 0, sold: 6 });
+  });
+
+  it('leaves one SYNC row and one message where something was lost, and none where nothing was', async () => {
+    const { type } = await busyTicketType();
+    await shop.redis.del(`stock:{${type}}:counter`);
+    await shop.verifyStock.execute();
+    await shop.verifyStock.execute();
+    expect(await syncRows(type)).toMatchObject([{ quantity: 7 }]);
+    const messages = shop.sent.envelopes.filter(
+      ({ payload }) => (payload as { ticketTypeId: string }).ticketTypeId === type,
+    );
+    expect(messages.map(({ payload }) => (payload as { cause?: string }).cause).filter(Boolean)).toEqual([
+      'created',
+      'rebuilt',
+    ]);
+  });
+
+  it('keeps the holds that a restarted Redis brought back, and sells nothing before it has looked', async () => {
+    if (process.env['TEST_REDIS_URL']) return; // A shared server is not killed.
+    const { type } = await busyTicketType();
+    const held = await shop.reserved(type, 'held', 2);
+    const claimed = await shop.claimed(type, 'claimed', 1);
+    await shop.redisServer.crash();
+    await shop.redisServer.restart();
+    expect(await shop.reserve(shop.order(type, 'early'))).toBe('not-ready');
+    await shop.verifyStock.execute();
+    expect(shop.verifyStock.isVerified).toBe(true);
+    expect(await shop.counters(type)).toEqual({ free: 10, held: 3, sold: 7 });
+    expect(await shop.stock.claim(type, [held.orderNo, claimed.orderNo])).toEqual([
+      'claimed',
+      'already-claimed',
+    ]);
+    await shop.happened('created', held, claimed);
+    expect(await shop.counters(type)).toEqual({ free: 10, held: 0, sold: 10 });
+  });
+
+  it('misses no movement that commits at the same moment', async () => {
+    const type = await shop.ticketType(200);
+    const orders = Array.from({ length: 60 }, (_, index) => shop.order(type, `order-${index}`));
+    await Promise.all([
+      ...orders.map((order) => shop.happened('created', order)),
+      ...Array.from({ length: 5 }, async () => {
+        await shop.redis.del(`stock:{${type}}:counter`, `stock:{${type}}:holds`);
+        await shop.rebuildStock.execute(type);
+      }),
+    ]);
+    await shop.rebuildStock.execute(type);
+    expect(await shop.ledgerSold(type)).toBe(60);
+    expect(await shop.counters(type)).toEqual({ free: 140, held: 0, sold: 60 });
+  });
+});
+
+describe('reconciling', () => {
+  const drift = async (type: string): Promise<string | undefined> => {
+    const metrics = await shop.metrics.registry.metrics();
+    return new RegExp(`stock_drift_tickets\\{ticket_type="${type}".*\\} (\\d+)`).exec(metrics)?.[1];
+  };
+
+  it.each([
+    ['sold', async (type: string) => shop.redis.hincrby(`stock:{${type}}:counter`, 'sold', 2)],
+    ['free', async (type: string) => shop.redis.hincrby(`stock:{${type}}:counter`, 'free', 2)],
+    [
+      'held',
+      async (type: string) => {
+        await shop.redis.hincrby(`stock:{${type}}:counter`, 'held', -2);
+        await shop.redis.hincrby(`stock:{${type}}:counter`, 'free', 2);
+      },
+    ],
+    ['limit', async (type: string) => shop.redis.hincrby(`stock:{${type}}:buyers`, 'sold', -2)],
+  ])('reports a planted drift of %s at once and repairs it when it stays', async (_, plant) => {
+    const { type } = await busyTicketType();
+    await shop.reserved(type, 'held', 3);
+    const before = await shop.stock.audit(type);
+    await plant(type);
+    await shop.reconcileStock.execute();
+    expect(await drift(type)).toBe('2');
+    expect(await syncRows(type)).toEqual([]);
+    await shop.reconcileStock.execute();
+    expect(await drift(type)).toBe('0');
+    expect(await shop.stock.audit(type)).toEqual(before);
+    expect(await syncRows(type)).toHaveLength(1);
+    await shop.reconcileStock.execute();
+    expect(await syncRows(type)).toHaveLength(1);
+  });
+
+  it('leaves a drift alone that waiting messages may explain', async () => {
+    const { type } = await busyTicketType();
+    await shop.redis.hincrby(`stock:{${type}}:counter`, 'sold', 2);
+    shop.lag.set('stock.deduct', 1);
+    await shop.reconcileStock.execute();
+    await shop.reconcileStock.execute();
+    expect(await drift(type)).toBe('2');
+    expect((await shop.stock.read(type))?.sold).toBe(9);
+  });
+
+  it('reports stock that was re-acquired for an order that never got paid, and keeps it', async () => {
+    const { type, cancelled } = await busyTicketType();
+    await shop.stock.reacquire(cancelled);
+    for (let run = 0; run < 3; run++) await shop.reconcileStock.execute();
+    expect(await drift(type)).toBe('2');
+    expect(await syncRows(type)).toEqual([]);
+    await shop.happened('paid-after-cancellation', cancelled);
+    await shop.reconcileStock.execute();
+    expect(await drift(type)).toBe('0');
+  });
+});
+
+describe('shows', () => {
+  it('are listed with what Redis has left, or the ledger when Redis is lost', async () => {
+    const { type } = await busyTicketType();
+    await shop.reserved(type, 'held', 4);
+    const remaining = async (): Promise<number | undefined> => {
+      shop.listShows.forget();
+      const shows = await shop.listShows.execute();
+      const types = shows.flatMap((show) => show.sessions.flatMap((session) => session.ticketTypes));
+      return types.find(({ id }) => id === type)?.remaining;
+    };
+    expect(await remaining()).toBe(9);
+    await shop.redis.flushdb();
+    expect(await remaining()).toBe(13);
+  });
+
+  it('are seeded once, into an empty shop only', async () => {
+    expect(await shop.seedShows.execute()).toBe(false);
+    await shop.database.ledgerEntry.deleteMany();
+    await shop.database.ticketType.deleteMany();
+    await shop.database.session.deleteMany();
+    await shop.database.show.deleteMany();
+    expect(await shop.seedShows.execute()).toBe(true);
+    expect(await shop.seedShows.execute()).toBe(false);
+    await shop.verifyStock.execute();
+    shop.listShows.forget();
+    const shows = await shop.listShows.execute();
+    expect(shows).toHaveLength(2);
+    expect(await shop.reserve(shop.order('ttf1ash00001', 'first'))).toBe('reserved');
+  });
+});
