@@ -1,0 +1,128 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { BrokerPort } from '#libs/messaging';
+import { EmbeddedBroker } from '../engine/embedded-broker.js';
+import { BrokerServer } from '../server/broker-server.js';
+import { until } from '../testing/until.js';
+import { runCli } from './run-cli.js';
+
+const log = { info: () => undefined, warn: () => undefined };
+
+describe('the broker’s command line', () => {
+  let dir: string;
+  let broker: EmbeddedBroker;
+  let server: BrokerServer;
+  let port: BrokerPort;
+
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'broker-cli-'));
+    broker = await EmbeddedBroker.open({ dir });
+    server = await BrokerServer.listen(broker, { port: 0, token: 'secret', log });
+    port = broker.connect('spec');
+  });
+  afterEach(async () => {
+    await server.close();
+    await port.close();
+    await broker.close();
+    await rm(dir, { recursive: true });
+  });
+
+  async function run(args: string, input = '', interrupted: Promise<unknown> = Promise.resolve()) {
+    const lines: string[] = [];
+    const errors: string[] = [];
+    const env = { BROKER_URL: `tcp://127.0.0.1:${server.address.port}`, BROKER_TOKEN: 'secret' };
+    const code = await runCli(args.split(' '), {
+      env,
+      out: (text) => lines.push(text),
+      error: (text) => errors.push(text),
+      input: Readable.from([input]),
+      interrupted,
+    });
+    return { code, lines, text: lines.join('\n'), error: errors.join('\n') };
+  }
+
+  it('produces from the command line and from the standard input, and shows what is stored', async () => {
+    expect((await run('produce order paid hello --key k --header h=v')).lines).toHaveLength(1);
+    expect((await run('produce order paid', 'a\nb\n')).lines).toHaveLength(2);
+    expect((await run('topics')).text).toMatch(/order +4 +3 +3/);
+    const peeked = await run('peek order --json');
+    const messages = peeked.lines.map((text) => JSON.parse(text) as { body: string; key?: string });
+    expect(messages.map(({ body }) => body).sort()).toEqual(['a', 'b', 'hello']);
+    expect(messages.find(({ body }) => body === 'hello')).toMatchObject({ key: 'k', headers: { h: 'v' } });
+  });
+
+  it('shows messages as they come', async () => {
+    await port.admin.createTopic('order');
+    let interrupt: (value: unknown) => void = () => undefined;
+    const tailing = run('tail order --tag paid', '', new Promise((resolve) => (interrupt = resolve)));
+    await until(async () => (await port.admin.groups()).some(({ members }) => members.length > 0));
+    await port.send(
+      ['skipped', 'paid'].map((tag) => ({ topic: 'order', tag, body: Buffer.from(`a ${tag} one`) })),
+    );
+    const member = async (): Promise<number> => (await port.admin.groups())[0]?.acked ?? 0;
+    await until(async () => (await member()) >= 1);
+    interrupt(undefined);
+    const { lines } = await tailing;
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toContain('a paid one');
+  });
+
+  it('lists, redrives and discards dead letters', async () => {
+    let healed = false;
+    await port.subscribe({ group: 'g', topics: [{ topic: 'order' }] }, async ([delivery]) => {
+      if (healed) return delivery?.ack();
+      return delivery?.deadLetter({ reason: 'rejected', error: 'no good' });
+    });
+    const receipts = await port.send(
+      ['a', 'b', 'c'].map((text) => ({ topic: 'order', tag: 't', body: Buffer.from(text) })),
+    );
+    await until(async () => (await port.admin.deadLetters('g')).length === 3);
+    const listed = await run('dlq g');
+    expect(listed.lines).toHaveLength(3);
+    expect(listed.text).toContain('rejected after 1: no good');
+    expect((await run(`discard g ${receipts[0]?.messageId}`)).text).toBe('discarded');
+    expect((await run(`discard g ${receipts[0]?.messageId}`)).text).toBe('no such dead letter');
+    healed = true;
+    expect((await run('redrive g --all')).text).toBe('2 redriven');
+    expect((await run(`trace ${receipts[1]?.messageId}`)).text).toContain('redriven');
+  });
+
+  it('shows groups, lag, timers and transactions, and resets a group', async () => {
+    await port.send([{ topic: 'order', tag: 't', body: Buffer.from('a') }]);
+    await port.prepare('p', [{ topic: 'order', tag: 't', body: Buffer.from('half') }]);
+    const consumer = await port.subscribe({ group: 'g', topics: [{ topic: 'order' }] }, ([delivery]) =>
+      Promise.resolve(delivery?.ack()),
+    );
+    await until(async () => (await port.admin.groups())[0]?.lag === 0);
+    await consumer.close();
+    expect((await run('groups')).text).toMatch(/g +shared +- +0 +0 +0 +0 +1/);
+    expect((await run('reset g earliest')).code).toBe(0);
+    expect((await run('groups --json')).text).toContain('"lag":1');
+    expect((await run('lag g')).lines.length).toBeGreaterThanOrEqual(5);
+    expect((await run('produce order t later --delay 60000 --timer t1')).text).toContain('delayed');
+    expect((await run('timers')).lines[1]).toMatch(/^ +1 +0 +\d{4}-/);
+    expect((await run('recall t1')).text).toContain('recalled');
+    expect((await run('transactions')).text).toBe('1 pending, 0 parked');
+  });
+
+  it('says in one line what went wrong, and answers with an exit code', async () => {
+    expect(await run('peek nothing')).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/^UNKNOWN_TOPIC: [^\n]+$/),
+    });
+    expect(await run('topics --token wrong')).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/^AUTHENTICATION_FAILED/),
+    });
+    expect(await run('nonsense')).toMatchObject({
+      code: 2,
+      error: expect.stringContaining('there is no command "nonsense"'),
+    });
+    expect(await run('peek')).toMatchObject({ code: 2, error: expect.stringContaining('TOPIC is missing') });
+    expect(await run('topics --nonsense')).toMatchObject({ code: 2 });
+    expect(await run('help')).toMatchObject({ code: 0 });
+  });
+});

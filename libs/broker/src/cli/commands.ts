@@ -1,0 +1,281 @@
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import type { BrokerPort, DeadLetter, OutgoingMessage, ResetTarget, StoredMessage } from '#libs/messaging';
+import { table } from './table.js';
+import { UsageError } from './usage.js';
+
+/** Lines of the standard input that are sent in one call. */
+const PRODUCE_BATCH = 500;
+const DEFAULT_PEEK = 10;
+const DEFAULT_LETTERS = 100;
+
+export type CliOptions = {
+  url?: string;
+  token?: string;
+  json?: boolean;
+  help?: boolean;
+  all?: boolean;
+  partition?: string;
+  offset?: string;
+  limit?: string;
+  tag?: string;
+  key?: string;
+  header?: string[];
+  delay?: string;
+  ttl?: string;
+  timer?: string;
+};
+
+export type CliContext = {
+  port: BrokerPort;
+  operands: readonly string[];
+  options: CliOptions;
+  out: (line: string) => void;
+  input: Readable;
+  /** Resolves on Ctrl-C. */
+  interrupted: Promise<unknown>;
+};
+
+export type Command = (context: CliContext) => Promise<void>;
+
+export const COMMANDS: Readonly<Record<string, Command>> = {
+  topics: async ({ port, options, out }) => {
+    const topics = await port.admin.topics();
+    const rows = topics.map(({ topic, partitions }) => ({
+      topic,
+      partitions: partitions.length,
+      messages: partitions.reduce((sum, { startOffset, endOffset }) => sum + endOffset - startOffset, 0),
+      stored: partitions.reduce((sum, { endOffset }) => sum + endOffset, 0),
+    }));
+    show(rows, options, out);
+  },
+
+  groups: async ({ port, options, out }) => {
+    const groups = await port.admin.groups();
+    const rows = groups.map(({ group, mode, members, lag, inFlight, retrying, deadLetters, acked }) => ({
+      group,
+      mode,
+      members: members.map(({ client }) => client).join(' ') || '-',
+      lag,
+      'in flight': inFlight,
+      retrying,
+      'dead letters': deadLetters,
+      acked,
+    }));
+    show(rows, options, out);
+  },
+
+  lag: async ({ port, operands: [group], options, out }) => {
+    const groups = (await port.admin.groups()).filter((info) => group === undefined || info.group === group);
+    const rows = groups.flatMap(({ group: name, positions }) =>
+      positions.map(({ topic, partition, committedOffset, endOffset }) => ({
+        group: name,
+        topic,
+        partition,
+        committed: committedOffset,
+        end: endOffset,
+        lag: endOffset - committedOffset,
+      })),
+    );
+    show(rows, options, out);
+  },
+
+  peek: async ({ port, operands, options, out }) => {
+    const topic = operand(operands, 0, 'TOPIC');
+    const info = (await port.admin.topics()).find((each) => each.topic === topic);
+    // An unknown topic is the broker's to refuse.
+    const partitions = info?.partitions ?? [{ partition: 0, startOffset: 0, endOffset: 0 }];
+    const limit = number(options.limit, '--limit') ?? DEFAULT_PEEK;
+    const only = number(options.partition, '--partition');
+    for (const { partition, startOffset, endOffset } of partitions) {
+      if (only !== undefined && only !== partition) continue;
+      const offset = number(options.offset, '--offset') ?? Math.max(startOffset, endOffset - limit);
+      for (const message of await port.admin.read(topic, partition, offset, limit))
+        out(line(message, options));
+    }
+  },
+
+  tail: async ({ port, operands, options, out, interrupted }) => {
+    const topic = operand(operands, 0, 'TOPIC');
+    const tags = options.tag === undefined ? [] : [options.tag];
+    const consumer = await port.subscribe(
+      { group: `cli.tail.${process.pid}`, topics: [{ topic, tags }], mode: 'broadcast', startAt: 'latest' },
+      async (batch) => {
+        for (const delivery of batch) out(line(delivery.message, options));
+        await Promise.all(batch.map((delivery) => delivery.ack()));
+      },
+    );
+    await interrupted;
+    await consumer.close(0);
+  },
+
+  produce: async ({ port, operands, options, out, input }) => {
+    const message = {
+      topic: operand(operands, 0, 'TOPIC'),
+      tag: operand(operands, 1, 'TAG'),
+      ...outgoing(options),
+    };
+    const send = async (texts: readonly string[]): Promise<void> => {
+      const receipts = await port.send(texts.map((text) => ({ ...message, body: Buffer.from(text) })));
+      for (const { messageId, partition, offset, duplicate } of receipts) {
+        const where = partition < 0 ? 'delayed' : `${partition}:${offset}`;
+        out(`${messageId} ${where}${duplicate ? ' duplicate' : ''}`);
+      }
+    };
+    const body = operands[2];
+    if (body !== undefined) return send([body]);
+    let batch: string[] = [];
+    for await (const text of createInterface({ input })) {
+      batch.push(text);
+      if (batch.length < PRODUCE_BATCH) continue;
+      await send(batch);
+      batch = [];
+    }
+    if (batch.length > 0) await send(batch);
+  },
+
+  recall: async ({ port, operands, out }) => {
+    const recalled = await port.recall(operand(operands, 0, 'TIMER'));
+    out(
+      recalled ? 'recalled: it will never be delivered' : 'nothing to recall: unknown, or delivered already',
+    );
+  },
+
+  dlq: async ({ port, operands, options, out }) => {
+    const limit = number(options.limit, '--limit') ?? DEFAULT_LETTERS;
+    for (const letter of await port.admin.deadLetters(operand(operands, 0, 'GROUP'), { limit })) {
+      out(letterLine(letter, options));
+    }
+  },
+
+  redrive: async ({ port, operands, options, out }) => {
+    const group = operand(operands, 0, 'GROUP');
+    if (options.all !== true) {
+      const redriven = await port.admin.redrive(group, operand(operands, 1, 'ID'));
+      return out(redriven ? 'redriven' : 'no such dead letter');
+    }
+    let count = 0;
+    for (;;) {
+      const letters = await port.admin.deadLetters(group, { limit: DEFAULT_LETTERS });
+      let done = 0;
+      for (const { id } of letters) if (await port.admin.redrive(group, id)) done++;
+      count += done;
+      // A full page that held nothing to redrive would come again for ever.
+      if (letters.length < DEFAULT_LETTERS || done === 0) break;
+    }
+    out(`${count} redriven`);
+  },
+
+  discard: async ({ port, operands, out }) => {
+    const discarded = await port.admin.discard(operand(operands, 0, 'GROUP'), operand(operands, 1, 'ID'));
+    out(discarded ? 'discarded' : 'no such dead letter');
+  },
+
+  reset: async ({ port, operands, out }) => {
+    const [group, to] = [operand(operands, 0, 'GROUP'), operand(operands, 1, 'TO')];
+    await port.admin.resetGroup(group, resetTarget(to));
+    out(`${group} goes on at ${to}`);
+  },
+
+  timers: async ({ port, options, out }) => {
+    const { pending, pastDue, nextDueAtMs } = await port.admin.timers();
+    const next = nextDueAtMs === undefined ? '-' : new Date(nextDueAtMs).toISOString();
+    show([{ pending, 'past due': pastDue, next }], options, out);
+  },
+
+  transactions: async ({ port, options, out }) => {
+    const { pending, parked } = await port.admin.transactions();
+    out(
+      options.json === true
+        ? JSON.stringify({ pending, parked: parked.length })
+        : `${pending} pending, ${parked.length} parked`,
+    );
+    const rows = parked.map(({ transactionId, producerGroup, preparedAtMs, checks }) => ({
+      id: transactionId,
+      'producer group': producerGroup,
+      prepared: new Date(preparedAtMs).toISOString(),
+      checks,
+    }));
+    if (rows.length > 0) show(rows, options, out);
+  },
+
+  trace: async ({ port, operands, options, out }) => {
+    const events = await port.admin.trace(operand(operands, 0, 'ID'));
+    const rows = events.map(({ atMs, step, group = '', detail = '' }) => ({
+      at: new Date(atMs).toISOString(),
+      step,
+      group,
+      detail,
+    }));
+    show(rows, options, out);
+  },
+};
+
+function show(
+  rows: readonly Record<string, string | number>[],
+  { json }: CliOptions,
+  out: (line: string) => void,
+): void {
+  if (json === true) for (const row of rows) out(JSON.stringify(row));
+  else if (rows.length === 0) out('none');
+  else for (const text of table(rows)) out(text);
+}
+
+function line(message: StoredMessage, { json }: CliOptions): string {
+  const { topic, tag, partition, offset, key, id, storedAtMs, headers } = message;
+  const body = Buffer.from(message.body).toString();
+  if (json === true)
+    return JSON.stringify({ topic, tag, partition, offset, key, id, storedAtMs, headers, body });
+  return `${new Date(storedAtMs).toISOString()} ${topic}.${tag} ${partition}:${offset} ${key ?? '-'} ${id} ${body}`;
+}
+
+function letterLine(letter: DeadLetter, options: CliOptions): string {
+  const { id, reason, error, attempts, deadAtMs, message } = letter;
+  const body = Buffer.from(message.body).toString();
+  if (options.json === true) return JSON.stringify({ ...letter, message: { ...message, body } });
+  const at = new Date(deadAtMs).toISOString();
+  return `${at} ${message.topic}.${message.tag} ${id} ${reason} after ${attempts.length}: ${error.split('\n')[0] ?? ''} ${body}`;
+}
+
+function outgoing(options: CliOptions): Omit<OutgoingMessage, 'topic' | 'tag' | 'body'> {
+  const delayMs = number(options.delay, '--delay');
+  const ttlMs = number(options.ttl, '--ttl');
+  const headers = Object.fromEntries((options.header ?? []).map(header));
+  return {
+    headers,
+    ...(options.key === undefined ? {} : { key: options.key }),
+    ...(delayMs === undefined ? {} : { deliverAtMs: Date.now() + delayMs }),
+    ...(ttlMs === undefined ? {} : { ttlMs }),
+    ...(options.timer === undefined ? {} : { timerId: options.timer }),
+  };
+}
+
+function header(text: string): [string, string] {
+  const at = text.indexOf('=');
+  if (at < 1) throw new UsageError(`--header ${text}: write NAME=VALUE`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+export function resetTarget(text: string): ResetTarget {
+  if (text === 'earliest' || text === 'latest') return text;
+  const place = /^(\d+):(\d+)$/.exec(text);
+  if (place) return { partition: Number(place[1]), offset: Number(place[2]) };
+  const timestampMs = Date.parse(text);
+  if (Number.isNaN(timestampMs))
+    throw new UsageError(`${text} is neither earliest, latest, PARTITION:OFFSET nor a time`);
+  return { timestampMs };
+}
+
+function operand(operands: readonly string[], index: number, name: string): string {
+  const value = operands[index];
+  if (value === undefined) throw new UsageError(`${name} is missing`);
+  return value;
+}
+
+function number(text: string | undefined, name: string): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new UsageError(`${name} ${text}: a whole number is needed`);
+  return value;
+}

@@ -1,0 +1,25 @@
+export const USAGE = `npm run broker -- COMMAND [OPTIONS]
+
+  topics                          topics and how much they hold
+  groups                          members, lag, in flight, retrying, dead letters
+  lag [GROUP]                     positions by partition
+  peek TOPIC                      reads without consuming
+       --partition N --offset N --limit N   (default: the last 10 of every partition)
+  tail TOPIC [--tag T]            shows messages as they are stored, until Ctrl-C; TOPIC may end in *
+  produce TOPIC TAG [BODY]        sends BODY, or every line of the standard input
+       --key K --header NAME=VALUE --delay MS --ttl MS --timer ID
+  recall TIMER                    takes back a delayed message
+  dlq GROUP [--limit N]           dead letters, oldest first
+  redrive GROUP ID | --all        gives dead letters back to their group, oldest first
+  discard GROUP ID                drops a dead letter for good
+  reset GROUP TO                  TO: earliest, latest, PARTITION:OFFSET, or a time (2026-11-21T08:00:00Z)
+  timers                          delayed messages
+  transactions                    half messages, and those that wait for a decision
+  trace ID                        what is known of a message
+
+  --json                          one JSON value per line
+  --url URL, --token TOKEN        default: BROKER_URL and BROKER_TOKEN; the token also from .stampede/secrets.json,
+                                  where npm run shop keeps it`;
+
+/** The command line makes no sense; the message says where. */
+export class UsageError extends Error {}
