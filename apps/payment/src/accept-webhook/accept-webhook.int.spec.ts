@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PaymentWebhookHeaders } from '#libs/contracts';
 import { CRASH_POINTS } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
 import { signWebhook } from '../domain/webhook-signature.js';
+import { WriteRaceLost } from './payment-book.js';
 import { PaymentUnderTest } from '../testing/payment-under-test.js';
 
 let payments: PaymentUnderTest;
@@ -126,4 +127,15 @@ test.each(CRASH_POINTS)('a crash %s: the next copy and the check-back complete i
   // Announced once more than needed where both the copy and the check-back saw to it; its consumers take that.
   expect(messages.length).toBe(point === 'before the local write' ? 2 : 1);
   expect(new Set(messages)).toEqual(new Set(['payment.succeeded']));
+});
+
+test('a writer that was frozen until after the check-back can no longer write, and leaves no event', async () => {
+  const { paymentId } = await payments.created();
+  const webhook = payments.webhook('payment.succeeded', paymentId);
+  const longAgo = new Date(Date.now() - 21_000).toISOString();
+  const writing = payments.book.settlePayment(webhook, ['PENDING'], 'SUCCEEDED', longAgo);
+  await expect(writing).rejects.toThrow(WriteRaceLost);
+  expect(await payments.statusOf(paymentId)).toBe('PENDING');
+  expect(await payments.deliver(webhook)).toBe(204);
+  expect(await payments.statusOf(paymentId)).toBe('SUCCEEDED');
 });

@@ -9,7 +9,7 @@ import { serve, ServiceAdapter, signToken, type RunningService } from '#libs/ser
 import { RehearsalBus } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
 import { freePort, startPostgres } from '../../../../libs/service-kit/src/testing/index.js';
 import { PaymentCheckBack } from '../check-back/payment.check-back.js';
-import { CreatePayment } from '../create-payment/create-payment.js';
+import { PaymentBook } from '../accept-webhook/payment-book.js';
 import { signWebhook } from '../domain/webhook-signature.js';
 import { PaymentModule } from '../payment.module.js';
 import { RequestRefund } from '../request-refund/request-refund.js';
@@ -24,7 +24,7 @@ const nothing = (): Promise<void> => Promise.resolve();
  * broker is missing: messages end in `bus`. Webhooks go straight to the service, as the gateway would send them on.
  */
 export class PaymentUnderTest {
-  readonly createPayment: CreatePayment;
+  readonly book: PaymentBook;
   readonly requestRefund: RequestRefund;
   readonly database: PrismaClient;
 
@@ -36,7 +36,7 @@ export class PaymentUnderTest {
     private readonly stopPostgres: () => Promise<void>,
   ) {
     const { app } = service;
-    this.createPayment = app.get(CreatePayment);
+    this.book = app.get(PaymentBook);
     this.requestRefund = app.get(RequestRefund);
     this.database = app.get(PrismaClient);
   }
