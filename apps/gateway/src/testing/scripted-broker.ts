@@ -54,7 +54,7 @@ export class ScriptedBroker {
   }
 
   /** Delivers to every group that takes the message; resolves when all have settled it. */
-  async deliver<Payload>(contract: MessageContract<Payload>, payload: Payload): Promise<void> {
+  async deliver<Payload>(contract: MessageContract<Payload>, payload: NoInfer<Payload>): Promise<void> {
     const takers = this.subscriptions.filter(({ subscription }) =>
       subscription.topics.some(
         ({ topic, tags }) => topic === contract.topic && (!tags?.length || tags.includes(contract.tag)),

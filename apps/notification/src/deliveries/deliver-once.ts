@@ -17,8 +17,7 @@ export async function deliverOnce<D extends Delivery>(
   deliveries: readonly D[],
   send: (delivery: D) => Promise<void>,
 ): Promise<void> {
-  const open = new Set(await store.open(channel, deliveries));
-  const due = deliveries.filter((delivery) => open.has(delivery));
+  const due = await store.open(channel, deliveries);
   const outcomes = await Promise.allSettled(due.map(send));
   await store.close(
     channel,

@@ -29,7 +29,7 @@ export class DeliveryStore {
    * Records that these are about to be sent and returns those that are to be: the new ones, and those
    * that an earlier try left PENDING when it died. What is SENT is left out.
    */
-  async open(channel: Channel, deliveries: readonly Delivery[]): Promise<Delivery[]> {
+  async open<D extends Delivery>(channel: Channel, deliveries: readonly D[]): Promise<D[]> {
     // One statement must not meet one row twice.
     const distinct = new Map(deliveries.map((delivery) => [nameOf(delivery), delivery]));
     const batch = [...distinct.values()];

@@ -1,0 +1,41 @@
+import { expect, test } from '@jest/globals';
+import { openApiDocument } from './openapi.js';
+
+test('the description is OpenAPI 3.1 and has every call of the API', () => {
+  const document = openApiDocument();
+  expect(document.openapi).toBe('3.1.0');
+  const calls = Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
+    Object.keys(item ?? {}).map((method) => `${method.toUpperCase()} ${path}`),
+  );
+  expect(calls.sort()).toEqual([
+    'DELETE /api/ops/dead-letters/{id}',
+    'GET /api/ops/alerts',
+    'GET /api/ops/dead-letters',
+    'GET /api/ops/dead-letters/{id}',
+    'GET /api/ops/groups',
+    'GET /api/ops/mailbox',
+    'GET /api/ops/messages/{id}/trace',
+    'GET /api/ops/verdict',
+    'GET /api/orders',
+    'GET /api/orders/{orderNo}',
+    'GET /api/orders/{orderNo}/events',
+    'GET /api/shows',
+    'GET /health/ready',
+    'POST /api/admin/shows',
+    'POST /api/auth/codes',
+    'POST /api/auth/sessions',
+    'POST /api/ops/dead-letters/redrive',
+    'POST /api/ops/dead-letters/{id}/redrive',
+    'POST /api/ops/groups/{group}/reset',
+    'POST /api/orders',
+    'POST /api/orders/{orderNo}/cancel',
+    'POST /api/orders/{orderNo}/payments',
+    'POST /api/payments/webhook',
+  ]);
+});
+
+test('a call without a token says so, every other one asks for it', () => {
+  const { paths } = openApiDocument();
+  expect(paths?.['/api/shows']?.get?.security).toEqual([]);
+  expect(paths?.['/api/orders']?.post?.security).toBeUndefined();
+});

@@ -1,0 +1,130 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { OrderCancelled, OrderCreated, OrderPaid } from '#libs/contracts';
+import { GatewayUnderTest } from '../testing/gateway-under-test.js';
+
+let gateway: GatewayUnderTest;
+beforeAll(async () => {
+  gateway = await GatewayUnderTest.start({ MAX_EVENT_STREAMS: '2' });
+}, 30_000);
+afterAll(() => gateway?.stop());
+
+const at = '2026-11-21T12:00:00.000Z';
+
+async function queuedOrder(buyer: string) {
+  const ticketTypeId = await gateway.ticketType(10);
+  const { body } = await gateway.placeOrder(buyer, { ticketTypeId, quantity: 1 });
+  const orderNo = String(body['orderNo']);
+  return { orderNo, buyerId: buyer, ticketTypeId, quantity: 1, totalMinor: 4_950, currency: 'EUR' };
+}
+
+/** An open stream whose text grows; `ended` resolves when the server has closed it. */
+class Stream {
+  text = '';
+  readonly ended: Promise<void>;
+
+  private constructor(
+    readonly response: Response,
+    private readonly abort: AbortController,
+  ) {
+    this.ended = this.read();
+  }
+
+  static async open(orderNo: string, buyer: string): Promise<Stream> {
+    const abort = new AbortController();
+    const headers = await gateway.headersOf(buyer);
+    const response = await fetch(`${gateway.service.url}/api/orders/${orderNo}/events`, {
+      headers,
+      signal: abort.signal,
+    });
+    return new Stream(response, abort);
+  }
+
+  async until(part: string): Promise<void> {
+    const deadline = Date.now() + 5_000;
+    while (!this.text.includes(part)) {
+      if (Date.now() > deadline) throw new Error(`no ${part} in ${this.text}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+
+  statuses(): string[] {
+    return [...this.text.matchAll(/^event: status\ndata: (.*)$/gm)].map(
+      ([, data]) => (JSON.parse(data ?? '') as { status: string }).status,
+    );
+  }
+
+  close(): void {
+    this.abort.abort();
+  }
+
+  private async read(): Promise<void> {
+    try {
+      for await (const chunk of this.response.body ?? [])
+        this.text += Buffer.from(chunk as Uint8Array).toString();
+    } catch {
+      // Closed by this side.
+    }
+  }
+}
+
+describe('an event stream', () => {
+  test('tells the present status, then each change once and in order, and ends with the final one', async () => {
+    const order = await queuedOrder('buyer');
+    const stream = await Stream.open(order.orderNo, 'buyer');
+    expect(stream.response.headers.get('content-type')).toMatch('text/event-stream');
+    await stream.until('QUEUED');
+    const created = { ...order, createdAt: at, payBefore: at };
+    await gateway.broker.deliver(OrderCreated, created);
+    await gateway.broker.deliver(OrderCreated, created);
+    const paymentId = '00000000-0000-4000-8000-000000000000';
+    await gateway.broker.deliver(OrderPaid, { ...order, paymentId, paidAt: at, reacquired: false });
+    await stream.ended;
+    expect(stream.statuses()).toEqual(['QUEUED', 'PENDING_PAYMENT', 'PAID']);
+    expect(stream.text).toContain(JSON.stringify({ orderNo: order.orderNo, status: 'PAID', at }));
+  });
+
+  test('hears of its own order only', async () => {
+    const [mine, other] = [await queuedOrder('buyer'), await queuedOrder('buyer')];
+    const stream = await Stream.open(mine.orderNo, 'buyer');
+    await stream.until('QUEUED');
+    await gateway.broker.deliver(OrderCancelled, { ...other, reason: 'buyer', cancelledAt: at });
+    await gateway.broker.deliver(OrderCreated, { ...mine, createdAt: at, payBefore: at });
+    await stream.until('PENDING_PAYMENT');
+    expect(stream.statuses()).toEqual(['QUEUED', 'PENDING_PAYMENT']);
+    stream.close();
+    await stream.ended;
+  });
+
+  test('is a 404 for somebody else’s order', async () => {
+    const order = await queuedOrder('buyer');
+    const answer = await gateway.call('GET', `/api/orders/${order.orderNo}/events`, { as: 'somebody-else' });
+    expect(answer).toMatchObject({ status: 404, body: { code: 'ORDER_NOT_FOUND' } });
+  });
+
+  test('beyond the bound is refused for now, and there is room again when one has closed', async () => {
+    const order = await queuedOrder('buyer');
+    const path = `/api/orders/${order.orderNo}/events`;
+    const streams = [await Stream.open(order.orderNo, 'buyer'), await Stream.open(order.orderNo, 'buyer')];
+    expect(await gateway.call('GET', path, { as: 'buyer' })).toMatchObject({
+      status: 503,
+      body: { code: 'OVERLOADED' },
+    });
+    streams[0]?.close();
+    let third = await Stream.open(order.orderNo, 'buyer');
+    for (let tries = 0; third.response.status === 503 && tries < 100; tries += 1) {
+      await third.ended;
+      third = await Stream.open(order.orderNo, 'buyer');
+    }
+    expect(third.response.status).toBe(200);
+    for (const stream of [...streams, third]) stream.close();
+  });
+
+  test('ends when the gateway shuts down', async () => {
+    const order = await queuedOrder('buyer');
+    const stream = await Stream.open(order.orderNo, 'buyer');
+    await stream.until('QUEUED');
+    await gateway.service.close();
+    await stream.ended;
+    expect(stream.text).toContain('QUEUED');
+  });
+});
