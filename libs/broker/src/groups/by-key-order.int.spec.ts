@@ -1,6 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
-import { BrokerSandbox, EngineClient, ManualClock, message, settled, textOf, until } from '../testing/engine-client.js';
+import {
+  BrokerSandbox,
+  EngineClient,
+  ManualClock,
+  message,
+  settled,
+  textOf,
+  until,
+} from '../testing/engine-client.js';
 
 const clock = new ManualClock();
 let sandbox: BrokerSandbox;

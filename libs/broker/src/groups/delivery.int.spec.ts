@@ -1,7 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { GroupInfo } from '#libs/messaging';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
-import { BrokerSandbox, EngineClient, ManualClock, message, settled, textOf, until } from '../testing/engine-client.js';
+import {
+  BrokerSandbox,
+  EngineClient,
+  ManualClock,
+  message,
+  settled,
+  textOf,
+  until,
+} from '../testing/engine-client.js';
 
 const clock = new ManualClock();
 let sandbox: BrokerSandbox;
@@ -103,7 +111,9 @@ describe('delivery', () => {
     await until(() => client.delivered.length === 4);
     await client.ack(client.delivered[1]!);
     await client.ack(client.delivered[3]!);
-    expect((await groupInfo()).positions).toEqual([{ topic: 't', partition: 0, committedOffset: 0, endOffset: 4 }]);
+    expect((await groupInfo()).positions).toEqual([
+      { topic: 't', partition: 0, committedOffset: 0, endOffset: 4 },
+    ]);
     broker = await sandbox.reopen();
     client = new EngineClient(broker);
     await client.attach();
@@ -200,6 +210,8 @@ describe('delivery', () => {
 
   it('refuses a member that subscribes differently from the others', async () => {
     await client.attach();
-    await expect(client.attach({ topics: [{ topic: 't', tags: ['b'] }] })).rejects.toThrow('INVALID_ARGUMENT');
+    await expect(client.attach({ topics: [{ topic: 't', tags: ['b'] }] })).rejects.toThrow(
+      'INVALID_ARGUMENT',
+    );
   });
 });

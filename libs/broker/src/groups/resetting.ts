@@ -31,7 +31,7 @@ export async function resetGroup(engine: Engine, group: Group, to: ResetTarget):
   for (const list of [group.ready, group.waiting]) {
     const kept = list.filter(({ cursor }) => !targets.has(cursor));
     list.length = 0;
-    (list).push(...kept);
+    list.push(...kept);
   }
   engine.commit(EntryType.GROUP_RESET, {
     groupId: group.id,

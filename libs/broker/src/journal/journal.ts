@@ -331,9 +331,11 @@ export class Journal {
 
   /** Writes and syncs everything, then closes the files. */
   async close(): Promise<void> {
-    clearTimeout(this.syncTimer);
-    if (!this.failure) await this.flush(true);
-    clearTimeout(this.syncTimer);
-    await this.segments.close();
+    try {
+      if (!this.failure) await this.flush(true);
+    } finally {
+      clearTimeout(this.syncTimer);
+      await this.segments.close();
+    }
   }
 }

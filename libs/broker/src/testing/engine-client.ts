@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { OutgoingMessage, Subscription } from '#libs/messaging';
+import type { OutgoingMessage, StoredMessage, Subscription, TopicInfo } from '#libs/messaging';
 import { EmbeddedBroker } from '../engine/embedded-broker.js';
 import type { BrokerOptions } from '../engine/options.js';
 import type { BrokerSession, RawDelivery, SessionEvents } from '../session.js';
@@ -95,6 +95,21 @@ export async function settled(turns = 20): Promise<void> {
   for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
+/** Ids of everything that can be read, by topic and partition. */
+export async function stored(broker: EmbeddedBroker): Promise<Map<string, string[]>> {
+  const { session } = new EngineClient(broker);
+  const found = new Map<string, string[]>();
+  for (const { topic, partitions } of (await session.admin({ method: 'topics', args: [] })) as TopicInfo[]) {
+    for (const { partition, startOffset } of partitions) {
+      const messages = await session.admin({ method: 'read', args: [topic, partition, startOffset, 10_000] });
+      const ids = (messages as StoredMessage[]).map(({ id }) => id);
+      if (ids.length > 0) found.set(`${topic}/${partition}`, ids);
+    }
+  }
+  await session.close();
+  return found;
+}
+
 /** A data directory of its own, and the brokers that a spec opens on it; `cleanUp` closes and removes. */
 export class BrokerSandbox {
   private broker: EmbeddedBroker | undefined;
@@ -114,12 +129,17 @@ export class BrokerSandbox {
   }
 
   async reopen(more: Partial<BrokerOptions> = {}): Promise<EmbeddedBroker> {
-    await this.broker?.close();
+    await this.closeQuietly();
     return this.open(more);
   }
 
+  /** A broker whose storage failed cannot write what is left, and says so to the spec by then. */
+  private async closeQuietly(): Promise<void> {
+    await this.broker?.close().catch(() => undefined);
+  }
+
   async cleanUp(): Promise<void> {
-    await this.broker?.close();
+    await this.closeQuietly();
     await rm(this.dir, { recursive: true, force: true });
   }
 }

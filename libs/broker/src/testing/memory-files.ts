@@ -123,7 +123,11 @@ export class MemoryFiles implements Files {
   }
 
   list(directory: string): Promise<string[]> {
-    return Promise.resolve(this.paths().filter((path) => dirname(path) === directory).map((path) => basename(path)));
+    return Promise.resolve(
+      this.paths()
+        .filter((path) => dirname(path) === directory)
+        .map((path) => basename(path)),
+    );
   }
 
   makeDirectory(): Promise<void> {
