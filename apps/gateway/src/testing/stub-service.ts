@@ -18,21 +18,20 @@ export class StubService {
   ) {}
 
   static async start(): Promise<StubService> {
-    let stub: StubService | undefined;
     const server = createServer((request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => {
         const { method = '', url = '', headers } = request;
         const asked = { method, url, headers, body: Buffer.concat(chunks) };
-        stub?.requests.push(asked);
-        const { status, json } = stub?.answer(asked) ?? { status: 500 };
+        stub.requests.push(asked);
+        const { status, json } = stub.answer(asked);
         response.writeHead(status, { 'content-type': 'application/json' });
         response.end(json === undefined ? undefined : JSON.stringify(json));
       });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    stub = new StubService(server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const stub = new StubService(server, `http://127.0.0.1:${(server.address() as AddressInfo).port}`);
     return stub;
   }
 

@@ -79,9 +79,9 @@ describe('a mail', () => {
     const tried: string[] = [];
     const refusing = consumerWith({
       sendMail: (mail) => {
-        tried.push(String(mail.to));
-        if (String(mail.to).startsWith('bad'))
-          throw Object.assign(new Error('no such mailbox'), { responseCode: 550 });
+        const to = mail.to as string;
+        tried.push(to);
+        if (to.startsWith('bad')) throw Object.assign(new Error('no such mailbox'), { responseCode: 550 });
         return service.transport.sendMail(mail);
       },
     });
