@@ -1,0 +1,200 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { Redis } from 'ioredis';
+import { BrokerServer, EmbeddedBroker } from '#libs/broker';
+import {
+  OrderCancelled,
+  OrderCreated,
+  OrderPaid,
+  ShowView,
+  StockDeducted,
+  TicketTypeId,
+} from '#libs/contracts';
+import { encodePayload, type BrokerPort, type MessageContract } from '#libs/messaging';
+import { signToken, startService, type RunningService } from '#libs/service-kit';
+import { startPostgres, startRedis, type TestPostgres, type TestRedis } from '#libs/service-kit/testing';
+import { orderNoFor, StockLedger, type StockCounters } from '#libs/stock-ledger';
+import { StockModule } from './stock.module.js';
+
+const SECRET = 'a secret for the tests of stock, long enough';
+const AT = '2026-11-21T10:00:00.000Z';
+
+let postgres: TestPostgres;
+let redisServer: TestRedis;
+let redis: Redis;
+let dir: string;
+let broker: EmbeddedBroker;
+let server: BrokerServer;
+let port: BrokerPort;
+let service: RunningService;
+let ledger: StockLedger;
+const heard: { tag: string; orderNo: string | undefined; outcome: string | undefined }[] = [];
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'stampede-stock-'));
+  [postgres, redisServer, broker] = await Promise.all([
+    startPostgres(),
+    startRedis(),
+    EmbeddedBroker.open({ dir }),
+  ]);
+  server = await BrokerServer.listen(broker, { port: 0, token: 'token' });
+  Object.assign(process.env, {
+    NODE_ENV: 'test',
+    LOG_LEVEL: 'silent',
+    PORT: '0',
+    DATABASE_URL: postgres.url('stock'),
+    REDIS_URL: redisServer.url,
+    BROKER_URL: `tcp://127.0.0.1:${server.address.port}`,
+    BROKER_TOKEN: 'token',
+    JWT_SECRET: SECRET,
+    SEED_SHOWS: 'true',
+    VERIFY_INTERVAL_MS: '50',
+  });
+  service = await startService({ name: 'stock', module: StockModule });
+  await service.consuming;
+  redis = new Redis(redisServer.url);
+  ledger = new StockLedger(redis);
+  port = broker.connect('spec');
+  await port.subscribe({ group: 'spec.hear', topics: [{ topic: 'stock' }] }, async (batch) => {
+    for (const delivery of batch) {
+      const { orderNo, outcome } = JSON.parse(Buffer.from(delivery.message.body).toString()) as {
+        orderNo?: string;
+        outcome?: string;
+      };
+      heard.push({ tag: delivery.message.tag, orderNo, outcome });
+      await delivery.ack();
+    }
+  });
+}, 90_000);
+afterAll(async () => {
+  await service?.close();
+  await port?.close();
+  await server?.close();
+  await broker?.close();
+  redis?.disconnect();
+  await Promise.all([postgres?.stop(), redisServer?.stop()]);
+  if (dir !== undefined) await rm(dir, { recursive: true, force: true });
+}, 30_000);
+
+async function createShow(body: unknown, roles: string[] = ['admin']): Promise<Response> {
+  const token = await signToken({ sub: 'someone', roles, expiresInSeconds: 60 }, SECRET);
+  return fetch(`${service.url}/api/admin/shows`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+}
+
+const newShow = (quantity: number) => ({
+  title: 'Encore',
+  venue: 'Hall',
+  startsAt: AT,
+  sessions: [
+    {
+      startsAt: AT,
+      ticketTypes: [
+        { name: 'Seat', priceMinor: 4_950, currency: 'EUR', quantity, perUserLimit: 4, saleOpensAt: AT },
+      ],
+    },
+  ],
+});
+
+async function ticketType(quantity: number): Promise<string> {
+  const show = ShowView.parse(await (await createShow(newShow(quantity))).json());
+  return TicketTypeId.parse(show.sessions[0]?.ticketTypes[0]?.id);
+}
+
+/** What the gateway and the order service have done when an order exists. */
+async function order(ticketTypeId: string, buyerId: string, quantity = 1) {
+  const orderNo = orderNoFor({ buyerId, idempotencyKey: 'key', ticketTypeId, quantity });
+  const hold = { orderNo, ticketTypeId, buyerId, quantity, nowMs: Date.parse(AT), holdTimeoutMs: 600_000 };
+  expect(await ledger.reserve(hold)).toMatchObject({ outcome: 'reserved', unitPriceMinor: 4_950 });
+  expect(await ledger.claim(ticketTypeId, [orderNo])).toEqual(['claimed']);
+  return { orderNo, buyerId, ticketTypeId, quantity, totalMinor: quantity * 4_950, currency: 'EUR' };
+}
+
+async function publish<Payload>(
+  contract: MessageContract<Payload>,
+  ...payloads: NoInfer<Payload>[]
+): Promise<void> {
+  await port.send(
+    payloads.map((payload) => ({
+      topic: contract.topic,
+      tag: contract.tag,
+      key: contract.key(payload),
+      body: encodePayload(payload),
+    })),
+  );
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+const hasHeard = (tag: string, orderNo: string) => () =>
+  heard.some((message) => message.tag === tag && message.orderNo === orderNo);
+
+async function counters(
+  ticketTypeId: string,
+): Promise<Pick<StockCounters, 'free' | 'held' | 'sold'> | undefined> {
+  const now = await ledger.read(ticketTypeId);
+  return now && { free: now.free, held: now.held, sold: now.sold };
+}
+
+describe('the stock service', () => {
+  it('is ready with two seeded shows, which everyone may see', async () => {
+    await until(async () => (await fetch(`${service.url}/health/ready`)).status === 200);
+    const shows = ShowView.array().parse(await (await fetch(`${service.url}/api/shows`)).json());
+    expect(shows.length).toBeGreaterThanOrEqual(2);
+  });
+
+  it('lets an admin, and nobody else, put a show on sale', async () => {
+    expect((await createShow(newShow(5), [])).status).toBe(403);
+    expect((await fetch(`${service.url}/api/admin/shows`, { method: 'POST' })).status).toBe(401);
+    const wrong = await createShow({ ...newShow(5), extra: true });
+    expect(wrong.status).toBe(400);
+    expect(await wrong.json()).toMatchObject({ code: 'INVALID_REQUEST' });
+    const created = await createShow(newShow(5));
+    expect(created.status).toBe(201);
+    const show = ShowView.parse(await created.json());
+    expect(show).toMatchObject(newShow(5));
+    const listed = ShowView.array().parse(await (await fetch(`${service.url}/api/shows`)).json());
+    expect(listed).toContainEqual(show);
+  });
+
+  it('takes orders from the queue into the ledger and Redis, through payment and cancellation', async () => {
+    const type = await ticketType(10);
+    const paid = await order(type, 'paid', 2);
+    const cancelled = await order(type, 'cancelled', 3);
+    await publish(
+      OrderCreated,
+      { ...paid, createdAt: AT, payBefore: AT },
+      { ...cancelled, createdAt: AT, payBefore: AT },
+    );
+    await until(hasHeard(StockDeducted.tag, paid.orderNo));
+    await until(hasHeard(StockDeducted.tag, cancelled.orderNo));
+    expect(await counters(type)).toEqual({ free: 5, held: 0, sold: 5 });
+    await publish(OrderPaid, {
+      ...paid,
+      paymentId: 'b3b1d4f0-5f5e-4d0b-9c39-3d2e8a3b7f10',
+      paidAt: AT,
+      reacquired: false,
+    });
+    await publish(OrderCancelled, { ...cancelled, reason: 'buyer', cancelledAt: AT });
+    await until(hasHeard('confirm', paid.orderNo));
+    await until(hasHeard('rollback', cancelled.orderNo));
+    expect(await counters(type)).toEqual({ free: 8, held: 0, sold: 2 });
+  });
+
+  it('rebuilds a Redis that lost everything by itself', async () => {
+    const type = await ticketType(10);
+    const sold = await order(type, 'sold', 4);
+    await publish(OrderCreated, { ...sold, createdAt: AT, payBefore: AT });
+    await until(hasHeard(StockDeducted.tag, sold.orderNo));
+    await redis.flushdb();
+    await until(async () => (await counters(type)) !== undefined);
+    expect(await counters(type)).toEqual({ free: 6, held: 0, sold: 4 });
+  });
+});
