@@ -5,6 +5,7 @@ import { Dispatcher } from '../groups/dispatcher.js';
 import type { Group } from '../groups/group.js';
 import { Settling } from '../groups/settling.js';
 import type { Block } from '../journal/block.js';
+import { readDurableMark, writeDurableMark } from '../journal/durable-mark.js';
 import { EntryType } from '../journal/format.js';
 import { type CommitObserver, Journal, type Out } from '../journal/journal.js';
 import { type LostRange, recover } from '../journal/recovery.js';
@@ -16,6 +17,8 @@ import { Trace } from '../trace/trace.js';
 import { Deciding } from '../transactions/deciding.js';
 import { Producers } from '../transactions/producers.js';
 import type { ResolvedOptions } from './options.js';
+import { Retention } from './retention.js';
+import { takeSnapshot } from './snapshot.js';
 import { BrokerState } from './state.js';
 import { Ticker } from './ticker.js';
 
@@ -36,6 +39,7 @@ export class Engine implements CommitObserver {
   readonly deciding: Deciding;
   readonly producers = new Producers();
   readonly ticker: Ticker;
+  readonly retention: Retention;
   journal!: Journal;
   segments!: Segments;
   lost: readonly LostRange[] = [];
@@ -66,6 +70,7 @@ export class Engine implements CommitObserver {
     this.timers = new Timers(this);
     this.deciding = new Deciding(this);
     this.ticker = new Ticker(this);
+    this.retention = new Retention(this, options.retention);
   }
 
   /** Recovers the journal of `options.dir`. */
@@ -73,11 +78,12 @@ export class Engine implements CommitObserver {
     const engine = new Engine(options);
     const { files, dir, onDamage } = options;
     const segments = await Segments.list(files, `${dir}/journal`);
+    const durableBefore = await readDurableMark(files, segments.directory);
     const recovered = await recover({
       files,
       segments,
       from: 0,
-      durableBefore: 0,
+      durableBefore,
       onDamage,
       onEntry: (entry) => engine.state.replay(entry),
     });
@@ -209,7 +215,7 @@ export class Engine implements CommitObserver {
   }
 
   segmentStarted(): void {
-    // Small state is written here once segments are dropped.
+    this.commit(EntryType.SNAPSHOT, takeSnapshot(this.state));
   }
 
   private expired(cursor: Cursor, offset: number, message: StoredMessage): void {
@@ -225,6 +231,9 @@ export class Engine implements CommitObserver {
   async close(): Promise<void> {
     this.ticker.stop();
     await this.journal.close();
+    if (!this.journal.failed) {
+      await writeDurableMark(this.options.files, this.segments.directory, this.journal.durable);
+    }
   }
 
   /** The block that holds the record at `position`, from memory or file. */

@@ -3,6 +3,8 @@ import { nodeFiles } from '../journal/files.js';
 import type { Flush } from '../topics/topics.js';
 import { TRANSACTION_DEFAULTS, type TransactionOptions } from '../transactions/transactions.js';
 
+import { RETENTION_DEFAULTS, type RetentionOptions } from './retention.js';
+
 export type BrokerClock = { now(): number };
 
 export type BrokerOptions = {
@@ -29,13 +31,18 @@ export type BrokerOptions = {
   transactions?: Partial<TransactionOptions>;
   /** A repeated message id is recognised for this long, unless more ids than `maxIds` came meanwhile. Default 2 min, 1,000,000. */
   deduplication?: { windowMs?: number; maxIds?: number };
+  /** When old segments are dropped. Default: after 7 days, no bound in bytes; never what is still needed. */
+  retention?: Partial<RetentionOptions>;
   /** Steps of messages' lives that are remembered. Default 100,000; 0 switches the trace off. */
   traceSteps?: number;
   /** Told about things that no caller hears of: a failed journal, a record that cannot be read, what recovery cut off. Default: nobody. */
   onProblem?: (problem: { message: string; error?: unknown }) => void;
 };
 
-export type ResolvedOptions = Required<Omit<BrokerOptions, 'transactions' | 'deduplication'>> & {
+export type ResolvedOptions = Required<
+  Omit<BrokerOptions, 'transactions' | 'deduplication' | 'retention'>
+> & {
+  retention: RetentionOptions;
   transactions: TransactionOptions;
   deduplication: { windowMs: number; maxIds: number };
 };
@@ -56,6 +63,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     onProblem: () => undefined,
     ...options,
     segmentBytes: Math.max(64 * 1024, options.segmentBytes ?? 64 * MIB),
+    retention: { ...RETENTION_DEFAULTS, ...options.retention },
     transactions: { ...TRANSACTION_DEFAULTS, ...options.transactions },
     deduplication: { windowMs: 120_000, maxIds: 1_000_000, ...options.deduplication },
   };

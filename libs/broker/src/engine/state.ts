@@ -12,6 +12,7 @@ import { DEFAULT_PRIORITY, NO_PARTITION, hashOf, recordAt, textOfRecord } from '
 import { type Partition, Topics } from '../topics/topics.js';
 import { type TransactionOptions, Transactions } from '../transactions/transactions.js';
 import type { Facts, Place } from './facts.js';
+import { type Snapshot, restoreSnapshot } from './snapshot.js';
 
 export type StateOptions = {
   deduplication: { windowMs: number; maxIds: number };
@@ -69,6 +70,10 @@ export class BrokerState {
       case EntryType.GROUP_CREATED:
         this.groups.create(facts as Facts['groupCreated'], from);
         return;
+      case EntryType.SNAPSHOT:
+        // The first of a journal whose beginning was dropped; all others repeat what is known.
+        if (this.isEmpty) restoreSnapshot(this, facts as Snapshot);
+        return;
       case EntryType.CURSORS_CREATED:
         return this.applyCursors(facts as Facts['cursorsCreated']);
       case EntryType.MOVED:
@@ -107,6 +112,10 @@ export class BrokerState {
           `${entryTypeName(type)} before position ${from}: a newer broker wrote this log`,
         );
     }
+  }
+
+  private get isEmpty(): boolean {
+    return this.topics.all().next().done === true && this.groups.all().next().done === true;
   }
 
   private applyRecords(block: Block, from: number, to: number, remember: boolean): void {

@@ -4,6 +4,8 @@ import type { Engine } from './engine.js';
 const SWEEP_MS = 250;
 /** But not more often than this, however many timers fire. */
 const MIN_SWEEP_MS = 20;
+/** How often old segments are looked for. */
+const RETENTION_EVERY_MS = 10_000;
 /** `setTimeout` takes no more than this, and the clock may be set meanwhile. */
 const MAX_SLEEP_MS = 1_000;
 
@@ -12,6 +14,7 @@ export class Ticker {
   private timeout: NodeJS.Timeout | undefined;
   private wakesAtMs = Infinity;
   private sweptAtMs = 0;
+  private retainedAtMs = 0;
   private running = false;
 
   constructor(private readonly engine: Engine) {}
@@ -69,6 +72,9 @@ export class Ticker {
     this.sweptAtMs = now;
     this.sweepLeases(now);
     engine.deciding.check();
+    if (Math.abs(now - this.retainedAtMs) < RETENTION_EVERY_MS) return;
+    this.retainedAtMs = now;
+    void engine.retention.enforce();
   }
 
   private sweepLeases(now: number): void {

@@ -9,8 +9,8 @@
  *     header:  0  8 B  "STAMPEDE"
  *              8  u32  format version (1)
  *             12  f64  position of the segment's first byte
- *             20  u32  CRC-32 of bytes 0–19
- *             24  8 B  zero
+ *             20  f64  when it was started, epoch ms
+ *             28  u32  CRC-32 of bytes 0–27
  *
  *     entry:   0  u32  length of the whole entry, these four bytes included
  *              4  u32  CRC-32 of everything after this field, seeded with the entry's position
@@ -80,12 +80,13 @@ export function segmentBaseOf(fileName: string): number | undefined {
   return match ? Number(match[1]) : undefined;
 }
 
-export function encodeSegmentHeader(base: number): Buffer {
+export function encodeSegmentHeader(base: number, createdAtMs: number): Buffer {
   const header = Buffer.alloc(SEGMENT_HEADER_BYTES);
   header.write(MAGIC, 0, 'latin1');
   header.writeUInt32LE(FORMAT_VERSION, 8);
   header.writeDoubleLE(base, 12);
-  header.writeUInt32LE(crc32(header.subarray(0, 20)), 20);
+  header.writeDoubleLE(createdAtMs, 20);
+  header.writeUInt32LE(crc32(header.subarray(0, 28)), 28);
   return header;
 }
 
@@ -96,7 +97,7 @@ export function checkSegmentHeader(header: Buffer, base: number, path: string): 
   };
   if (header.byteLength < SEGMENT_HEADER_BYTES) fail('the segment header is incomplete');
   if (header.toString('latin1', 0, 8) !== MAGIC) fail('not a journal segment');
-  if (header.readUInt32LE(20) !== crc32(header.subarray(0, 20))) fail('the segment header is damaged');
+  if (header.readUInt32LE(28) !== crc32(header.subarray(0, 28))) fail('the segment header is damaged');
   const version = header.readUInt32LE(8);
   if (version !== FORMAT_VERSION) fail(`format version ${version}, this broker reads ${FORMAT_VERSION}`);
   const found = header.readDoubleLE(12);

@@ -103,9 +103,8 @@ export class Journal {
       (this.end - segment.base + need > this.options.segmentBytes && !this.segmentIsEmpty(segment))
     ) {
       this.startSegment(need);
-    } else if (out.bytes.byteLength - out.at < need) {
-      this.startBlock(need, segment);
     }
+    if (out.bytes.byteLength - out.at < need) this.startBlock(need, this.segments.newest!);
     this.entryAt = out.at;
     this.entryType = type;
     out.at += ENTRY_HEADER_BYTES;
@@ -150,9 +149,10 @@ export class Journal {
   private startSegment(need: number): void {
     const base = this.end;
     if (this.segments.newest) this.segments.newest.end = base;
-    const segment = this.segments.add(base, base, this.options.now());
+    const createdAtMs = this.options.now();
+    const segment = this.segments.add(base, base, createdAtMs);
     this.startBlock(SEGMENT_HEADER_BYTES + need, segment);
-    encodeSegmentHeader(base).copy(this.out.bytes, 0);
+    encodeSegmentHeader(base, createdAtMs).copy(this.out.bytes, 0);
     this.out.at = SEGMENT_HEADER_BYTES;
     this.end = base + SEGMENT_HEADER_BYTES;
     this.block.end = this.end;
@@ -287,6 +287,11 @@ export class Journal {
     this.durableWaiters = [];
     for (const waiter of waiters) waiter.reject(failure);
     this.observer.failed(failure);
+  }
+
+  /** The oldest position that is kept. */
+  get start(): number {
+    return this.segments.all[0]?.base ?? 0;
   }
 
   /** Why nothing more is taken, if so. */

@@ -61,6 +61,12 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     }
   }
   const newest = segments.newest;
+  if ((newest?.end ?? 0) < options.durableBefore && options.onDamage === 'refuse') {
+    throw new MessagingError(
+      'LOG_CORRUPT',
+      `${newest?.path ?? segments.directory} ends at position ${newest?.end ?? 0}, but everything up to ${options.durableBefore} had been on disk`,
+    );
+  }
   return { end: newest?.end ?? 0, lost, cut: undefined };
 }
 
@@ -90,6 +96,7 @@ async function readSegment(files: Files, segment: Segment): Promise<Block> {
 function headerIsValid(block: Block, segment: Segment): boolean {
   try {
     checkSegmentHeader(block.bytes, segment.base, segment.path);
+    segment.createdAtMs = block.bytes.readDoubleLE(20);
     return true;
   } catch (error) {
     // A file of another format version is not damaged: cutting it would destroy it.

@@ -174,6 +174,8 @@ export class Appending {
   ): SendReceipt | number | undefined {
     if (!candidates) return undefined;
     for (const position of candidates) {
+      // Dropped by retention, and so beyond the window.
+      if (position < this.engine.journal.start) continue;
       const block = loaded?.get(position) ?? this.engine.journal.find(position);
       if (!block) return position;
       if (isIt(textOfRecord(block, position))) return this.receiptOf(block, position);

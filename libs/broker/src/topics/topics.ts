@@ -9,7 +9,7 @@ export interface PartitionListener {
 
 /** One partition: a log with dense offsets, whose bytes lie in the one journal. */
 export class Partition {
-  readonly index: OffsetIndex;
+  index: OffsetIndex;
   /** The oldest offset that is kept. */
   start: number;
   /** Messages before this offset may be delivered: they are as durable as the topic promises. */
@@ -23,8 +23,14 @@ export class Partition {
   constructor(
     readonly topic: Topic,
     readonly number: number,
-    start = 0,
   ) {
+    this.index = new OffsetIndex();
+    this.start = 0;
+    this.visibleEnd = 0;
+  }
+
+  /** Earlier offsets are no longer kept. */
+  beginAt(start: number): void {
     this.index = new OffsetIndex(start);
     this.start = start;
     this.visibleEnd = start;

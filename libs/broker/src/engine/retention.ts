@@ -1,0 +1,87 @@
+import { deadLetterTopic } from '#libs/messaging';
+import type { Segment } from '../journal/segments.js';
+import type { Partition } from '../topics/topics.js';
+import type { Engine } from './engine.js';
+
+export type RetentionOptions = {
+  /** Segments whose newest entry is older than this may be dropped. Default 7 days. */
+  maxAgeMs: number;
+  /** The oldest segments may be dropped while the journal is larger than this. Default: no bound. */
+  maxBytes: number;
+};
+
+export const RETENTION_DEFAULTS: RetentionOptions = { maxAgeMs: 7 * 24 * 3_600_000, maxBytes: Infinity };
+
+/**
+ * Drops whole segments from the front of the journal when age or size allows it and nobody needs them: no
+ * message in them is unsettled in any group that reads its topic, none waits in a timer or a
+ * transaction, none is a live dead letter. So nothing is ever dropped that somebody was promised;
+ * a group that nobody consumes for keeps the journal growing, and shows as lag.
+ */
+export class Retention {
+  private running = false;
+
+  constructor(
+    private readonly engine: Engine,
+    private readonly options: RetentionOptions,
+  ) {}
+
+  async enforce(): Promise<void> {
+    if (this.running || this.engine.journal.failed) return;
+    this.running = true;
+    try {
+      for (let oldest = this.droppable(); oldest; oldest = this.droppable()) await this.drop(oldest);
+    } catch (error) {
+      this.engine.options.onProblem({
+        message: 'an old segment could not be removed; it is tried again later',
+        error,
+      });
+    } finally {
+      this.running = false;
+    }
+  }
+
+  /** The oldest segment, if it can go. */
+  private droppable(): Segment | undefined {
+    const { segments, journal } = this.engine;
+    const [oldest, second] = segments.all;
+    // The second one must be in its file with the snapshot it begins with: it takes over as the first.
+    if (!oldest || !second || journal.durable <= second.base) return undefined;
+    const tooOld = this.engine.now() - second.createdAtMs > this.options.maxAgeMs;
+    const tooLarge = journal.end - oldest.base > this.options.maxBytes;
+    if (!tooOld && !tooLarge) return undefined;
+    return this.isNeeded(second.base) ? undefined : oldest;
+  }
+
+  private isNeeded(before: number): boolean {
+    const { timers, transactions, topics } = this.engine.state;
+    if (transactions.lowestPosition() < before || timers.lowestPosition() < before) return true;
+    for (const topic of topics.all()) {
+      for (const partition of topic.partitions) if (this.isNeededIn(partition, before)) return true;
+    }
+    return false;
+  }
+
+  private isNeededIn(partition: Partition, before: number): boolean {
+    const kept = partition.index.firstAtOrBehind(before, partition.start);
+    if (kept === partition.start) return false;
+    for (const group of this.engine.state.groups.everyone()) {
+      const cursor = group.cursors.get(partition);
+      if (cursor && cursor.settled.committed < kept) return true;
+      const isDeadLetters = partition.topic.name === deadLetterTopic(group.name);
+      if (isDeadLetters && (this.engine.state.deadLetters.oldest(group.name) ?? Infinity) < kept) return true;
+    }
+    return false;
+  }
+
+  private async drop(oldest: Segment): Promise<void> {
+    const { segments, state } = this.engine;
+    for (const topic of state.topics.all()) {
+      for (const partition of topic.partitions) {
+        partition.start = partition.index.firstAtOrBehind(oldest.end, partition.start);
+        partition.index.dropBefore(partition.start);
+      }
+    }
+    await segments.dropOldest();
+  }
+}

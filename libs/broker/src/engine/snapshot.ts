@@ -1,0 +1,69 @@
+import type { HeldBack } from '../groups/cursor.js';
+import type { TopicFacts } from '../topics/topics.js';
+import type { BrokerState } from './state.js';
+
+type CursorSnapshot = {
+  topicId: number;
+  partition: number;
+  committed: number;
+  /** Settled offsets above `committed`. */
+  ahead: [first: number, count: number][];
+  heldBack: [offset: number, HeldBack][];
+};
+
+/**
+ * What a broker has to know before the first entry of a segment: topics with the end of each partition, groups
+ * with their positions, live dead letters. Every segment begins with one, so that the segments
+ * before it can be dropped. Timers and half messages are not in it: a segment that holds one that
+ * is pending is not dropped.
+ */
+export type Snapshot = {
+  topics: (TopicFacts & { createdAt: number; ends: number[] })[];
+  groups: { id: number; name: string; createdAt: number; cursors: CursorSnapshot[] }[];
+  deadLetters: [group: string, id: string, offset: number][];
+};
+
+export function takeSnapshot(state: BrokerState): Snapshot {
+  return {
+    topics: [...state.topics.all()].map(({ id, name, partitions, flush, createdAt }) => ({
+      id,
+      name,
+      partitions: partitions.length,
+      flush,
+      createdAt,
+      ends: partitions.map(({ end }) => end),
+    })),
+    groups: [...state.groups.all()].map(({ id, name, createdAt, cursors }) => ({
+      id,
+      name,
+      createdAt,
+      cursors: [...cursors.values()].map(({ partition, settled, heldBack }) => ({
+        topicId: partition.topic.id,
+        partition: partition.number,
+        committed: settled.committed,
+        ahead: settled.runs(),
+        heldBack: [...heldBack],
+      })),
+    })),
+    deadLetters: [...state.deadLetters.entries()],
+  };
+}
+
+/** Sets up an empty state; what the segments behind the snapshot hold is replayed after it. */
+export function restoreSnapshot(state: BrokerState, snapshot: Snapshot): void {
+  for (const { ends, createdAt, ...facts } of snapshot.topics) {
+    const topic = state.topics.create(facts, createdAt);
+    ends.forEach((end, number) => topic.partitions[number]?.beginAt(end));
+  }
+  for (const { cursors, createdAt, ...facts } of snapshot.groups) {
+    const group = state.groups.create(facts, createdAt);
+    for (const { topicId, partition: number, committed, ahead, heldBack } of cursors) {
+      const partition = state.topics.byTopicId(topicId).partitions[number];
+      if (!partition) continue;
+      const cursor = group.addCursor(partition, committed);
+      for (const [first, count] of ahead) for (let i = 0; i < count; i++) cursor.settled.settle(first + i);
+      for (const [offset, held] of heldBack) cursor.heldBack.set(offset, held);
+    }
+  }
+  for (const [group, id, offset] of snapshot.deadLetters) state.deadLetters.add(group, id, offset);
+}
