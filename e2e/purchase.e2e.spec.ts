@@ -84,8 +84,8 @@ describe('a purchase', () => {
     expect(await client.startPayment('somebody-else', order.orderNo)).toMatchObject(hidden);
     const cancel = `/api/orders/${order.orderNo}/cancel`;
     expect(await client.call('POST', cancel, { as: 'somebody-else' })).toMatchObject(hidden);
-    const { body } = await client.call<{ orders: OrderView[] }>('GET', '/api/orders', { as: buyer });
-    expect(body.orders.map(({ orderNo }) => orderNo)).toEqual([order.orderNo]);
+    const { body } = await client.call<{ items: OrderView[] }>('GET', '/api/orders', { as: buyer });
+    expect(body.items.map(({ orderNo }) => orderNo)).toEqual([order.orderNo]);
   }, 30_000);
 
   it('cancelled by its buyer gives its tickets back', async () => {

@@ -4,13 +4,12 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { Refusal, prepare, root, runMain } from './launcher/prepare.mjs';
+import { Refusal, root, runMain } from './launcher/prepare.mjs';
 
 /** Places after the gateway's port that no service of the shop has. */
 const PORT_OFFSETS = [7, 8, 9, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24];
 
 await runMain(() => {
-  prepare();
   const name = process.argv[2];
   if (!name || !/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(name)) {
     throw new Refusal('usage: npm run new:service -- NAME   (lower case, words joined by dashes: seat-map)');
@@ -22,6 +21,8 @@ await runMain(() => {
     mkdirSync(dirname(join(dir, path)), { recursive: true });
     writeFileSync(join(dir, path), text);
   }
+  // Long names make long lines. Without prettier (nothing installed yet) they stay as they are.
+  spawnSync(process.execPath, [join(root, 'node_modules/prettier/bin/prettier.cjs'), '--write', dir]);
   process.stdout.write(
     `apps/${name} is there. Try: npm test -- unit --match apps/${name}, then npm run shop.\n`,
   );

@@ -199,10 +199,10 @@ function stopOnSignal(supervisor) {
   let stopped;
   const stop = () =>
     (stopped ??= supervisor.stop([
-      { names: ['gateway'], withinMs: 2500 },
+      { names: ['gateway'], withinMs: 2000 },
       { names: SERVICES.map(({ name }) => name).filter((name) => name !== 'gateway'), withinMs: 4000 },
       { names: ['broker'], withinMs: 1500 },
-      { names: ['redis', 'postgres'], withinMs: 1500 },
+      { names: ['redis', 'postgres'], withinMs: 2000 },
     ]));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => {

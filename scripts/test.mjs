@@ -62,7 +62,15 @@ async function jest(name, args, env) {
   const report = join(dir, `${name}.json`);
   const program = join(root, 'node_modules/jest/bin/jest.js');
   const nodeArgs = ['--experimental-vm-modules', '--disable-warning=ExperimentalWarning', program];
-  const jestArgs = ['--json', '--outputFile', report, '--forceExit', ...args];
+  const jestArgs = [
+    '--config',
+    join(root, '.config/jest.config.mjs'),
+    '--json',
+    '--outputFile',
+    report,
+    '--forceExit',
+    ...args,
+  ];
   const code = await new Promise((resolve) => {
     const child = spawn(process.execPath, [...nodeArgs, ...jestArgs], {
       cwd: root,

@@ -4,10 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   existsSync,
+  lstatSync,
   mkdirSync,
   readFileSync,
   readdirSync,
-  rmSync,
   statSync,
   utimesSync,
   writeFileSync,
@@ -36,9 +36,10 @@ export function prepare() {
   if (major < 20 || (major === 20 && minor < 19)) {
     throw new Refusal(`Stampede needs Node.js 20.19 or newer; this is ${process.versions.node}.`);
   }
-  // npm leaves this file behind after every install.
+  // npm leaves this file behind after every install. A linked folder is somebody else's to install.
   const installed = join(root, 'node_modules/.package-lock.json');
-  if (modifiedMs(installed) < modifiedMs(join(root, 'package-lock.json'))) {
+  const isLink = lstatSync(join(root, 'node_modules'), { throwIfNoEntry: false })?.isSymbolicLink();
+  if (!isLink && modifiedMs(installed) < modifiedMs(join(root, 'package-lock.json'))) {
     npm('Installing dependencies', ['ci', '--no-audit', '--no-fund']);
     utimesSync(installed, new Date(), new Date());
   }

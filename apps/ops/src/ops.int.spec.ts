@@ -100,7 +100,7 @@ const send = (id: string, tag: string, body = '{"ticket":1}') =>
 const deadLetter = (id: string, status: string): Promise<DeadLetterSummary> =>
   until(async () => {
     const { body } = await call(`/dead-letters?group=${GROUP}&status=${status}`);
-    return (body as DeadLetterPage).deadLetters.find(({ messageId }) => messageId === id);
+    return (body as DeadLetterPage).items.find(({ messageId }) => messageId === id);
   });
 const alerts = async () => (await call('/alerts')).body as { firing: AlertView[]; recent: AlertView[] };
 

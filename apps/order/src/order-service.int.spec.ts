@@ -79,7 +79,7 @@ beforeAll(async () => {
     currency: 'EUR',
     perUserLimit: 100,
     saleOpensAtMs: 0,
-    orders: [],
+    items: [],
   });
 }, 60_000);
 

@@ -13,7 +13,7 @@ export class InspectDeadLettersController {
   @Get()
   async list(@ZodQuery(ListDeadLettersQuery) query: ListDeadLettersQuery): Promise<DeadLetterPage> {
     const { rows, nextCursor } = await this.store.page(query);
-    return { deadLetters: rows.map(toSummary), ...(nextCursor === undefined ? {} : { nextCursor }) };
+    return { items: rows.map(toSummary), ...(nextCursor === undefined ? {} : { nextCursor }) };
   }
 
   @Get(':id')

@@ -32,7 +32,7 @@ export class ReadOrdersController {
     const orders = found.slice(0, query.limit);
     const last = orders.at(-1);
     return {
-      orders: orders.map(orderView),
+      items: orders.map(orderView),
       ...(found.length > query.limit && last !== undefined && { nextCursor: encodeCursor(last) }),
     };
   }

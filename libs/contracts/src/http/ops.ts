@@ -72,7 +72,7 @@ export const ListDeadLettersQuery = z.strictObject({
 export type ListDeadLettersQuery = z.output<typeof ListDeadLettersQuery>;
 
 export const DeadLetterPage = z.object({
-  deadLetters: z.array(DeadLetterSummary),
+  items: z.array(DeadLetterSummary),
   nextCursor: z.string().optional(),
 });
 export type DeadLetterPage = z.output<typeof DeadLetterPage>;

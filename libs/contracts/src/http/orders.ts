@@ -36,5 +36,5 @@ export const ListOrdersQuery = z.strictObject({
   cursor: z.string().max(200).optional(),
   limit: z.coerce.number().int().min(1).max(100).default(20),
 });
-export const OrderPage = z.object({ orders: z.array(OrderView), nextCursor: z.string().optional() });
+export const OrderPage = z.object({ items: z.array(OrderView), nextCursor: z.string().optional() });
 export type OrderPage = z.output<typeof OrderPage>;

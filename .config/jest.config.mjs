@@ -1,5 +1,6 @@
 /** Unit specs run anywhere; `.int.spec.ts` and `.e2e.spec.ts` need the servers that scripts/test.mjs starts. */
 export default {
+  rootDir: '..',
   testEnvironment: 'node',
   roots: ['<rootDir>/apps', '<rootDir>/libs', '<rootDir>/e2e'],
   testMatch: ['**/*.spec.ts'],
