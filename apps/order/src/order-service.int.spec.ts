@@ -79,7 +79,7 @@ beforeAll(async () => {
     currency: 'EUR',
     perUserLimit: 100,
     saleOpensAtMs: 0,
-    items: [],
+    orders: [],
   });
 }, 60_000);
 
@@ -205,8 +205,8 @@ test('a buyer pages through their orders, newest first, each once', async () => 
   do {
     const after = cursor === undefined ? '' : `&cursor=${cursor}`;
     const page: OrderPage = OrderPage.parse(await (await call('GET', `/api/orders?limit=2${after}`)).json());
-    expect(page.orders.length).toBeLessThanOrEqual(2);
-    seen.push(...page.orders);
+    expect(page.items.length).toBeLessThanOrEqual(2);
+    seen.push(...page.items);
     cursor = page.nextCursor;
   } while (cursor !== undefined);
   expect(new Set(seen.map(({ orderNo }) => orderNo)).size).toBe(seen.length);
