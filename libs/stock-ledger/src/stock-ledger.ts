@@ -38,7 +38,7 @@ import type {
 const TOMBSTONE_MS = 86_400_000;
 /** Most orders in one call: bounds how long a script keeps Redis from serving others. */
 const CHUNK = 1_000;
-/** Most holds that `audit` adds up. */
+/** Most holds that `audit` adds up unless told otherwise. */
 const AUDIT_BOUND = 100_000;
 const STAGED_SECONDS = 600;
 const NO_COUNTER = -1;
@@ -243,10 +243,13 @@ export class StockLedger {
     return holdViewOf(orderNo, hold, counter);
   }
 
-  /** Compares counters and holds; undefined when there are no counters. */
-  async audit(ticketTypeId: string): Promise<LedgerAudit | undefined> {
+  /**
+   * Counters beside what the holds add up to; undefined when there are no counters. Adding up keeps Redis
+   * from serving others, so it is done for at most `maxHolds`.
+   */
+  async audit(ticketTypeId: string, maxHolds = AUDIT_BOUND): Promise<LedgerAudit | undefined> {
     const keys = stockKeys(ticketTypeId);
-    return auditOf(await this.#redis.stockAudit(keys.counter, keys.holds, keys.buyers, AUDIT_BOUND));
+    return auditOf(await this.#redis.stockAudit(keys.counter, keys.holds, keys.buyers, maxHolds));
   }
 
   /** Run id of the Redis behind this connection: a new one after every start of Redis. */

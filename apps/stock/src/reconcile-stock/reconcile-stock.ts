@@ -9,6 +9,8 @@ import { driftOf, isDrift, isSameDrift, sizeOf, type Drift } from '../domain/dri
 import { RebuildStock } from '../rebuild-stock/rebuild-stock.js';
 import { RecordSync } from '../rebuild-stock/record-sync.js';
 
+/** Holds that are added up every time, in the middle of a sale; with more, the counters alone are compared. */
+const MAX_HOLDS = 10_000;
 const MOVEMENT_GROUPS = ['stock.deduct', 'stock.confirm', 'stock.rollback'];
 
 /**
@@ -73,7 +75,7 @@ export class ReconcileStock {
   }
 
   private async driftOf(ticketTypeId: string): Promise<Drift | undefined> {
-    const redis = await this.stock.audit(ticketTypeId);
+    const redis = await this.stock.audit(ticketTypeId, MAX_HOLDS);
     const ledger = await this.database.ticketType.findUnique({
       where: { id: ticketTypeId },
       select: { quantity: true, sold: true },

@@ -22,9 +22,13 @@ local function parse(value)
   }
 end
 
+local function format(hold)
+  return hold.state .. '|' .. hold.quantity .. '|' .. hold.heldAt .. '|' .. hold.due .. '|' .. hold.seq .. '|'
+    .. hold.replayed .. '|' .. hold.buyer
+end
+
 local function store(holdsKey, orderNo, hold)
-  redis.call('HSET', holdsKey, orderNo, hold.state .. '|' .. hold.quantity .. '|' .. hold.heldAt .. '|'
-    .. hold.due .. '|' .. hold.seq .. '|' .. hold.replayed .. '|' .. hold.buyer)
+  redis.call('HSET', holdsKey, orderNo, format(hold))
 end
 
 local function charge(buyersKey, buyer, quantity)
