@@ -230,6 +230,7 @@ export class Engine implements CommitObserver {
   /** Writes what is left and closes the files. */
   async close(): Promise<void> {
     this.ticker.stop();
+    await this.retention.idle();
     await this.journal.close();
     if (!this.journal.failed) {
       await writeDurableMark(this.options.files, this.segments.directory, this.journal.durable);

@@ -19,16 +19,27 @@ export const RETENTION_DEFAULTS: RetentionOptions = { maxAgeMs: 7 * 24 * 3_600_0
  * a group that nobody consumes for keeps the journal growing, and shows as lag.
  */
 export class Retention {
-  private running = false;
+  private running: Promise<void> | undefined;
 
   constructor(
     private readonly engine: Engine,
     private readonly options: RetentionOptions,
   ) {}
 
-  async enforce(): Promise<void> {
-    if (this.running || this.engine.journal.failed) return;
-    this.running = true;
+  /** Resolves when all that can go has gone. */
+  enforce(): Promise<void> {
+    this.running ??= this.dropAll().finally(() => {
+      this.running = undefined;
+    });
+    return this.running;
+  }
+
+  /** Resolves when nothing is being dropped. */
+  idle(): Promise<void> {
+    return this.running ?? Promise.resolve();
+  }
+
+  private async dropAll(): Promise<void> {
     try {
       for (let oldest = this.droppable(); oldest; oldest = this.droppable()) await this.drop(oldest);
     } catch (error) {
@@ -36,8 +47,6 @@ export class Retention {
         message: 'an old segment could not be removed; it is tried again later',
         error,
       });
-    } finally {
-      this.running = false;
     }
   }
 
@@ -46,7 +55,7 @@ export class Retention {
     const { segments, journal } = this.engine;
     const [oldest, second] = segments.all;
     // The second one must be in its file with the snapshot it begins with: it takes over as the first.
-    if (!oldest || !second || journal.durable <= second.base) return undefined;
+    if (!oldest || !second || journal.failed || journal.durable <= second.base) return undefined;
     const tooOld = this.engine.now() - second.createdAtMs > this.options.maxAgeMs;
     const tooLarge = journal.end - oldest.base > this.options.maxBytes;
     if (!tooOld && !tooLarge) return undefined;

@@ -107,17 +107,14 @@ export class TimingWheel {
     }
   }
 
-  /** A time not later than the next expiry, within the next 256 ms; undefined when nothing is due that soon. */
+  /** A time not later than the next expiry: that of the next slot in use, or when higher levels are dealt out. Undefined when nothing is pending. */
   soonest(): number | undefined {
-    if (this.counts[0] === 0) {
-      return this.counts.some((count) => count > 0)
-        ? (Math.floor(this.current / SLOTS) + 1) * SLOTS
-        : undefined;
-    }
-    for (let ahead = 1; ahead <= SLOTS; ahead++) {
-      if (this.heads[(this.current + ahead) % SLOTS] !== NONE) return this.current + ahead;
-    }
-    return undefined;
+    const isHigher = this.counts.some((count, level) => level > 0 && count > 0);
+    const boundary = isHigher ? (Math.floor(this.current / SLOTS) + 1) * SLOTS : undefined;
+    if (this.counts[0] === 0) return boundary;
+    const last = boundary ?? this.current + SLOTS;
+    for (let at = this.current + 1; at < last; at++) if (this.heads[at % SLOTS] !== NONE) return at;
+    return last;
   }
 }
 

@@ -1,0 +1,121 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { TimerInfo } from '#libs/messaging';
+import type { EmbeddedBroker } from '../engine/embedded-broker.js';
+import {
+  BrokerSandbox,
+  EngineClient,
+  ManualClock,
+  message,
+  settled,
+  textOf,
+  until,
+} from '../testing/engine-client.js';
+
+let clock: ManualClock;
+let sandbox: BrokerSandbox;
+let broker: EmbeddedBroker;
+let client: EngineClient;
+
+beforeEach(async () => {
+  clock = new ManualClock();
+  // A small tail: what was set early has to be read back from its file to fire.
+  sandbox = await BrokerSandbox.make({ clock, tailCacheBytes: 1, readCacheBytes: 1 });
+  broker = await sandbox.open();
+  client = new EngineClient(broker);
+});
+afterEach(() => sandbox.cleanUp());
+
+/** The time is moved by hours: nothing is to come again because its lease ran out. */
+const PATIENT = { leaseMs: 24 * 3_600_000 };
+const pass = async (ms: number): Promise<void> => {
+  clock.advance(ms);
+  broker.tick();
+  await settled();
+};
+const pending = async () =>
+  ((await client.session.admin({ method: 'timers', args: [] })) as TimerInfo).pending;
+const after = (ms: number) => ({ deliverAtMs: clock.now() + ms });
+
+describe('delayed messages', () => {
+  it('come when they are due, not before, in the order of their times', async () => {
+    await client.attach(PATIENT);
+    await client.session.append([message('late', after(3_600_000)), message('soon', after(100))]);
+    await pass(99);
+    expect(client.texts).toEqual([]);
+    await pass(1);
+    expect(client.texts).toEqual(['soon']);
+    await pass(3_600_000);
+    expect(client.texts).toEqual(['soon', 'late']);
+    expect(await pending()).toBe(0);
+  });
+
+  it('that became due while the broker was down come when it is opened, once', async () => {
+    await client.session.append([message('x', after(1_000))]);
+    clock.advance(5_000);
+    broker = await sandbox.reopen();
+    await until(async () => {
+      client = new EngineClient(broker);
+      return (await pending()) === 0;
+    });
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    await client.attach(PATIENT);
+    await client.take();
+    await settled();
+    expect(client.delivered).toEqual([]);
+  });
+
+  it('are neither lost nor repeated when the clock jumps back and forth', async () => {
+    await client.attach(PATIENT);
+    await client.session.append([message('a', after(60_000))]);
+    await pass(-3_600_000);
+    await client.session.append([message('b', after(1_000))]);
+    await pass(999);
+    expect(client.texts).toEqual([]);
+    await pass(1);
+    expect(client.texts).toEqual(['b']);
+    await pass(3_600_000);
+    await pass(12 * 3_600_000);
+    expect(client.texts).toEqual(['b', 'a']);
+  });
+
+  it('are taken back by their handle until they have fired, also after a restart', async () => {
+    await client.attach(PATIENT);
+    await client.session.append([
+      message('x', { ...after(1_000), timerId: 'h' }),
+      message('y', { ...after(10), timerId: 'i' }),
+    ]);
+    await pass(10);
+    expect(await client.session.recall('i')).toBe(false);
+    expect(await client.session.recall('h')).toBe(true);
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    await client.attach(PATIENT);
+    await pass(10_000);
+    expect(client.texts).toEqual(['y']);
+    expect(await pending()).toBe(0);
+  });
+
+  it('are stored once under a pending handle, whatever their ids', async () => {
+    const [first] = await client.session.append([message('x', { ...after(1_000), timerId: 'h', id: 'm1' })]);
+    const [second, third] = await client.session.append([
+      message('x', { ...after(2_000), timerId: 'h', id: 'm2' }),
+      message('z', { ...after(2_000), timerId: 'other', id: 'm3' }),
+    ]);
+    expect(first).toMatchObject({ duplicate: false, messageId: 'm1' });
+    expect(second).toMatchObject({ duplicate: true, messageId: 'm1' });
+    expect(third).toMatchObject({ duplicate: false });
+    expect(await pending()).toBe(2);
+  });
+
+  it('fire in thousands, each once', async () => {
+    const batch = (n: number) =>
+      Array.from({ length: 1_000 }, (_, i) => message(`${n}-${i}`, after(1 + ((i * 7) % 500))));
+    for (let n = 0; n < 12; n++) await client.session.append(batch(n));
+    await client.attach({ ...PATIENT, maxInFlightMessages: 20_000 });
+    await pass(600);
+    await until(() => client.delivered.length === 12_000);
+    expect(new Set(client.delivered.map(textOf)).size).toBe(12_000);
+    expect(await pending()).toBe(0);
+  });
+});
