@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { randomFillSync } from 'node:crypto';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Header, type StoredMessage } from './message.js';
 
@@ -35,13 +35,29 @@ export function formatTraceparent({ traceId, spanId, flags }: TraceParent): stri
   return `00-${traceId}-${spanId}-${flags}`;
 }
 
+/** Random bytes for ids, drawn by the page: a call for every eight bytes would be a tenth of what a request costs. */
+const pool = Buffer.alloc(8_192);
+let drawn = pool.length;
+
+function randomHex(bytes: number): string {
+  if (drawn + bytes > pool.length) {
+    randomFillSync(pool);
+    drawn = 0;
+  }
+  drawn += bytes;
+  return pool.toString('hex', drawn - bytes, drawn);
+}
+
+/** 32 hex digits that nobody has used before. */
+export const newTraceId = (): string => randomHex(16);
+
 /** The next step of the trace that `parent` belongs to, or the first step of a new one. */
 export function childTraceparent(parent: string | undefined): string {
   const { traceId, flags } = parseTraceparent(parent) ?? {
-    traceId: randomBytes(16).toString('hex'),
+    traceId: newTraceId(),
     flags: '01',
   };
-  return formatTraceparent({ traceId, spanId: randomBytes(8).toString('hex'), flags });
+  return formatTraceparent({ traceId, spanId: randomHex(8), flags });
 }
 
 /**

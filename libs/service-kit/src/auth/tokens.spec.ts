@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { createHmac } from 'node:crypto';
 import { SignJWT, UnsecuredJWT } from 'jose';
 import { HttpProblem } from '../problem/problem.js';
 import { signToken, verifyToken } from './tokens.js';
@@ -8,6 +9,14 @@ const key = new TextEncoder().encode(SECRET);
 
 const refusal = async (token: string): Promise<unknown> =>
   verifyToken(token, SECRET).catch((error: unknown) => error);
+
+/** A token whose signature is right, whatever it says. */
+async function raw(header: object, payload: string): Promise<string> {
+  const signed = [JSON.stringify(header), payload]
+    .map((part) => Buffer.from(part).toString('base64url'))
+    .join('.');
+  return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
+}
 
 describe('tokens', () => {
   test('a signed token names its user and roles', async () => {
@@ -37,6 +46,19 @@ describe('tokens', () => {
       () => signToken({ sub: 'u'.repeat(129), roles: [], expiresInSeconds: 60 }, SECRET),
     ],
     ['not a token', async () => 'abc.def.ghi'],
+    [
+      'valid later',
+      () => new SignJWT({ sub: 'u1' }).setProtectedHeader({ alg: 'HS256' }).setNotBefore('1h').sign(key),
+    ],
+    ['with an expiry that is no time', () => raw({ alg: 'HS256' }, '{"sub":"u1","exp":"never"}')],
+    [
+      'with an extension that nobody here understands',
+      () => raw({ alg: 'HS256', crit: ['x'], x: 1 }, '{"sub":"u1"}'),
+    ],
+    ['signed over something that is no object', () => raw({ alg: 'HS256' }, '["u1"]')],
+    ['signed right under a header that names no algorithm', () => raw({ alg: 'none' }, '{"sub":"u1"}')],
+    ['spelt in another way', async () => `${await raw({ alg: 'HS256' }, '{"sub":"u1"}')}=`],
+    ['followed by a fourth part', async () => `${await raw({ alg: 'HS256' }, '{"sub":"u1"}')}.x`],
   ])('a token that is %s is refused', async (_what, make) => {
     const error = await refusal(await make());
     expect(error).toBeInstanceOf(HttpProblem);
@@ -45,5 +67,8 @@ describe('tokens', () => {
 
   test('an empty secret signs nothing', async () => {
     await expect(signToken({ sub: 'u1', roles: [], expiresInSeconds: 60 }, '')).rejects.toThrow();
+    await expect(verifyToken(await raw({ alg: 'HS256' }, '{"sub":"u1"}'), '')).rejects.toThrow(
+      'empty secret',
+    );
   });
 });

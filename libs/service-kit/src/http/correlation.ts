@@ -1,8 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { randomBytes } from 'node:crypto';
 import type { FastifyInstance } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
-import { childTraceparent, parseTraceparent, traceContext } from '#libs/messaging';
+import { childTraceparent, newTraceId, parseTraceparent, traceContext } from '#libs/messaging';
 
 export type Correlation = { correlationId: string };
 
@@ -22,7 +21,7 @@ const CORRELATION_ID = /^[\w.:-]{1,128}$/;
 export function correlationIdOf(headers: IncomingHttpHeaders): string {
   const given = headers['x-correlation-id'];
   if (typeof given === 'string' && CORRELATION_ID.test(given)) return given;
-  return parseTraceparent(traceparentIn(headers))?.traceId ?? randomBytes(16).toString('hex');
+  return parseTraceparent(traceparentIn(headers))?.traceId ?? newTraceId();
 }
 
 function traceparentIn(headers: IncomingHttpHeaders): string | undefined {
