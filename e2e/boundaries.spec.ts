@@ -13,8 +13,8 @@ describe('the boundaries of the house', () => {
 
   beforeAll(() => {
     planted = mkdtempSync(join(tmpdir(), 'stampede-boundaries-'));
-    for (const file of ['package.json', 'tsconfig.json', '.dependency-cruiser.cjs'])
-      cpSync(file, join(planted, file));
+    for (const file of ['package.json', 'tsconfig.json', '.config/dependency-cruiser.cjs'])
+      cpSync(file, join(planted, file), { recursive: true });
     symlinkSync(resolve('node_modules'), join(planted, 'node_modules'));
     plant('apps/order/src/place-order.ts', 'export const place = 1;');
     plant('libs/broker/src/index.ts', 'export const broker = 1;');
@@ -65,7 +65,7 @@ describe('the boundaries of the house', () => {
 
 function cruise(cwd: string, folders: readonly string[]): Report {
   const program = resolve('node_modules/dependency-cruiser/bin/dependency-cruise.mjs');
-  const args = [program, '--config', '.dependency-cruiser.cjs', '--output-type', 'json', ...folders];
+  const args = [program, '--config', '.config/dependency-cruiser.cjs', '--output-type', 'json', ...folders];
   const { stdout, stderr } = spawnSync(process.execPath, args, {
     cwd,
     encoding: 'utf8',
