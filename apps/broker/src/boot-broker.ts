@@ -106,6 +106,8 @@ function stopOnSignals(running: RunningBroker, logger: Logger): void {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  // Started with an IPC channel (as the launcher does): its end means that the parent is gone.
+  process.on('disconnect', () => stop('SIGTERM'));
 }
 
 /** One line for the operator: what is taken or missing, and what to set. */
