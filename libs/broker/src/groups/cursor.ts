@@ -44,9 +44,9 @@ export class Cursor implements PartitionListener {
     return this.next < this.partition.visibleEnd && this.settled.hasRoomFor(this.next);
   }
 
-  /** Stored messages that are not settled. */
+  /** Messages that are not settled, those included that are on their way to the disk: a timer that fires is always in one count or the other. */
   get lag(): number {
-    return Math.max(0, this.partition.visibleEnd - this.settled.committed - this.settled.ahead);
+    return Math.max(0, this.partition.end - this.settled.committed - this.settled.ahead);
   }
 
   /** Starts anew at `offset`; whatever was known of later offsets is forgotten. */

@@ -1,0 +1,241 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import type { DeadLetter, GroupInfo } from '#libs/messaging';
+import type { RawDelivery } from '../session.js';
+import {
+  BrokerSandbox,
+  EngineClient,
+  ManualClock,
+  message,
+  settled,
+  until,
+} from '../testing/engine-client.js';
+import { MemoryFiles } from '../testing/memory-files.js';
+import type { EmbeddedBroker } from './embedded-broker.js';
+
+/** One step of a run; numbers choose among what is there by their remainder. */
+type Command =
+  | { do: 'send'; keys: number[]; delayMs: number }
+  | { do: 'ack' | 'retry' | 'bury'; which: number; delayMs: number }
+  | { do: 'transact'; keys: number[]; commit: boolean }
+  | { do: 'pass'; ms: number }
+  | { do: 'redrive' | 'restart' | 'kill' | 'power-cut' | 'leave' };
+
+const command: fc.Arbitrary<Command> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('send' as const),
+      keys: fc.array(fc.nat(3), { minLength: 1, maxLength: 4 }),
+      delayMs: fc.constantFrom(0, 0, 0, 50),
+    }),
+  },
+  {
+    weight: 10,
+    arbitrary: fc.record({
+      do: fc.constantFrom('ack' as const, 'ack' as const, 'retry' as const, 'bury' as const),
+      which: fc.nat(20),
+      delayMs: fc.constantFrom(0, 30),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('transact' as const),
+      keys: fc.array(fc.nat(3), { minLength: 1, maxLength: 3 }),
+      commit: fc.boolean(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 60, 2_000) }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        'redrive' as const,
+        'restart' as const,
+        'kill' as const,
+        'power-cut' as const,
+        'leave' as const,
+      ),
+    }),
+  },
+);
+
+/** The broker under test beside what must hold: a set of ids is all the model there is. */
+class Run {
+  private broker!: EmbeddedBroker;
+  private client!: EngineClient;
+  private files = new MemoryFiles();
+  private readonly clock = new ManualClock();
+  private sent = 0;
+  /** Answered with a receipt, in sending order, by key. */
+  private readonly acknowledged: { id: string; key: string; delayed: boolean }[] = [];
+  private readonly everSent = new Set<string>();
+  private readonly rolledBack = new Set<string>();
+  /** Settled for good, unless a power cut takes the record of it. */
+  private readonly done = new Set<string>();
+  private readonly everDone = new Set<string>();
+
+  constructor(
+    private readonly sandbox: BrokerSandbox,
+    private readonly order: 'unordered' | 'by-key',
+  ) {}
+
+  async begin(files: MemoryFiles = this.files): Promise<void> {
+    this.files = files;
+    this.broker = await this.sandbox.reopen({ files, clock: this.clock });
+    this.client = new EngineClient(this.broker);
+    await this.client.attach({ order: this.order, leaseMs: 1_000, maxInFlightMessages: 8 });
+  }
+
+  async execute(step: Command): Promise<void> {
+    await this.perform(step);
+    await settled(3);
+    this.checkDelivered();
+  }
+
+  private async perform(step: Command): Promise<void> {
+    switch (step.do) {
+      case 'send':
+        return this.send(step.keys, step.delayMs);
+      case 'transact':
+        return this.transact(step.keys, step.commit);
+      case 'pass':
+        this.clock.advance(step.ms);
+        this.broker.tick();
+        return;
+      case 'redrive':
+        for (const { id } of (await this.admin('deadLetters', 'g')) as DeadLetter[]) {
+          this.done.delete(id);
+          expect(await this.admin('redrive', 'g', id)).toBe(true);
+        }
+        return;
+      case 'restart':
+        return this.begin();
+      case 'kill':
+        return this.begin(this.files.kill());
+      case 'power-cut':
+        this.done.clear();
+        return this.begin(this.files.crash());
+      case 'leave':
+        await this.client.session.close();
+        this.client = new EngineClient(this.broker);
+        await this.client.attach({ order: this.order, leaseMs: 1_000, maxInFlightMessages: 8 });
+        return;
+      default: {
+        const delivery = this.client.delivered[step.which % Math.max(1, this.client.delivered.length)];
+        if (delivery) await this.settle(delivery, step.do, step.delayMs);
+      }
+    }
+  }
+
+  private outgoing(keys: readonly number[], delayMs = 0) {
+    return keys.map((key) => {
+      const id = `m${this.sent++}`;
+      this.everSent.add(id);
+      return message(id, {
+        id,
+        key: `k${key}`,
+        ...(delayMs > 0 ? { deliverAtMs: this.clock.now() + delayMs } : {}),
+      });
+    });
+  }
+
+  private async send(keys: readonly number[], delayMs: number): Promise<void> {
+    const messages = this.outgoing(keys, delayMs);
+    await this.client.session.append(messages);
+    for (const { id, key } of messages) this.acknowledged.push({ id: id!, key: key!, delayed: delayMs > 0 });
+  }
+
+  private async transact(keys: readonly number[], commit: boolean): Promise<void> {
+    const messages = this.outgoing(keys);
+    const id = await this.client.session.prepare('p', messages);
+    await this.client.session.decide(id, commit ? 'commit' : 'rollback');
+    for (const { id: messageId, key } of messages) {
+      if (commit) this.acknowledged.push({ id: messageId!, key: key!, delayed: false });
+      else this.rolledBack.add(messageId!);
+    }
+  }
+
+  private async settle(delivery: RawDelivery, how: 'ack' | 'retry' | 'bury', delayMs: number): Promise<void> {
+    const {
+      deliveryId,
+      message: { id },
+    } = delivery;
+    this.client.delivered.splice(this.client.delivered.indexOf(delivery), 1);
+    const settlement =
+      how === 'ack'
+        ? ({ deliveryId, verdict: 'ack' } as const)
+        : how === 'retry'
+          ? ({ deliveryId, verdict: 'retry', delayMs, error: 'again' } as const)
+          : ({ deliveryId, verdict: 'dead-letter', reason: 'rejected', error: 'no' } as const);
+    const [recorded] = await this.client.session.settle([settlement]);
+    if (!recorded || how === 'retry') return;
+    this.done.add(id);
+    this.everDone.add(id);
+  }
+
+  private checkDelivered(): void {
+    const lost = new Set(this.client.lost);
+    this.client.delivered.splice(
+      0,
+      Infinity,
+      ...this.client.delivered.filter(({ deliveryId }) => !lost.has(deliveryId)),
+    );
+    const ids = this.client.delivered.map(({ message: { id } }) => id);
+    expect(new Set(ids).size).toBe(ids.length);
+    for (const {
+      message: { id, key },
+    } of this.client.delivered) {
+      expect(this.everSent.has(id)).toBe(true);
+      expect(this.rolledBack.has(id)).toBe(false);
+      expect(this.done.has(id)).toBe(false);
+      if (this.order !== 'by-key') continue;
+      const ofKey = this.acknowledged.filter((sent) => sent.key === key && !sent.delayed);
+      const place = ofKey.findIndex((sent) => sent.id === id);
+      for (const earlier of ofKey.slice(0, Math.max(0, place)))
+        expect(this.everDone.has(earlier.id)).toBe(true);
+    }
+  }
+
+  /** Acks whatever still comes, moving the time on, until the broker says that nothing is left. */
+  async drain(): Promise<void> {
+    await until(async () => {
+      for (const delivery of [...this.client.delivered]) await this.settle(delivery, 'ack', 0);
+      this.clock.advance(100);
+      this.broker.tick();
+      const [group] = (await this.admin('groups')) as GroupInfo[];
+      const { pending } = (await this.admin('timers')) as { pending: number };
+      return group!.lag === 0 && pending === 0 && this.client.delivered.length === 0;
+    }, 'the end of the backlog');
+    const buried = ((await this.admin('deadLetters', 'g')) as DeadLetter[]).map(({ id }) => id);
+    for (const { id } of this.acknowledged) expect(this.everDone.has(id) || buried.includes(id)).toBe(true);
+    expect((await this.admin('groups')) as GroupInfo[]).toMatchObject([{ lag: 0, inFlight: 0, retrying: 0 }]);
+  }
+
+  private admin(method: string, ...args: unknown[]): Promise<unknown> {
+    return this.client.session.admin({ method, args });
+  }
+}
+
+describe.each(['unordered', 'by-key'] as const)('a random run, %s', (order) => {
+  it('loses no acknowledged message, invents none, and never delivers again what is settled', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 40 }), async (commands) => {
+        const sandbox = await BrokerSandbox.make({ traceSteps: 0, tailCacheBytes: 1, readCacheBytes: 1 });
+        try {
+          const run = new Run(sandbox, order);
+          await run.begin();
+          for (const step of commands) await run.execute(step);
+          await run.drain();
+        } finally {
+          await sandbox.cleanUp();
+        }
+      }),
+      { numRuns: Number(process.env['MODEL_RUNS'] ?? 40), verbose: 1 },
+    );
+  }, 120_000);
+});
