@@ -1,6 +1,6 @@
 import { MessagingError } from '#libs/messaging';
-import { type Block, blockOf, newBlock } from './block.js';
-import { BlockCache, READ_BLOCK_BYTES, holdsRecord } from './block-cache.js';
+import { type Block, newBlock } from './block.js';
+import { BlockCache } from './block-cache.js';
 import type { Files } from './files.js';
 import {
   ENTRY_HEADER_BYTES,
@@ -9,6 +9,7 @@ import {
   encodeSegmentHeader,
   entryChecksum,
 } from './format.js';
+import { JournalReader } from './journal-reader.js';
 import type { Segment, Segments } from './segments.js';
 
 export type JournalOptions = {
@@ -70,7 +71,7 @@ export class Journal {
   private committing = false;
   private syncTimer: NodeJS.Timeout | undefined;
   private failure: MessagingError | undefined;
-  private readonly loading = new Map<number, Promise<Block>>();
+  private readonly reader: JournalReader;
 
   constructor(
     private readonly segments: Segments,
@@ -82,6 +83,7 @@ export class Journal {
     this.written = end;
     this.durable = end;
     this.cache = new BlockCache(options.tailCacheBytes, options.readCacheBytes);
+    this.reader = new JournalReader(segments, this.cache);
     this.block = newBlock(end, 0);
     this.out = { bytes: this.block.bytes, view: this.block.view, at: 0, start: end };
   }
@@ -306,32 +308,7 @@ export class Journal {
 
   /** The block that holds the record at `position`, read from its file when it is not in memory. */
   load(position: number): Promise<Block> {
-    const found = this.cache.find(position);
-    if (found) return Promise.resolve(found);
-    let loading = this.loading.get(position);
-    if (!loading) {
-      loading = this.readBlock(position).finally(() => this.loading.delete(position));
-      this.loading.set(position, loading);
-    }
-    return loading;
-  }
-
-  private async readBlock(position: number): Promise<Block> {
-    let size = READ_BLOCK_BYTES;
-    for (;;) {
-      const bytes = Buffer.allocUnsafeSlow(size);
-      // Bytes behind `written` may be half there: they are in the tail, and must not be remembered from here.
-      const { written } = this;
-      const read = await this.segments.read(position, bytes);
-      const block = blockOf(bytes, position, Math.min(position + read, written));
-      if (holdsRecord(block, position)) {
-        this.cache.addCold(block);
-        return block;
-      }
-      const length = read >= 4 ? block.view.getUint32(0, true) : 0;
-      if (length <= size) throw new MessagingError('LOG_CORRUPT', `no whole record at position ${position}`);
-      size = length;
-    }
+    return this.reader.load(position, this.written);
   }
 
   /** Writes and syncs everything, then closes the files. */
