@@ -165,10 +165,17 @@ export class PushConsumer implements BrokerConsumer {
     try {
       await this.parts.handler(batch);
     } catch (error) {
-      this.parts.log.warn(
-        { group: this.parts.subscription.group, messages: batch.length, error: errorText(error) },
-        'a handler threw; its messages without a verdict are retried',
-      );
+      const left = batch.filter(({ state }) => state === 'open').length;
+      const details = {
+        group: this.parts.subscription.group,
+        messages: batch.length,
+        left,
+        error: errorText(error),
+      };
+      if (left > 0)
+        this.parts.log.warn(details, 'a handler threw; its messages without a verdict are retried');
+      // Usually a verdict that came too late, once per message of a lost connection.
+      else this.parts.log.info(details, 'a handler threw; it has nothing left to settle');
       for (const delivery of batch) this.retryLater(delivery, errorText(error));
     }
     if (this.busyKeys !== undefined) releaseKeys(this.busyKeys, batch);

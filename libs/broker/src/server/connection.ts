@@ -89,27 +89,33 @@ export class Connection implements SessionEvents {
 
   deliveries(consumerId: number, deliveries: readonly RawDelivery[]): void {
     this.consumers.whenKnown(consumerId, (clientId) => {
-      for (const run of inFrames(deliveries)) {
-        this.socket.frame(FrameType.deliveries, 0, (writer) => {
-          writer.u32(clientId);
-          writeDeliveries(writer, run);
-        });
-      }
+      this.unasked(() => {
+        for (const run of inFrames(deliveries)) {
+          this.socket.frame(FrameType.deliveries, 0, (writer) => {
+            writer.u32(clientId);
+            writeDeliveries(writer, run);
+          });
+        }
+      });
     });
   }
 
   leaseLost(consumerId: number, deliveryIds: readonly number[]): void {
     this.consumers.whenKnown(consumerId, (clientId) => {
-      this.socket.frame(FrameType.leaseLost, 0, (writer) => writer.json([clientId, deliveryIds]));
+      this.unasked(() =>
+        this.socket.frame(FrameType.leaseLost, 0, (writer) => writer.json([clientId, deliveryIds])),
+      );
     });
   }
 
   check(transactionId: string, messages: readonly OutgoingMessage[], producerGroup: string): void {
-    this.socket.frame(FrameType.check, 0, (writer) => {
-      writer.string(transactionId);
-      writer.string(producerGroup);
-      writeMessages(writer, messages);
-    });
+    this.unasked(() =>
+      this.socket.frame(FrameType.check, 0, (writer) => {
+        writer.string(transactionId);
+        writer.string(producerGroup);
+        writeMessages(writer, messages);
+      }),
+    );
   }
 
   closed(error?: Error): void {
@@ -119,6 +125,15 @@ export class Connection implements SessionEvents {
         : new MessagingError('BROKER_UNAVAILABLE', error?.message ?? 'the broker is closing');
     this.socket.frame(FrameType.goodbye, 0, (writer) => writer.json(toWireError(reason)));
     this.socket.end();
+  }
+
+  /** The engine must not feel what a client cannot be told: that client starts anew on another connection. */
+  private unasked(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      this.socket.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
   }
 
   /** The requests that travel as JSON. Async, so that the engine may also throw at once. */
