@@ -1,4 +1,4 @@
-import { connect } from 'node:net';
+import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { MessagingError } from '#libs/messaging';
@@ -81,7 +81,12 @@ export class BrokerLink {
     const { host, port, tls } = this.endpoint;
     const { token, clientName, ca, heartbeat = HEARTBEAT } = this.options;
     const raw: Socket = tls
-      ? connectTls({ host, port, servername: host, ...(ca === undefined ? {} : { ca }) })
+      ? connectTls({
+          host,
+          port,
+          ...(isIP(host) ? {} : { servername: host }),
+          ...(ca === undefined ? {} : { ca }),
+        })
       : connect({ host, port });
     let accepted = false;
     let goodbye: MessagingError | undefined;

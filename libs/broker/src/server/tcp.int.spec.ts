@@ -4,6 +4,7 @@ import type { BrokerPort, DeliveredMessage, OutgoingMessage } from '#libs/messag
 import { connectBroker } from '../client/connect-broker.js';
 import type { ConnectOptions } from '../client/connect-broker.js';
 import { FakeBroker } from '../testing/fake-broker.js';
+import { TEST_CERT, TEST_KEY } from '../testing/tls.js';
 import { until } from '../testing/until.js';
 import { BrokerServer } from './broker-server.js';
 import type { ServerOptions } from './broker-server.js';
@@ -232,6 +233,30 @@ describe('a broker over TCP', () => {
     await new Promise((resolve) => mute.once('close', resolve));
     await until(() => broker.sessions.find(({ clientName }) => clientName === 'mute')?.open === false);
     expect(broker.sessions.find(({ clientName }) => clientName === 'spec')?.open).toBe(true);
+  });
+
+  it('speaks TLS when it has a certificate, and only with those who trust it', async () => {
+    await server.close();
+    server = await listen({ tls: { key: TEST_KEY, cert: TEST_CERT } });
+    const url = `tls://127.0.0.1:${server.address.port}`;
+    await expect(connectTo({ url, ca: TEST_CERT }).send([message('a')])).resolves.toHaveLength(1);
+    await expect(connectTo({ url }).ready(300)).rejects.toThrow(
+      /BROKER_UNAVAILABLE.*self-signed certificate/,
+    );
+    await expect(connectTo().ready(300)).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
+  });
+
+  it('ends only the connection to which a delivery cannot be written', async () => {
+    const [port, other] = [connectTo(), connectTo({ clientName: 'other' })];
+    await other.ready();
+    await port.subscribe({ group: 'g', topics: [{ topic: 'order' }] }, () => Promise.resolve());
+    const session = broker.sessions.find(({ clientName }) => clientName === 'spec');
+    const [consumerId] = [...broker.consumers.keys()];
+    session?.events.deliveries(consumerId ?? 0, [
+      { deliveryId: 1, attempt: 1, history: [], message: {} as never },
+    ]);
+    await until(() => session?.open === false);
+    await expect(other.send([message('a')])).resolves.toHaveLength(1);
   });
 
   it('refuses what does not fit into the bounded buffer, and nothing of it is stored', async () => {
