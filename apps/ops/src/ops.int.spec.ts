@@ -46,7 +46,7 @@ beforeAll(async () => {
   });
   ops = await startService({ name: 'ops', module: OpsModule });
   await ops.consuming;
-  admin = await signToken({ sub: 'operator', roles: ['admin'], expiresInSeconds: 600 }, SECRET);
+  admin = signToken({ sub: 'operator', roles: ['admin'], expiresInSeconds: 600 }, SECRET);
   port = broker.connect('spec');
   await port.subscribe({ group: GROUP, topics: [{ topic: 'spec' }] }, async (batch) => {
     for (const delivery of batch) await handle(delivery);
@@ -216,7 +216,7 @@ describe('ops, from the broker to HTTP', () => {
   }, 30_000);
 
   test('nobody but an admin gets an answer', async () => {
-    const buyer = await signToken({ sub: 'buyer', roles: [], expiresInSeconds: 600 }, SECRET);
+    const buyer = signToken({ sub: 'buyer', roles: [], expiresInSeconds: 600 }, SECRET);
     for (const path of ['/dead-letters', '/groups', '/alerts', '/verdict', '/messages/x/trace']) {
       expect((await call(path, { token: buyer })).status).toBe(403);
       expect((await call(path, { token: 'forged' })).status).toBe(401);

@@ -69,7 +69,7 @@ beforeAll(async () => {
   url = service.url;
   bus = app.get(MessageBus);
   stock = app.get(StockLedger);
-  token = await signToken({ sub: buyerId, roles: [], expiresInSeconds: 600 }, JWT_SECRET);
+  token = signToken({ sub: buyerId, roles: [], expiresInSeconds: 600 }, JWT_SECRET);
   await listen();
   ticketTypeId = newTicketTypeId();
   await stock.rebuild({
@@ -171,7 +171,7 @@ test('an accepted order is written, paid and seen by its buyer only', async () =
   expect(paid.payBefore).toBeUndefined();
   await hear(OrderPaid, orderNo);
 
-  const stranger = await signToken({ sub: 'buyer-2', roles: [], expiresInSeconds: 600 }, JWT_SECRET);
+  const stranger = signToken({ sub: 'buyer-2', roles: [], expiresInSeconds: 600 }, JWT_SECRET);
   const answer = await call('GET', `/api/orders/${orderNo}`, stranger);
   expect(answer.status).toBe(404);
   expect(await answer.json()).toMatchObject({ code: 'ORDER_NOT_FOUND' });

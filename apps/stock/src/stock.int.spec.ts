@@ -79,7 +79,7 @@ afterAll(async () => {
 }, 30_000);
 
 async function createShow(body: unknown, roles: string[] = ['admin']): Promise<Response> {
-  const token = await signToken({ sub: 'someone', roles, expiresInSeconds: 60 }, SECRET);
+  const token = signToken({ sub: 'someone', roles, expiresInSeconds: 60 }, SECRET);
   return fetch(`${service.url}/api/admin/shows`, {
     method: 'POST',
     headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },

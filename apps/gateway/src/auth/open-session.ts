@@ -38,7 +38,7 @@ export class OpenSession {
       throw new HttpProblem(401, 'CODE_INVALID', 'The code is wrong or no longer valid.');
     const userId = userIdOf(phone, this.keys);
     await this.register(userId, phone);
-    const token = await signToken(
+    const token = signToken(
       { sub: userId, roles: [], expiresInSeconds: this.config.SESSION_TTL_SECONDS },
       this.serviceConfig.JWT_SECRET,
     );

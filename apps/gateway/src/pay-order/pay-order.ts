@@ -45,7 +45,7 @@ export class PayOrder {
       path: '/internal/payments',
       headers: {
         ...caller,
-        authorization: `Bearer ${await this.serviceToken()}`,
+        authorization: `Bearer ${this.serviceToken()}`,
         'x-forwarded-host': origin.host,
         'x-forwarded-proto': origin.protocol,
       },
@@ -58,7 +58,7 @@ export class PayOrder {
     return created.data;
   }
 
-  private serviceToken(): Promise<string> {
+  private serviceToken(): string {
     const claims = { sub: 'gateway', roles: ['service'], expiresInSeconds: SERVICE_TOKEN_SECONDS };
     return signToken(claims, this.config.JWT_SECRET);
   }

@@ -104,7 +104,7 @@ export class GatewayUnderTest {
   }
 
   async headersOf(user: string, roles: string[] = []): Promise<Record<string, string>> {
-    const token = await signToken({ sub: user, roles, expiresInSeconds: 600 }, SECRET);
+    const token = signToken({ sub: user, roles, expiresInSeconds: 600 }, SECRET);
     return { authorization: `Bearer ${token}` };
   }
 

@@ -61,7 +61,7 @@ export class HttpPaymentProvider implements PaymentProvider {
   private async bearer(): Promise<string> {
     const nowMs = Date.now();
     if (this.token === undefined || nowMs >= this.token.renewAtMs) {
-      const value = await signToken(
+      const value = signToken(
         { sub: 'payment', roles: ['service'], expiresInSeconds: TOKEN_SECONDS },
         this.options.jwtSecret,
       );

@@ -67,7 +67,7 @@ export class PaymentUnderTest {
       .compile();
     const app = module.createNestApplication<NestFastifyApplication>(new ServiceAdapter());
     const service = await serve(app, 'payment');
-    const token = await signToken({ sub: 'gateway', roles: ['service'], expiresInSeconds: 600 }, JWT_SECRET);
+    const token = signToken({ sub: 'gateway', roles: ['service'], expiresInSeconds: 600 }, JWT_SECRET);
     return new PaymentUnderTest(service, bus, url, token, () => postgres.stop());
   }
 

@@ -7,8 +7,13 @@ import { signToken, verifyToken } from './tokens.js';
 const SECRET = 'a secret of thirty-two characters';
 const key = new TextEncoder().encode(SECRET);
 
-const refusal = async (token: string): Promise<unknown> =>
-  verifyToken(token, SECRET).catch((error: unknown) => error);
+function refusal(token: string): unknown {
+  try {
+    return verifyToken(token, SECRET);
+  } catch (error) {
+    return error;
+  }
+}
 
 /** A token whose signature is right, whatever it says. */
 async function raw(header: object, payload: string): Promise<string> {
@@ -20,13 +25,13 @@ async function raw(header: object, payload: string): Promise<string> {
 
 describe('tokens', () => {
   test('a signed token names its user and roles', async () => {
-    const token = await signToken({ sub: 'u1', roles: ['admin'], expiresInSeconds: 60 }, SECRET);
-    expect(await verifyToken(token, SECRET)).toEqual({ userId: 'u1', roles: ['admin'] });
+    const token = signToken({ sub: 'u1', roles: ['admin'], expiresInSeconds: 60 }, SECRET);
+    expect(verifyToken(token, SECRET)).toEqual({ userId: 'u1', roles: ['admin'] });
   });
 
   test('a token without roles or expiry is that of an ordinary user', async () => {
     const token = await new SignJWT({}).setProtectedHeader({ alg: 'HS256' }).setSubject('u1').sign(key);
-    expect(await verifyToken(token, SECRET)).toEqual({ userId: 'u1', roles: [] });
+    expect(verifyToken(token, SECRET)).toEqual({ userId: 'u1', roles: [] });
   });
 
   test.each([
@@ -60,15 +65,14 @@ describe('tokens', () => {
     ['spelt in another way', async () => `${await raw({ alg: 'HS256' }, '{"sub":"u1"}')}=`],
     ['followed by a fourth part', async () => `${await raw({ alg: 'HS256' }, '{"sub":"u1"}')}.x`],
   ])('a token that is %s is refused', async (_what, make) => {
-    const error = await refusal(await make());
+    const error = refusal(await make());
     expect(error).toBeInstanceOf(HttpProblem);
     expect(error).toMatchObject({ status: 401, code: 'UNAUTHENTICATED' });
   });
 
   test('an empty secret signs nothing', async () => {
-    await expect(signToken({ sub: 'u1', roles: [], expiresInSeconds: 60 }, '')).rejects.toThrow();
-    await expect(verifyToken(await raw({ alg: 'HS256' }, '{"sub":"u1"}'), '')).rejects.toThrow(
-      'empty secret',
-    );
+    expect(() => signToken({ sub: 'u1', roles: [], expiresInSeconds: 60 }, '')).toThrow();
+    const token = await raw({ alg: 'HS256' }, '{"sub":"u1"}');
+    expect(() => verifyToken(token, '')).toThrow();
   });
 });
