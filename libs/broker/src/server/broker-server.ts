@@ -89,7 +89,7 @@ export class BrokerServer {
     server.maxConnections = options.maxConnections + 1;
     server.on(event, (socket: Socket) => this.accept(socket));
     // A failed TLS handshake is that peer's affair.
-    server.on('tlsClientError', (error) =>
+    server.on('tlsClientError', (error: Error) =>
       options.log.info({ error: error.message }, 'a TLS handshake failed'),
     );
     return new Promise((resolve, reject) => {
@@ -143,7 +143,7 @@ class Peer {
           onGone();
           if (error !== undefined)
             options.log.info({ peer: this.name, error: error.message }, 'a connection broke');
-          this.leave().finally(resolveGone);
+          void this.leave().finally(resolveGone);
         },
       },
       options.heartbeat,

@@ -111,9 +111,10 @@ export class Stage {
   }
 }
 
-export async function gathered({ received, texts }: Collector, count: number): Promise<void> {
+export async function gathered(collector: Collector, count: number): Promise<void> {
+  const { received } = collector;
   await until(
     () => received.length >= count,
-    () => `${count} messages; there are ${received.length}: ${texts().slice(0, 50).join(', ')}`,
+    () => `${count} messages; there are ${received.length}: ${collector.texts().slice(0, 50).join(', ')}`,
   );
 }
