@@ -1,5 +1,5 @@
 // `npm test`: every test that this machine can run, from a fresh clone. Installs, builds, starts one
-// PostgreSQL, one Redis and one shop for all suites, and says what it could not run and why.
+// PostgreSQL and one shop for all suites, and says what it could not run and why.
 //   npm test -- unit|int|e2e …      only these suites
 //   npm test -- e2e --match REGEX    only these files of a suite
 // With SHOP_URL and JWT_SECRET set, the e2e suite runs against that shop and starts none.
@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Refusal, prepare, root, runMain } from './launcher/prepare.mjs';
-import { findRedis, redisArguments } from './launcher/redis.mjs';
+import { findRedis } from './launcher/redis.mjs';
 
 const POSTGRES_PASSWORD = 'test';
 const children = [];
@@ -90,21 +90,15 @@ async function jest(name, args, env) {
   }
 }
 
-/** One PostgreSQL and one Redis; each spec makes a database of its own. */
+/** One PostgreSQL, in which each spec makes a database of its own. Redis starts so fast that each spec has one. */
 async function startStores() {
-  const [postgresPort, redisPort] = [await freePort(), await freePort()];
-  const redis = findRedis();
-  const postgresArgs = ['--dir', join(dir, 'postgres'), '--port', String(postgresPort), '--unsafe-fast'];
-  await Promise.all([
-    start(process.execPath, [join(root, 'scripts/postgres.mjs'), ...postgresArgs], /^ready$/m, {
-      POSTGRES_PASSWORD,
-    }),
-    start(redis, redisArguments(dir, redisPort), /Ready to accept connections/, {}),
-  ]);
-  return {
-    TEST_DATABASE_URL: `postgresql://postgres:${POSTGRES_PASSWORD}@127.0.0.1:${postgresPort}/stampede`,
-    TEST_REDIS_URL: `redis://127.0.0.1:${redisPort}`,
-  };
+  findRedis();
+  const port = await freePort();
+  const args = ['--dir', join(dir, 'postgres'), '--port', String(port), '--unsafe-fast'];
+  await start(process.execPath, [join(root, 'scripts/postgres.mjs'), ...args], /^ready$/m, {
+    POSTGRES_PASSWORD,
+  });
+  return { TEST_DATABASE_URL: `postgresql://postgres:${POSTGRES_PASSWORD}@127.0.0.1:${port}/stampede` };
 }
 
 /** The shop that all specs share which need no settings of their own. */

@@ -15,32 +15,13 @@ export type TestRedis = {
   stop(): Promise<void>;
 };
 
-/**
- * An empty Redis: a database of the server at `TEST_REDIS_URL`, else a `redis-server` (or
- * `valkey-server`) of its own, with an append-only file in a temporary folder.
- */
+/** A `redis-server` (or `valkey-server`) of this suite's own, with an append-only file in a temporary folder. */
 export async function startRedis(): Promise<TestRedis> {
-  const shared = process.env['TEST_REDIS_URL'];
-  if (shared !== undefined && shared !== '') return emptyDatabase(shared);
   const program = ['redis-server', 'valkey-server'].find(
     (name) => spawnSync(name, ['--version']).status === 0,
   );
-  if (program === undefined)
-    throw new Error('no redis-server or valkey-server on the PATH; set TEST_REDIS_URL');
+  if (program === undefined) throw new Error('no redis-server or valkey-server on the PATH');
   return onFreePort((port) => ownServer(program, port));
-}
-
-/** Jest's workers run beside each other; each gets a numbered database of its own. */
-async function emptyDatabase(serverUrl: string): Promise<TestRedis> {
-  const url = new URL(serverUrl);
-  url.pathname = `/${Number(process.env['JEST_WORKER_ID'] ?? 0) % 16}`;
-  const redis = new Redis(url.href, { lazyConnect: true });
-  await redis.connect();
-  await redis.flushdb();
-  redis.disconnect();
-  const refuse = (): Promise<void> =>
-    Promise.reject(new Error('a shared Redis is not killed; unset TEST_REDIS_URL'));
-  return { url: url.href, crash: refuse, restart: refuse, stop: () => Promise.resolve() };
 }
 
 /**
