@@ -2,6 +2,7 @@ import type { Attempt } from '#libs/messaging';
 import type { Block } from '../journal/block.js';
 import type { Partition, PartitionListener } from '../topics/topics.js';
 import type { Group } from './group.js';
+import { PriorityLookahead } from './priority-lookahead.js';
 import { SettledWindow } from './settled-window.js';
 
 /** A message of an ordered group that waits in its place for the next try. */
@@ -20,6 +21,7 @@ export class Cursor implements PartitionListener {
   loaded: Block | undefined;
   /** Settled, not yet in the journal. */
   readonly unrecorded: number[] = [];
+  private lookaheadIfAny: PriorityLookahead | undefined;
   /** Ordered groups: offsets of each key that is in flight, the one in flight first. */
   readonly lanes = new Map<string, number[]>();
   /** Ordered groups: by offset. */
@@ -36,11 +38,25 @@ export class Cursor implements PartitionListener {
     this.next = start;
   }
 
+  get readAhead(): number {
+    return this.lookaheadIfAny?.size ?? 0;
+  }
+
+  /** What was read ahead because priorities differ; made when it is first asked for. */
+  get lookahead(): PriorityLookahead {
+    return (this.lookaheadIfAny ??= new PriorityLookahead());
+  }
+
   advanced(): void {
     this.group.activate(this);
   }
 
   get hasMore(): boolean {
+    return this.readAhead > 0 || this.hasUnread;
+  }
+
+  /** Whether there are messages that were not looked at, and room to remember that they are settled. */
+  get hasUnread(): boolean {
     return this.next < this.partition.visibleEnd && this.settled.hasRoomFor(this.next);
   }
 
@@ -54,6 +70,7 @@ export class Cursor implements PartitionListener {
     this.settled = new SettledWindow(offset);
     this.next = offset;
     this.unrecorded.length = 0;
+    this.lookaheadIfAny?.clear();
     this.lanes.clear();
     this.heldBack.clear();
   }

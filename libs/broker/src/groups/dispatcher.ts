@@ -7,6 +7,7 @@ import { asDelivered } from './as-delivered.js';
 import type { Consumer, Delivery } from './consumer.js';
 import type { Cursor } from './cursor.js';
 import type { Group, Ready } from './group.js';
+import { MAX_LOOKAHEAD } from './priority-lookahead.js';
 
 /** What the dispatcher needs of the engine. */
 export interface DispatchHost {
@@ -116,49 +117,84 @@ export class Dispatcher {
   /** Delivers up to `limit` messages of one partition; -1 when nobody has room. */
   private deliverFrom(cursor: Cursor, limit: number, now: number): number {
     const { group } = cursor;
+    if (cursor.readAhead > 0 || (cursor.partition.hasPriorities && group.order === 'unordered')) {
+      return this.deliverByPriority(cursor, limit, now);
+    }
     let delivered = 0;
     // Skipped messages count as well: a long run of other tags must not hold up the event loop.
-    for (let looked = 0; looked < limit * 16 && delivered < limit && cursor.hasMore; looked++) {
+    for (let looked = 0; looked < limit * 16 && delivered < limit && cursor.hasUnread; looked++) {
       const offset = cursor.next;
-      if (cursor.settled.isSettled(offset)) {
-        cursor.next += 1;
-        continue;
-      }
+      const block = this.admit(cursor, offset);
+      if (block === 'loading') return delivered;
+      cursor.next += 1;
+      if (block === 'skipped') continue;
       const position = cursor.partition.index.get(offset);
-      if (position < 0) {
-        this.skip(cursor, offset);
-        continue;
-      }
-      const block = this.blockOf(cursor, offset);
-      if (!block) return delivered;
-      if (this.isFiltered(cursor, block, position)) {
-        this.skip(cursor, offset);
-        continue;
-      }
-      if (group.order === 'by-key' && !this.claimLane(cursor, offset, block, position)) {
-        cursor.next += 1;
-        continue;
-      }
-      if (this.hasExpired(block, position, now)) {
-        cursor.next += 1;
-        this.host.expired(cursor, offset, readRecord(block, position, cursor.partition.topic.name).message);
-        continue;
-      }
+      if (group.order === 'by-key' && !this.claimLane(cursor, offset, block, position)) continue;
+      if (this.expire(cursor, offset, block, now)) continue;
       const member = group.nextWithRoom();
       if (!member) {
         this.releaseLane(cursor, offset, block, position);
+        cursor.next = offset;
         return -1;
       }
-      cursor.next += 1;
       this.deliver(member, { cursor, offset, attempt: 1, history: [] }, block, now);
       delivered += 1;
     }
     return delivered;
   }
 
+  /** The same for a partition that has messages of several priorities: reads ahead, then takes by weight. */
+  private deliverByPriority(cursor: Cursor, limit: number, now: number): number {
+    const { lookahead, partition } = cursor;
+    for (let delivered = 0; ; delivered++) {
+      for (
+        let looked = 0;
+        looked < MAX_LOOKAHEAD && lookahead.size < MAX_LOOKAHEAD && cursor.hasUnread;
+        looked++
+      ) {
+        const block = this.admit(cursor, cursor.next);
+        if (block === 'loading') break;
+        if (block !== 'skipped') {
+          lookahead.add(cursor.next, recordAt.priority(block, partition.index.get(cursor.next)));
+        }
+        cursor.next += 1;
+      }
+      const offset = delivered < limit ? lookahead.take() : undefined;
+      if (offset === undefined) return delivered;
+      const block = this.blockOf(cursor, offset);
+      const priority = block ? recordAt.priority(block, partition.index.get(offset)) : 9;
+      if (block && this.expire(cursor, offset, block, now)) continue;
+      const member = block && cursor.group.nextWithRoom();
+      if (!block || !member) {
+        // Its own block is read back at the moment: it goes first then, whatever its priority.
+        lookahead.putBack(offset, priority);
+        return block ? -1 : delivered;
+      }
+      this.deliver(member, { cursor, offset, attempt: 1, history: [] }, block, now);
+    }
+  }
+
+  /** The block of a message that the group is to have; `skipped` when it is not, and is settled by that. */
+  private admit(cursor: Cursor, offset: number): Block | 'skipped' | 'loading' {
+    if (cursor.settled.isSettled(offset)) return 'skipped';
+    const position = cursor.partition.index.get(offset);
+    const block = position < 0 ? undefined : this.blockOf(cursor, offset);
+    if (position >= 0 && !block) return 'loading';
+    if (block && !this.isFiltered(cursor, block, position)) return block;
+    this.skip(cursor, offset);
+    return 'skipped';
+  }
+
+  /** Whether the message outlived its time to live; then it is a dead letter from now on. */
+  private expire(cursor: Cursor, offset: number, block: Block, now: number): boolean {
+    const position = cursor.partition.index.get(offset);
+    if (!this.hasExpired(block, position, now)) return false;
+    this.host.expired(cursor, offset, readRecord(block, position, cursor.partition.topic.name).message);
+    return true;
+  }
+
   /** Settles a message that the group does not take. */
   private skip(cursor: Cursor, offset: number): void {
-    cursor.next = offset + 1;
     cursor.settled.settle(offset);
     if (cursor.group.mode === 'shared') {
       cursor.unrecorded.push(offset);
