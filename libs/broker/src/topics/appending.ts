@@ -40,7 +40,7 @@ export class Appending {
       checkMessages(messages, this.engine.now());
       written = this.write(messages, undefined);
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
     const { receipts, sync, missing } = written;
     if (missing !== undefined) return this.appendAfterLoading(messages, missing);
