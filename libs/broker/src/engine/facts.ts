@@ -13,7 +13,8 @@ export type Facts = {
   heldBack: { groupId: number; place: Place; attempt: number; history: readonly Attempt[]; dueAtMs: number };
   /** Pairs of handle hash and journal position. */
   timersFired: { timers: [hash: number, position: number][] };
-  timerRecalled: { hash: number; position: number; groupName?: string };
+  /** `handle` is what the producer recalled it by. */
+  timerRecalled: { hash: number; position: number; handle?: string; groupName?: string };
   prepared: { id: string; producerGroup: string; atMs: number };
   decided: { id: string; decision: 'commit' | 'rollback' };
   groupReset: { groupId: number; cursors: Place[] };

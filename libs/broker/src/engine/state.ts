@@ -6,6 +6,7 @@ import { Groups } from '../groups/groups.js';
 import type { Block } from '../journal/block.js';
 import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
 import type { FoundEntry } from '../journal/recovery.js';
+import { Recalls } from '../timers/recalls.js';
 import { TimerStore, hashOfPosition } from '../timers/timer-store.js';
 import { RecentIds } from '../topics/recent-ids.js';
 import { DEFAULT_PRIORITY, NO_PARTITION, hashOf, recordAt, textOfRecord } from '../topics/record.js';
@@ -33,6 +34,7 @@ export class BrokerState {
   readonly topics = new Topics();
   readonly groups: Groups;
   readonly timers = new TimerStore();
+  readonly recalls = new Recalls();
   readonly transactions: Transactions;
   readonly deadLetters = new DeadLetters();
   readonly recentIds: RecentIds;
@@ -83,8 +85,9 @@ export class BrokerState {
       case EntryType.TIMERS_FIRED:
         return this.applyFired(facts as Facts['timersFired'], block, from, to);
       case EntryType.TIMER_RECALLED: {
-        const { hash, position } = facts as Facts['timerRecalled'];
+        const { hash, position, handle } = facts as Facts['timerRecalled'];
         this.timers.remove(hash, position);
+        if (handle !== undefined) this.recalls.add(handle);
         return;
       }
       case EntryType.PREPARED:
@@ -150,9 +153,14 @@ export class BrokerState {
 
   private applyTimer(block: Block, position: number, topicName: string): void {
     const isRetry = recordAt.isRetry(block, position);
-    const hash = isRetry ? hashOfPosition(position) : hashOf(timerHandleOf(block, position));
-    this.timers.set(hash, position, recordAt.deliverAtMs(block, position));
-    if (isRetry) this.countWaitingRetry(topicName, 1);
+    const dueAtMs = recordAt.deliverAtMs(block, position);
+    if (isRetry) {
+      this.timers.set(hashOfPosition(position), position, dueAtMs);
+      return this.countWaitingRetry(topicName, 1);
+    }
+    const handle = timerHandleOf(block, position);
+    this.timers.set(hashOf(handle), position, dueAtMs);
+    this.recalls.reused(handle);
   }
 
   private countWaitingRetry(topicName: string, change: 1 | -1): void {

@@ -94,18 +94,14 @@ export class Timers {
       if (!timers.has(hash, position) || recordAt.isRetry(block, position)) continue;
       const text = textOfRecord(block, position);
       if ((text[3] || text[0]) !== timerId) continue;
-      engine.commit(EntryType.TIMER_RECALLED, { hash, position });
+      engine.commit(EntryType.TIMER_RECALLED, { hash, position, handle: timerId });
       engine.trace.add(text[0]!, 'timer-recalled', engine.now());
-      this.recalled.add(timerId);
-      if (this.recalled.size > REMEMBERED_RECALLS) this.recalled.delete(this.recalled.values().next().value!);
       await engine.journal.flush(true);
       return true;
     }
-    return this.recalled.has(timerId);
+    if (!engine.state.recalls.has(timerId)) return false;
+    // The first recall may still be on its way to the disk.
+    await engine.journal.flush(true);
+    return true;
   }
-
-  private readonly recalled = new Set<string>();
 }
-
-/** Recalls that are remembered, so that repeating one gets the same answer. */
-const REMEMBERED_RECALLS = 100_000;

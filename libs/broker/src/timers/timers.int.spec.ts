@@ -96,6 +96,21 @@ describe('delayed messages', () => {
     expect(await pending()).toBe(0);
   });
 
+  it('are taken back once: repeating a recall gets the same answer, also after a restart', async () => {
+    await client.session.append([message('x', { ...after(1_000), timerId: 'h' })]);
+    expect(await client.session.recall('h')).toBe(true);
+    expect(await client.session.recall('h')).toBe(true);
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    expect(await client.session.recall('h')).toBe(true);
+    await client.session.append([message('y', { ...after(1_000), timerId: 'h' })]);
+    await pass(1_000);
+    expect(await client.session.recall('h')).toBe(false);
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    expect(await client.session.recall('h')).toBe(false);
+  });
+
   it('are stored once under a pending handle, whatever their ids', async () => {
     const [first] = await client.session.append([message('x', { ...after(1_000), timerId: 'h', id: 'm1' })]);
     const [second, third] = await client.session.append([
