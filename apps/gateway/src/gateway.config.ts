@@ -23,6 +23,8 @@ export const GatewayConfig = z.object({
   SUBMIT_TIMEOUT_MS: z.coerce.number().int().min(100).default(3_000),
   /** Open event streams of all users. Each holds a socket. */
   MAX_EVENT_STREAMS: z.coerce.number().int().min(0).default(5_000),
+  /** Open event streams of one user: a tab or two for every order they may have at once. */
+  MAX_EVENT_STREAMS_PER_USER: z.coerce.number().int().min(1).default(20),
   /** How long a sign-in lasts. */
   SESSION_TTL_SECONDS: z.coerce.number().int().min(60).default(86_400),
   /** How long a sign-in code is valid. */

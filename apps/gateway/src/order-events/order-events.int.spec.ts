@@ -4,7 +4,7 @@ import { GatewayUnderTest } from '../testing/gateway-under-test.js';
 
 let gateway: GatewayUnderTest;
 beforeAll(async () => {
-  gateway = await GatewayUnderTest.start({ MAX_EVENT_STREAMS: '2' });
+  gateway = await GatewayUnderTest.start({ MAX_EVENT_STREAMS: '3', MAX_EVENT_STREAMS_PER_USER: '2' });
 }, 30_000);
 afterAll(() => gateway?.stop());
 
@@ -15,6 +15,18 @@ async function queuedOrder(buyer: string) {
   const { body } = await gateway.placeOrder(buyer, { ticketTypeId, quantity: 1 });
   const orderNo = String(body['orderNo']);
   return { orderNo, buyerId: buyer, ticketTypeId, quantity: 1, totalMinor: 4_950, currency: 'EUR' };
+}
+
+async function openStreams(): Promise<number> {
+  const { body } = await gateway.call('GET', '/metrics');
+  return Number(/gateway_event_streams\{[^}]*\} (\d+)/.exec(String(body['text']))?.[1]);
+}
+
+async function untilNoneIsOpen(): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while ((await openStreams()) > 0) {
+    if (Date.now() > deadline) throw new Error(`${await openStreams()} streams are still open`);
+  }
 }
 
 /** An open stream whose text grows; `ended` resolves when the server has closed it. */
@@ -102,21 +114,57 @@ describe('an event stream', () => {
   });
 
   test('beyond the bound is refused for now, and there is room again when one has closed', async () => {
-    const order = await queuedOrder('buyer');
-    const path = `/api/orders/${order.orderNo}/events`;
-    const streams = [await Stream.open(order.orderNo, 'buyer'), await Stream.open(order.orderNo, 'buyer')];
-    expect(await gateway.call('GET', path, { as: 'buyer' })).toMatchObject({
-      status: 503,
-      body: { code: 'OVERLOADED' },
+    const orders = await Promise.all(['a', 'b', 'c', 'd'].map((buyer) => queuedOrder(buyer)));
+    const open = (): Promise<Stream[]> =>
+      Promise.all(orders.map(({ orderNo, buyerId }) => Stream.open(orderNo, buyerId)));
+    const streams = await open();
+    expect(streams.map(({ response }) => response.status).sort()).toEqual([200, 200, 200, 503]);
+    for (const stream of streams) stream.close();
+    await untilNoneIsOpen();
+    const again = await open();
+    expect(again.filter(({ response }) => response.status === 200)).toHaveLength(3);
+    for (const stream of again) stream.close();
+    await untilNoneIsOpen();
+  });
+
+  test('cannot be denied to others by one user who opens many', async () => {
+    const [mine, theirs] = [await queuedOrder('greedy'), await queuedOrder('modest')];
+    const streams = await Promise.all(Array.from({ length: 10 }, () => Stream.open(mine.orderNo, 'greedy')));
+    expect(streams.filter(({ response }) => response.status === 200)).toHaveLength(2);
+    expect(streams.filter(({ response }) => response.status === 429)).toHaveLength(8);
+    const other = await Stream.open(theirs.orderNo, 'modest');
+    expect(other.response.status).toBe(200);
+    for (const stream of [...streams, other]) stream.close();
+    await untilNoneIsOpen();
+  });
+
+  test('whose client left before the order was found leaves nothing behind', async () => {
+    const order = await queuedOrder('hasty');
+    // Claimed: the order service is asked, which takes its time.
+    await gateway.stock.claim(order.ticketTypeId, [order.orderNo]);
+    const slow: { answerIt?: () => void } = {};
+    const asked = new Promise<void>((resolve) => {
+      gateway.upstream.answer = () => {
+        resolve();
+        return new Promise((answer) => (slow.answerIt = () => answer({ status: 404, json: {} })));
+      };
     });
-    streams[0]?.close();
-    let third = await Stream.open(order.orderNo, 'buyer');
-    for (let tries = 0; third.response.status === 503 && tries < 100; tries += 1) {
-      await third.ended;
-      third = await Stream.open(order.orderNo, 'buyer');
-    }
-    expect(third.response.status).toBe(200);
-    for (const stream of [...streams, third]) stream.close();
+    const abort = new AbortController();
+    const left = fetch(`${gateway.service.url}/api/orders/${order.orderNo}/events`, {
+      headers: await gateway.headersOf('hasty'),
+      signal: abort.signal,
+    }).catch(() => 'left');
+    await asked;
+    abort.abort();
+    expect(await left).toBe('left');
+    // A whole round trip later the gateway has noticed.
+    await gateway.call('GET', '/health/live');
+    slow.answerIt?.();
+    const after = await queuedOrder('after');
+    const stream = await Stream.open(after.orderNo, 'after');
+    await stream.until('QUEUED');
+    stream.close();
+    await untilNoneIsOpen();
   });
 
   test('ends when the gateway shuts down', async () => {

@@ -4,13 +4,13 @@ import type { Logger } from 'pino';
 import { Gauge } from 'prom-client';
 import type { OrderView } from '#libs/contracts';
 import { LOGGER, Metrics } from '#libs/service-kit';
-import { overloaded } from '../domain/errors.js';
 import type { StatusChange } from '../domain/order-progress.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../gateway.config.js';
 import { ReadOrder } from '../read-order/read-order.js';
 import type { Caller } from '../upstream/call.js';
 import { OrderFeed } from './order-feed.js';
 import { OrderStream } from './order-stream.js';
+import { StreamSlots } from './stream-slots.js';
 
 const HEARTBEAT_MS = 15_000;
 
@@ -21,14 +21,19 @@ type Connection = { response: ServerResponse; headers: Readonly<Record<string, s
 @Injectable()
 export class OrderEvents implements OnModuleDestroy {
   private readonly open = new Set<OrderStream>();
+  private readonly slots: StreamSlots;
 
   constructor(
     private readonly readOrder: ReadOrder,
     private readonly feed: OrderFeed,
-    @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
+    @Inject(GATEWAY_CONFIG) config: GatewayConfig,
     @Inject(LOGGER) private readonly logger: Logger,
     metrics: Metrics,
   ) {
+    this.slots = new StreamSlots({
+      total: config.MAX_EVENT_STREAMS,
+      perUser: config.MAX_EVENT_STREAMS_PER_USER,
+    });
     const streams: Gauge = new Gauge({
       name: 'gateway_event_streams',
       help: 'Open event streams.',
@@ -41,9 +46,10 @@ export class OrderEvents implements OnModuleDestroy {
    * Opens a stream: the present status first, then every change until the final one.
    *
    * @throws {DomainError} `ORDER_NOT_FOUND`, `OVERLOADED` before `connect` is called; nothing after it.
+   * @throws {HttpProblem} 429 `RATE_LIMITED`, likewise.
    */
   async stream(request: StreamRequest, connect: () => Connection): Promise<void> {
-    if (this.open.size >= this.config.MAX_EVENT_STREAMS) throw overloaded('Too many event streams are open.');
+    const leave = this.slots.take(request.buyerId);
     // Listening begins before reading: a change in between would be in neither.
     const early: StatusChange[] = [];
     let listener = (change: StatusChange): void => void early.push(change);
@@ -53,15 +59,23 @@ export class OrderEvents implements OnModuleDestroy {
       order = await this.readOrder.execute(request.orderNo, request.buyerId, request.caller);
     } catch (error) {
       unsubscribe();
+      leave();
       throw error;
     }
     const { response, headers } = connect();
+    if (response.destroyed) {
+      // The client left while the order was looked up: its `close` has been, and will not come again.
+      unsubscribe();
+      leave();
+      return;
+    }
     const stream = new OrderStream(response);
     this.open.add(stream);
     const heartbeat = setInterval(() => void this.beat(stream, request), HEARTBEAT_MS);
     response.once('close', () => {
       clearInterval(heartbeat);
       unsubscribe();
+      leave();
       this.open.delete(stream);
     });
     listener = (change) => stream.tell(change);

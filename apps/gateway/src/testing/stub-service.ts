@@ -7,7 +7,7 @@ export type StubAnswer = { status: number; json?: unknown };
 /** A service behind the gateway: remembers what it was asked and answers what the test says. */
 export class StubService {
   readonly requests: StubRequest[] = [];
-  answer: (request: StubRequest) => StubAnswer = () => ({
+  answer: (request: StubRequest) => StubAnswer | Promise<StubAnswer> = () => ({
     status: 404,
     json: { code: 'NOT_FOUND', detail: 'stub' },
   });
@@ -25,9 +25,10 @@ export class StubService {
         const { method = '', url = '', headers } = request;
         const asked = { method, url, headers, body: Buffer.concat(chunks) };
         stub.requests.push(asked);
-        const { status, json } = stub.answer(asked);
-        response.writeHead(status, { 'content-type': 'application/json' });
-        response.end(json === undefined ? undefined : JSON.stringify(json));
+        void Promise.resolve(stub.answer(asked)).then(({ status, json }) => {
+          response.writeHead(status, { 'content-type': 'application/json' });
+          response.end(json === undefined ? undefined : JSON.stringify(json));
+        });
       });
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
