@@ -127,34 +127,31 @@ export class OrderBook {
    * Makes all changes, each on the condition that its order is still where it was read, and appends
    * each to its order's history.
    *
+   * One statement, not a transaction around one: a COMMIT that the client sends would come after the fence
+   * was checked, and a client that froze in between would commit what the check-back has given up.
+   * The rows are locked in the order of their numbers, so that batches which overlap cannot deadlock; the
+   * last line is what makes it all or nothing.
+   *
    * @throws {WriteRaceLost} when one of the orders has moved on, or the fence has passed; nothing is changed then.
    */
   async change(updates: readonly OrderUpdate[], at: string): Promise<void> {
-    if (updates.length === 1) {
-      // One statement is atomic by itself: no BEGIN and COMMIT around it.
-      if ((await this.update(this.database, updates, at)) !== 1) throw new WriteRaceLost();
-      return;
-    }
-    await this.database.$transaction(async (tx) => {
-      if ((await this.update(tx, updates, at)) !== updates.length) throw new WriteRaceLost();
-    });
-  }
-
-  private async update(
-    database: Pick<PrismaClient, '$executeRawUnsafe'>,
-    updates: readonly OrderUpdate[],
-    at: string,
-  ): Promise<number> {
-    return database.$executeRawUnsafe(
-      `UPDATE orders AS o
+    const changed = await this.database.$executeRawUnsafe(
+      `WITH c AS MATERIALIZED (
+         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
+                       AS c(order_no, current, next, payment_id, reason)),
+       locked AS MATERIALIZED (
+         SELECT 1 FROM orders AS o JOIN c USING (order_no)
+         WHERE o.status = c.current AND now() < $7::text::timestamptz
+         ORDER BY o.order_no FOR UPDATE OF o)
+       UPDATE orders AS o
        SET status = c.next,
            payment_id = coalesce(c.payment_id::uuid, o.payment_id),
            history = o.history || jsonb_strip_nulls(
              jsonb_build_object('status', c.next, 'at', $6::text, 'reason', c.reason)),
            updated_at = $6::text::timestamptz
-       FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
-            AS c(order_no, current, next, payment_id, reason)
-       WHERE o.order_no = c.order_no AND o.status = c.current AND now() < $7::text::timestamptz`,
+       FROM c
+       WHERE o.order_no = c.order_no AND o.status = c.current
+         AND (SELECT count(*) FROM locked) = $8::int`,
       updates.map((update) => update.orderNo),
       updates.map((update) => update.from),
       updates.map((update) => update.change.to),
@@ -162,7 +159,9 @@ export class OrderBook {
       updates.map(({ change }) => ('reason' in change ? change.reason : null)),
       at,
       fence(at),
+      updates.length,
     );
+    if (changed !== updates.length) throw new WriteRaceLost();
   }
 }
 
