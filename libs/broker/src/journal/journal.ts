@@ -256,7 +256,8 @@ export class Journal {
         const upTo = Math.min(piece.block.end, end);
         buffers.push(piece.block.bytes.subarray(piece.from - piece.block.start, upTo - piece.block.start));
         piece.from = upTo;
-        if (piece.block === this.block) break;
+        // More of it is to come: it is still being filled, or was filled up while an earlier write was under way.
+        if (piece.block === this.block || upTo < piece.block.end) break;
         this.unwritten.shift();
       }
       if (buffers.length === 0) return;
