@@ -21,27 +21,27 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     .map(
       ([batch, outcome]) =>
         (run: SimulatedRun) =>
-          run.send(batch, outcome as 'acknowledged'),
+          run.send(batch, outcome),
     ),
   fc.nat(50).map((index) => (run: SimulatedRun) => run.resend(index)),
   fc.tuple(key, fc.constantFrom('fired', 'recalled', 'recall-denied', 'recall-unknown', 'torn-before')).map(
     ([one, outcome]) =>
       (run: SimulatedRun) =>
-        run.timer(one, outcome as 'fired'),
+        run.timer(one, outcome),
   ),
   fc
     .tuple(keys, fc.constantFrom('commit', 'rollback', 'committed-unknown', 'undecided', 'checked-commit'))
     .map(
       ([batch, outcome]) =>
         (run: SimulatedRun) =>
-          run.transaction(batch, outcome as 'commit'),
+          run.transaction(batch, outcome),
     ),
 );
 
 const consumption: fc.Arbitrary<Consumption> = fc.record({
   before: fc.array(fc.constantFrom('killed', 'refused', 'ack-lost', 'retry'), {
     maxLength: 3,
-  }) as fc.Arbitrary<Consumption['before']>,
+  }),
   last: fc.constantFrom('ack', 'ack', 'dead-letter', 'ack-unconfirmed'),
   stale: fc.boolean(),
 });

@@ -151,6 +151,6 @@ export class SimulatedRun {
       : never,
   ): void {
     this.now += 1;
-    this.events.push({ ...event, at: this.now } as HistoryEvent);
+    this.events.push({ ...event, at: this.now });
   }
 }
