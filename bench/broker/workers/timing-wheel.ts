@@ -1,0 +1,92 @@
+/** The timers' own cost, without messages: the bare wheel, and the store that the engine uses. */
+import { TimerStore } from '../../../libs/broker/src/timers/timer-store.js';
+import { TimingWheel } from '../../../libs/broker/src/timers/timing-wheel.js';
+import { finish, jobOf } from '../worker-process.js';
+
+export type WheelJob = { timers: number };
+export type WheelResult = {
+  wheelInsertNs: number;
+  wheelExpiryNs: number;
+  storeInsertNs: number;
+  storeExpiryNs: number;
+  storeBytes: number;
+};
+
+const { timers } = jobOf<WheelJob>();
+const START_MS = 1_700_000_000_000;
+/** Due within an hour, as the shop's payment timeouts and retries are. */
+const SPREAD_MS = 3_600_000;
+/** The engine's own bound for one round. */
+const ROUND = 1_000;
+const STEP_MS = 5;
+
+const due = new Float64Array(timers);
+for (let timer = 0; timer < timers; timer++)
+  due[timer] = START_MS + 1 + Math.floor(Math.random() * SPREAD_MS);
+
+// Once for nothing: the compiler has seen the code when it counts.
+measureWheel(Math.min(timers, 50_000));
+measureStore(Math.min(timers, 50_000));
+const wheel = measureWheel(timers);
+const store = measureStore(timers);
+await finish({
+  wheelInsertNs: wheel.insertNs,
+  wheelExpiryNs: wheel.expiryNs,
+  storeInsertNs: store.insertNs,
+  storeExpiryNs: store.expiryNs,
+  storeBytes: store.bytes,
+} satisfies WheelResult);
+
+function measureWheel(count: number): { insertNs: number; expiryNs: number } {
+  const wheel = new TimingWheel(START_MS, (timer) => due[timer] ?? 0);
+  const insertNs = cpuNs(count, () => {
+    for (let timer = 0; timer < count; timer++) wheel.add(timer);
+  });
+  let expired = 0;
+  const expiryNs = cpuNs(count, () => {
+    for (let now = START_MS; now <= START_MS + SPREAD_MS; now += STEP_MS)
+      wheel.advance(now, () => (expired += 1));
+    wheel.advance(START_MS + SPREAD_MS + STEP_MS, () => (expired += 1));
+  });
+  if (expired !== count) throw new Error(`${expired} of ${count} timers expired`);
+  return { insertNs, expiryNs };
+}
+
+function measureStore(count: number): { insertNs: number; expiryNs: number; bytes: number } {
+  const bytesBefore = memoryBytes();
+  const store = new TimerStore();
+  store.start(START_MS);
+  const insertNs = cpuNs(count, () => {
+    for (let timer = 0; timer < count; timer++) {
+      store.set(Math.imul(timer, 0x9e3779b1) >>> 0, timer + 1, due[timer] ?? 0);
+    }
+  });
+  const bytes = (memoryBytes() - bytesBefore) / count;
+  let expired = 0;
+  const expiryNs = cpuNs(count, () => {
+    for (let now = START_MS; expired < count; now += STEP_MS) {
+      for (;;) {
+        const batch = store.takeDue(now, ROUND);
+        for (const { hash, position } of batch) store.remove(hash, position);
+        store.release();
+        expired += batch.length;
+        if (batch.length < ROUND) break;
+      }
+    }
+  });
+  return { insertNs, expiryNs, bytes };
+}
+
+function cpuNs(count: number, work: () => void): number {
+  const before = process.cpuUsage();
+  work();
+  const { user, system } = process.cpuUsage(before);
+  return ((user + system) * 1000) / count;
+}
+
+/** Typed arrays and the heap, after a collection where `--expose-gc` allows one. */
+function memoryBytes(): number {
+  globalThis.gc?.();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
