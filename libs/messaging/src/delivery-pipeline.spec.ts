@@ -85,7 +85,7 @@ describe('a delivered message', () => {
 
   it('is handled within its own trace', async () => {
     const traces: (string | undefined)[] = [];
-    await consume(one(() => Promise.resolve(void traces.push(traceContext.getStore()))));
+    await consume(one(() => Promise.resolve(void traces.push(traceContext.current()))));
     const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
     await send(1, { headers: { traceparent } });
     expect(parseTraceparent(traces[0])?.traceId).toBe('4bf92f3577b34da6a3ce929d0e0e4736');

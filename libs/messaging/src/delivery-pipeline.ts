@@ -132,10 +132,12 @@ export class DeliveryPipeline {
 
   /** One call of the handler. Acks on success, else returns the failure and leaves the batch unsettled. */
   private async tryBatch(batch: readonly Work[], run: BatchRun): Promise<Failure | undefined> {
-    const first = batch[0];
-    if (first === undefined) return undefined;
+    if (batch.length === 0) return undefined;
     try {
-      await withinTraceOf(first, () => run.route.handle(batch.map(({ delivery }) => delivery)));
+      await traceContext.runBatch(
+        batch.map(({ delivered }) => delivered.message),
+        () => run.route.handle(batch.map(({ delivery }) => delivery)),
+      );
     } catch (error) {
       run.failuresInARow++;
       return { error };
@@ -293,7 +295,6 @@ function parse(contract: AnyContract, delivered: DeliveredMessage): Delivery<unk
   return { contract, payload, message, attempt, history, tx: undefined, signal, extend };
 }
 
-/** A batch has as many traces as messages; the handler's own log lines go to the first one's. */
 function withinTraceOf<T>({ delivered }: Work, run: () => Promise<T>): Promise<T> {
   return traceContext.run(childTraceparent(delivered.message.headers[Header.traceparent]), run);
 }

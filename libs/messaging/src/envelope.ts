@@ -16,7 +16,7 @@ export type SendOptions = {
   ttlMs?: number;
   /** 0 (last) to 9 (first); default 4. */
   priority?: number;
-  /** A `traceparent` given here is continued instead of the current one (see `traceOf`). */
+  /** A `traceparent` given here is continued instead of the current one. */
   headers?: Readonly<Record<string, string>>;
 };
 
@@ -41,8 +41,8 @@ export type SealContext = {
   nowMs: number;
   /** Check the payload against its contract. */
   validate: boolean;
-  /** The running trace, if there is one. */
-  traceparent: string | undefined;
+  /** The trace that a message under this key continues, if there is one. */
+  causeOf(key: string): string | undefined;
 };
 
 /**
@@ -53,18 +53,19 @@ export function seal({ contract, payload, options }: Envelope, context: SealCont
   if (context.validate) assertPayload(contract, payload);
   const { id, timerId, ttlMs, priority, headers } = options;
   const deliverAtMs = deliveryTimeMs(options, context.nowMs);
+  // `envelope` has tied the payload's type to the contract's; here both are known as `unknown` only.
+  const key = contract.key(payload as never);
   return {
     topic: contract.topic,
     tag: contract.tag,
-    // `envelope` has tied the payload's type to the contract's; here both are known as `unknown` only.
-    key: contract.key(payload as never),
+    key,
     body: encodePayload(payload),
     headers: {
       [Header.contentType]: 'application/json',
       [Header.producer]: context.producer,
       [Header.version]: String(contract.version),
       ...headers,
-      [Header.traceparent]: childTraceparent(headers?.[Header.traceparent] ?? context.traceparent),
+      [Header.traceparent]: childTraceparent(headers?.[Header.traceparent] ?? context.causeOf(key)),
     },
     ...(id !== undefined && { id }),
     ...(deliverAtMs !== undefined && { deliverAtMs }),

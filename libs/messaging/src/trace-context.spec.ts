@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { childTraceparent, formatTraceparent, parseTraceparent, traceOf } from './trace-context.js';
+import { childTraceparent, formatTraceparent, parseTraceparent, traceContext } from './trace-context.js';
 
 const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736';
 const SPAN_ID = '00f067aa0ba902b7';
@@ -37,8 +37,20 @@ describe('traceparent', () => {
     expect(parseTraceparent(childTraceparent('garbage'))).toBeDefined();
   });
 
-  it('is taken over from a message, or left out', () => {
-    expect(traceOf({ headers: { traceparent: 'x', other: 'y' } })).toEqual({ traceparent: 'x' });
-    expect(traceOf({ headers: {} })).toEqual({});
+  it('of a batch is that of the message with the same key, else that of the first', () => {
+    const [one, two] = [1, 2].map((digit) => `00-${String(digit).repeat(32)}-${SPAN_ID}-01`);
+    const messages = [
+      { key: 'A1', headers: { traceparent: one ?? '' } },
+      { key: 'A2', headers: { traceparent: two ?? '' } },
+      { key: 'A3', headers: {} },
+    ];
+    traceContext.runBatch(messages, () => {
+      const traceIdOf = (key: string): string | undefined =>
+        parseTraceparent(traceContext.causeOf(key))?.traceId;
+      expect([traceIdOf('A1'), traceIdOf('A2')]).toEqual(['1'.repeat(32), '2'.repeat(32)]);
+      expect([traceIdOf('A3'), traceIdOf('other')]).toEqual(['1'.repeat(32), '1'.repeat(32)]);
+      expect(parseTraceparent(traceContext.current())?.traceId).toBe('1'.repeat(32));
+    });
+    expect(traceContext.causeOf('A1')).toBeUndefined();
   });
 });

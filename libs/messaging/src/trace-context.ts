@@ -2,12 +2,45 @@ import { randomFillSync } from 'node:crypto';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Header, type StoredMessage } from './message.js';
 
+type Running = { traceparent: string; byKey?: ReadonlyMap<string, string> };
+const running = new AsyncLocalStorage<Running>();
+
 /**
  * The `traceparent` of whatever runs: an HTTP request, a message, a job. Whoever starts such work
- * enters it (`traceContext.run(traceparent, work)`); `MessageBus` reads it, so that a purchase keeps one
- * trace id from the buyer's request to the last notification.
+ * enters it; `MessageBus` reads it, so that a purchase keeps one trace id from the buyer's request to the
+ * last notification.
  */
-export const traceContext = new AsyncLocalStorage<string>();
+export const traceContext = {
+  run<T>(traceparent: string, work: () => T): T {
+    return running.run({ traceparent }, work);
+  },
+
+  /**
+   * A batch has as many traces as messages. What its handler sends continues the trace of the message
+   * with the same key, because that is the one it was caused by; all else (log lines, messages under
+   * other keys) belongs to the first message's trace.
+   */
+  runBatch<T>(messages: readonly Pick<StoredMessage, 'key' | 'headers'>[], work: () => T): T {
+    const byKey = new Map<string, string>();
+    for (const { key, headers } of messages) {
+      const traceparent = headers[Header.traceparent];
+      if (key !== undefined && traceparent !== undefined) byKey.set(key, traceparent);
+    }
+    const traceparent = childTraceparent(messages[0]?.headers[Header.traceparent]);
+    return running.run({ traceparent, byKey }, work);
+  },
+
+  /** What runs now, if it is being traced. */
+  current(): string | undefined {
+    return running.getStore()?.traceparent;
+  },
+
+  /** The trace that a message under this key continues. */
+  causeOf(key: string): string | undefined {
+    const store = running.getStore();
+    return store?.byKey?.get(key) ?? store?.traceparent;
+  },
+};
 
 export type TraceParent = {
   /** 32 hex digits, the same for everything that one request causes. */
@@ -58,13 +91,4 @@ export function childTraceparent(parent: string | undefined): string {
     flags: '01',
   };
   return formatTraceparent({ traceId, spanId: randomHex(8), flags });
-}
-
-/**
- * Headers that continue the trace of one message. A batch handler needs it, since what it sends may be
- * caused by any message of the batch: `envelope(OrderCreated, order, { headers: traceOf(delivery.message) })`.
- */
-export function traceOf(message: Pick<StoredMessage, 'headers'>): Record<string, string> {
-  const traceparent = message.headers[Header.traceparent];
-  return traceparent === undefined ? {} : { [Header.traceparent]: traceparent };
 }

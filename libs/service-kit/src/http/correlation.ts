@@ -11,7 +11,7 @@ const correlations = new AsyncLocalStorage<Correlation>();
 export function currentCorrelation(): Correlation | undefined {
   const correlation = correlations.getStore();
   if (correlation !== undefined) return correlation;
-  const traceId = parseTraceparent(traceContext.getStore())?.traceId;
+  const traceId = parseTraceparent(traceContext.current())?.traceId;
   return traceId === undefined ? undefined : { correlationId: traceId };
 }
 
