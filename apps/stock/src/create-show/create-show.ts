@@ -54,7 +54,7 @@ function withIds(show: NewShow): ShowView {
 }
 
 /** Writes the show with all its sessions and ticket types, or nothing. */
-export async function insertShow(database: PrismaClient, show: ShowView): Promise<void> {
+export async function insertShow(database: Pick<PrismaClient, 'show'>, show: ShowView): Promise<void> {
   await database.show.create({
     data: {
       id: show.id,

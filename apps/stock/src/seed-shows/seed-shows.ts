@@ -1,10 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ShowView } from '#libs/contracts';
 import { CLOCK, type Clock } from '#libs/service-kit';
-import { PrismaClient } from '#prisma/stock';
+import { Prisma, PrismaClient } from '#prisma/stock';
 import { insertShow } from '../create-show/create-show.js';
 
 const DAY_MS = 86_400_000;
+/** Prisma's code for a unique key that is taken. */
+const UNIQUE_VIOLATION = 'P2002';
 
 /**
  * Two shows for a shop that has none, so that a first visitor finds something on sale. Their ids are
@@ -17,13 +19,26 @@ export class SeedShows {
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  /** True when the shows were added. Their counters are VerifyStock's work, like any that are missing. */
+  /**
+   * True when the shows were added: both or, when another instance is about it at the same moment, none.
+   * Their counters are VerifyStock's work, like any that are missing.
+   */
   async execute(): Promise<boolean> {
     if ((await this.database.show.count()) > 0) return false;
-    for (const show of seedShows(this.clock.now())) await insertShow(this.database, show);
-    return true;
+    try {
+      await this.database.$transaction(async (tx) => {
+        for (const show of seedShows(this.clock.now())) await insertShow(tx, show);
+      });
+      return true;
+    } catch (error) {
+      if (isTaken(error)) return false;
+      throw error;
+    }
   }
 }
+
+const isTaken = (error: unknown): boolean =>
+  error instanceof Prisma.PrismaClientKnownRequestError && error.code === UNIQUE_VIOLATION;
 
 /** The two shows, dated from `nowMs`; the sales opened the day before. */
 export function seedShows(nowMs: number): ShowView[] {
