@@ -8,14 +8,15 @@ import type { RecordedEvent } from './stock-event.js';
  * broker that has stored one stores no second one within its de-duplication window.
  */
 export function announcementsOf(event: RecordedEvent, at: string): Envelope[] {
-  const { orderNo, ticketTypeId, quantity, recorded } = event;
+  const { orderNo, ticketTypeId, quantity, recorded, fact } = event;
   const movement = { orderNo, ticketTypeId, quantity, at };
   if (standingOf(recorded) === 'refused') {
-    return [
-      envelope(StockDeducted, { ...movement, outcome: 'refused' }, { id: `stock.deduct:${orderNo}:refused` }),
-    ];
+    // Each fact has a refusal of its own: the first may have met an order that was cancelled and had
+    // nothing to lose, while the one after a late payment is what sends the money back.
+    const id = `stock.deduct:${orderNo}:refused:${fact}`;
+    return [envelope(StockDeducted, { ...movement, outcome: 'refused' }, { id })];
   }
-  switch (event.fact) {
+  switch (fact) {
     case 'created':
       return [
         envelope(StockDeducted, { ...movement, outcome: 'deducted' }, { id: `stock.deduct:${orderNo}` }),

@@ -90,6 +90,20 @@ describe('stock movements', () => {
     expect(await shop.ledgerSold(type)).toBe(1);
   });
 
+  it('tell of a refusal for every fact that meets it, so that one told too early is not the last', async () => {
+    const type = await shop.ticketType(1);
+    await shop.happened('created', shop.order(type, 'first'));
+    const order = shop.order(type, 'ann');
+    await shop.happened('created', order, order);
+    // Cancelled before the refusal was heard, and paid late: only a second refusal sends the money back.
+    await shop.happened('paid-after-cancellation', order);
+    const ids = shop.sent.envelopes
+      .filter(({ payload }) => (payload as { orderNo?: string }).orderNo === order.orderNo)
+      .map(({ options }) => options.id);
+    expect(ids).toHaveLength(3);
+    expect(new Set(ids).size).toBe(2);
+  });
+
   it('reject a batch that names an unknown ticket type, and record nothing of it', async () => {
     const type = await shop.ticketType(5);
     const known = shop.order(type, 'known');
