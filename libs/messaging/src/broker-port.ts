@@ -21,6 +21,18 @@ export type TopicFilter = {
   tags?: readonly string[];
 };
 
+/**
+ * What becomes of a message of an ordered group whose handler asks for a retry. The broker enforces it,
+ * whatever delay the handler named:
+ *
+ * - `block`: it stays in its place until it succeeds or is dead-lettered; its key waits.
+ * - `{ blockTimes: 3 }`: it may hold its key back three times. When it fails once more, it is dead-lettered as
+ *   `retries-exhausted` and the key goes on. Lost leases count as tries.
+ * - `skip`: it is dead-lettered at its first failure, so that its key never waits (`blockTimes: 0`). A
+ *   redrive brings it back, out of order.
+ */
+export type FailingPolicy = 'block' | { blockTimes: number } | 'skip';
+
 export type Subscription = {
   group: string;
   topics: readonly TopicFilter[];
@@ -31,6 +43,8 @@ export type Subscription = {
    * `by-key`: one message per key at a time, in offset order; a retry blocks its key only.
    */
   order?: 'unordered' | 'by-key';
+  /** With `by-key`: what a failing message does to those behind it of the same key. Default `block`. */
+  whenFailing?: FailingPolicy;
   /** Where a group without a committed position starts. Default `earliest`. */
   startAt?: 'earliest' | 'latest';
   /** Most messages handed to one call of the handler. Default 1, bound 10,000. */

@@ -9,7 +9,14 @@ import type { RetryPolicy } from './retry.js';
 /** What a handler may say about its group's subscription; `Subscription` explains each and has the defaults. */
 export type GroupOptions = Pick<
   Subscription,
-  'mode' | 'order' | 'startAt' | 'maxInFlightMessages' | 'maxInFlightBytes' | 'leaseMs' | 'guarantee'
+  | 'mode'
+  | 'order'
+  | 'whenFailing'
+  | 'startAt'
+  | 'maxInFlightMessages'
+  | 'maxInFlightBytes'
+  | 'leaseMs'
+  | 'guarantee'
 >;
 
 type HandlerOptions = GroupOptions & {

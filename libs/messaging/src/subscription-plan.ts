@@ -14,6 +14,7 @@ export type GroupPlan<Handler> = { subscription: Subscription; handlers: Planned
 const GROUP_OPTIONS = [
   'mode',
   'order',
+  'whenFailing',
   'startAt',
   'maxInFlightMessages',
   'maxInFlightBytes',
@@ -53,13 +54,14 @@ function topicsOf(contracts: readonly AnyContract[]): Subscription['topics'] {
 
 /** Options may be given at any handler of the group; given at several, they must agree. */
 function mergeOptions(group: string, members: readonly PlannedHandler<unknown>[]): GroupOptions {
-  const merged: Record<string, string | number> = {};
+  const merged: Record<string, unknown> = {};
   for (const { consumer } of members) {
     for (const option of GROUP_OPTIONS) {
       const value = consumer.options[option];
       if (value === undefined) continue;
-      if (merged[option] !== undefined && merged[option] !== value) {
-        throw contradiction(group, `${option} is both ${merged[option]} and ${value}`);
+      const [told, also] = [shown(merged[option]), shown(value)];
+      if (merged[option] !== undefined && told !== also) {
+        throw contradiction(group, `${option} is both ${told} and ${also}`);
       }
       merged[option] = value;
     }
@@ -70,6 +72,8 @@ function mergeOptions(group: string, members: readonly PlannedHandler<unknown>[]
   }
   return options;
 }
+
+const shown = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value));
 
 function contradiction(group: string, detail: string): MessagingError {
   return new MessagingError(

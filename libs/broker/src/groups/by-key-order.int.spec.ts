@@ -77,6 +77,23 @@ describe('order by key', () => {
     expect(groups).toMatchObject([{ lag: 0, retrying: 0, inFlight: 0 }]);
   });
 
+  it('remembers over a restart how often a message has blocked its key', async () => {
+    const policy = { order: 'by-key', whenFailing: { blockTimes: 1 } } as const;
+    await client.attach(policy);
+    await send('a1', 'a2');
+    await client.retry(await client.take(), 1_000, 'once');
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    await client.attach(policy);
+    clock.advance(1_001);
+    broker.tick();
+    await client.retry(await client.take(), 1_000, 'twice');
+    expect(textOf(await client.take())).toBe('a2');
+    expect(await client.session.admin({ method: 'deadLetters', args: ['g'] })).toMatchObject([
+      { reason: 'retries-exhausted', attempts: [{ error: 'once' }, { error: 'twice' }] },
+    ]);
+  });
+
   it('frees the key when its message is dead-lettered or its lease is lost and the retry acked', async () => {
     await client.attach({ order: 'by-key', leaseMs: 1_000 });
     await send('a1', 'a2', 'a3');

@@ -27,6 +27,8 @@ export class Group {
   /** Ordered groups: messages held back, with a place in this list until they are due. */
   readonly waiting: (Ready & { dueAtMs: number })[] = [];
   order: GroupOrder = 'unordered';
+  /** Ordered groups: failures after which a message may still hold its key back. */
+  blockTimes = Infinity;
   filters: readonly TopicFilter[] = [];
   private tagFilters = new Map<string, TagFilter | undefined>();
   startAt: 'earliest' | 'latest' = 'earliest';
@@ -67,6 +69,7 @@ export class Group {
   subscribe(subscription: Subscription): void {
     this.filters = subscription.topics;
     this.order = subscription.order ?? 'unordered';
+    this.blockTimes = blockTimesOf(subscription);
     this.startAt = subscription.startAt ?? 'earliest';
     this.tagFilters = new Map();
   }
@@ -119,4 +122,10 @@ export class Group {
       this.makeReady(item);
     }
   }
+}
+
+/** How often a failing message may hold its key back. */
+export function blockTimesOf({ whenFailing = 'block' }: Subscription): number {
+  if (whenFailing === 'block') return Infinity;
+  return whenFailing === 'skip' ? 0 : whenFailing.blockTimes;
 }

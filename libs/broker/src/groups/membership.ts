@@ -3,7 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import { checkTopicName } from '../topics/topics.js';
 import type { Consumer } from './consumer.js';
-import type { Group } from './group.js';
+import { type Group, blockTimesOf } from './group.js';
 
 /**
  * Adds a member to a group, which is made when it is not there. Members of a group subscribe alike:
@@ -62,7 +62,8 @@ export function leave(engine: Engine, consumer: Consumer): void {
 /** Topics of one subscription. */
 const MAX_FILTERS = 1_000;
 
-function checkSubscription({ topics, order, mode }: Subscription): void {
+function checkSubscription(subscription: Subscription): void {
+  const { topics, order, mode } = subscription;
   if (topics.length === 0 || topics.length > MAX_FILTERS) {
     throw new MessagingError(
       'INVALID_ARGUMENT',
@@ -73,12 +74,24 @@ function checkSubscription({ topics, order, mode }: Subscription): void {
   if (order === 'by-key' && mode === 'broadcast') {
     throw new MessagingError('INVALID_ARGUMENT', 'a broadcast has no retries, and so no order by key');
   }
+  if (subscription.whenFailing === undefined) return;
+  if (order !== 'by-key') {
+    throw new MessagingError('INVALID_ARGUMENT', 'whenFailing is for subscriptions in order by key');
+  }
+  const times: unknown = blockTimesOf(subscription);
+  if (times !== Infinity && !(Number.isInteger(times) && (times as number) >= 0)) {
+    throw new MessagingError('INVALID_ARGUMENT', `blockTimes is a whole number from 0, not ${String(times)}`);
+  }
 }
 
 const isPlainName = (topic: string): boolean => !topic.endsWith('*') && !topic.startsWith('%');
 
-function alike(group: Group, { topics, order }: Subscription): boolean {
-  return (order ?? 'unordered') === group.order && canonical(topics) === canonical(group.filters);
+function alike(group: Group, subscription: Subscription): boolean {
+  return (
+    (subscription.order ?? 'unordered') === group.order &&
+    blockTimesOf(subscription) === group.blockTimes &&
+    canonical(subscription.topics) === canonical(group.filters)
+  );
 }
 
 const canonical = (filters: readonly TopicFilter[]): string =>

@@ -53,6 +53,10 @@ export class Settling {
   private retry(delivery: Delivery, failure: { delayMs: number; error: string }): void {
     const { cursor, offset, message, consumer, attempt } = delivery;
     const { group } = cursor;
+    if (group.order === 'by-key' && delivery.tries.attempt > group.blockTimes) {
+      const cause = { reason: 'retries-exhausted', error: failure.error } as const;
+      return this.deadLetter(cursor, offset, delivery, cause);
+    }
     const now = this.engine.now();
     const failed: Attempt = {
       attempt,

@@ -61,6 +61,41 @@ export function orderSection(stage: () => Stage): void {
     expect(collector.texts()).toEqual(['bad', 'good']);
   });
 
+  it('blocks a key as often as the policy says, then dead-letters the message and goes on', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    const policy = { group, order: 'by-key', whenFailing: { blockTimes: 2 } } as const;
+    const collector = await stage().collect(topic, policy, (delivery) =>
+      textOf(delivery) === 'bad' ? delivery.retry({ delayMs: 5, error: 'no' }) : delivery.ack(),
+    );
+    await stage().sendAll(topic, ['bad', 'good'], { key: 'k' });
+    await gathered(collector, 4);
+    expect(collector.texts()).toEqual(['bad', 'bad', 'bad', 'good']);
+    const [letter] = await stage().port.admin.deadLetters(group);
+    expect(letter).toMatchObject({ reason: 'retries-exhausted', error: 'no' });
+    expect(letter?.attempts.map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+  });
+
+  it('skips a failing message at once when the policy says so', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    const collector = await stage().collect(
+      topic,
+      { group, order: 'by-key', whenFailing: 'skip' },
+      (delivery) =>
+        textOf(delivery) === 'bad' ? delivery.retry({ delayMs: 60_000, error: 'no' }) : delivery.ack(),
+    );
+    await stage().sendAll(topic, ['bad', 'good'], { key: 'k' });
+    await gathered(collector, 2);
+    expect(collector.texts()).toEqual(['bad', 'good']);
+    expect(await stage().port.admin.deadLetters(group)).toMatchObject([{ reason: 'retries-exhausted' }]);
+  });
+
+  it('refuses an order policy that cannot be kept', async () => {
+    const joined = (more: object): Promise<unknown> => stage().collect(stage().topic(), more);
+    const refused = { code: 'INVALID_ARGUMENT' };
+    await expect(joined({ whenFailing: 'skip' })).rejects.toMatchObject(refused);
+    await expect(joined({ order: 'by-key', whenFailing: { blockTimes: -1 } })).rejects.toMatchObject(refused);
+  });
+
   it('never has one key at two members', async () => {
     const topic = stage().topic();
     const group = stage().group();
