@@ -107,7 +107,7 @@ export class MessageBus {
       producer: this.options.producer,
       nowMs: (this.options.clock ?? Date).now(),
       validate: this.validate,
-      causeOf: (key) => traceContext.causeOf(key),
+      causeOf: (key: string) => traceContext.causeOf(key),
     };
     return envelopes.map((each) => seal(each, context));
   }

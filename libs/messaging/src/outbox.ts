@@ -44,7 +44,7 @@ export class Outbox<Tx> {
       nowMs: (this.options.clock ?? Date).now(),
       // Always checked: a row that no consumer can parse would be found much later.
       validate: true,
-      causeOf: (key) => traceContext.causeOf(key),
+      causeOf: (key: string) => traceContext.causeOf(key),
     };
     const messages = envelopes.map((each) => ({ id: randomUUID(), ...seal(each, context) }));
     await this.store.append(tx, messages);
