@@ -25,7 +25,6 @@ describe('while Redis is away', () => {
     expect(Date.now() - askedAtMs).toBeLessThan(5_000);
     await server.restart();
     const answer = await eventually(() => redis.get('before'));
-    // What was written less than a second before a crash may be lost: appendfsync is everysec, though a killed process alone loses nothing.
     expect(answer).toBe('kept');
   }, 60_000);
 });
