@@ -39,6 +39,8 @@ export type PortOptions = {
   /** Most body bytes sent and not yet answered. Default 64 MiB. */
   maxPendingBytes?: number;
   log?: ClientLog;
+  /** The session is in this process: it loses no answers, so messages without an id may get theirs from the broker. */
+  inProcess?: boolean;
 };
 
 /** The one `BrokerPort` of this package, in process and over TCP alike. */
@@ -71,7 +73,7 @@ class SessionPort implements BrokerPort, PortEvents {
     this.session = openSession(this);
     this.settler = new Settler(this.session);
     this.admin = new SessionAdmin(this.session);
-    this.sends = new SendBuffer(this.session, this.nextId, {
+    this.sends = new SendBuffer(this.session, options.inProcess ? undefined : this.nextId, {
       maxPendingMessages: options.maxPendingMessages ?? 131_072,
       maxPendingBytes: options.maxPendingBytes ?? 64 * 1024 * 1024,
     });

@@ -39,7 +39,8 @@ export class SendBuffer {
 
   constructor(
     private readonly session: Pick<BrokerSession, 'append'>,
-    private readonly nextId: () => string,
+    /** Absent: the broker makes the ids, since no answer can be lost on the way and a send be repeated. */
+    private readonly nextId: (() => string) | undefined,
     private readonly bounds: SendBounds,
   ) {}
 
@@ -51,7 +52,7 @@ export class SendBuffer {
       bytes += message.body.byteLength + OVERHEAD_BYTES;
     }
     if (!this.fits(messages.length, bytes)) return Promise.reject(this.full());
-    const identified = withIds(messages, this.nextId);
+    const identified = this.nextId ? withIds(messages, this.nextId) : messages;
     return new Promise((resolve, reject) => {
       this.gather({ messages: identified, bytes, resolve, reject });
     });
@@ -153,7 +154,7 @@ function distribute(sends: readonly PendingSend[], receipts: SendReceipt[]): voi
   let start = 0;
   for (const send of sends) {
     const end = start + send.messages.length;
-    send.resolve(receipts.slice(start, end));
+    send.resolve(end - start === 1 ? [receipts[start]!] : receipts.slice(start, end));
     start = end;
   }
 }

@@ -45,7 +45,7 @@ export class EmbeddedBroker {
 
   /** A connection in process. Everything that the port promises holds as it does over TCP. */
   connect(clientName: string): BrokerPort {
-    return portOver((events) => this.openSession(clientName, events));
+    return portOver((events) => this.openSession(clientName, events), { inProcess: true });
   }
 
   /** @throws {MessagingError} `CLOSED` */

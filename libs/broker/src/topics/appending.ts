@@ -3,7 +3,7 @@ import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
-import { checkMessages } from './check-message.js';
+import { MAX_BATCH_MESSAGES, checkMessages } from './check-message.js';
 import {
   DEFAULT_PRIORITY,
   NO_PARTITION,
@@ -24,14 +24,21 @@ type Written = { receipts: SendReceipt[]; sync: boolean; missing?: number };
 /** Sends: checks, recognises repetitions, chooses partitions, and writes all messages of a call as (part of) one entry. */
 export class Appending {
   private readonly idPrefix = randomBytes(6).toString('base64url');
+  private idStem = '';
   private lastId = 0;
+  /** Hashes of the ids of the call at hand. */
+  private readonly hashes = new Uint32Array(MAX_BATCH_MESSAGES);
 
   constructor(private readonly engine: Engine) {}
 
   /** An id that no other message has, in this run or another. */
   newId(): string {
+    const ending = this.lastId % ID_ENDINGS.length;
+    if (ending === 0) {
+      this.idStem = this.idPrefix + Math.floor(this.lastId / ID_ENDINGS.length).toString(36);
+    }
     this.lastId += 1;
-    return `${this.idPrefix}-${this.lastId.toString(36)}`;
+    return this.idStem + ID_ENDINGS[ending]!;
   }
 
   append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]> {
@@ -75,7 +82,8 @@ export class Appending {
     let timers = 0;
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!;
-      const found = this.findCopy(message, now, loaded);
+      this.hashes[i] = message.id === undefined ? 0 : hashOf(message.id);
+      const found = this.findCopy(message, this.hashes[i]!, now, loaded);
       if (typeof found === 'number') return { receipts: [], sync: false, missing: found };
       known[i] = found;
       topics[i] = engine.topic(message.topic);
@@ -85,24 +93,20 @@ export class Appending {
     if (timers > 0) engine.state.timers.checkRoom(timers);
     const out = engine.journal.begin(EntryType.MESSAGES, bytes);
     const receipts: SendReceipt[] = [];
-    const inThisCall = messages.length > 1 ? new Map<string, SendReceipt>() : undefined;
     let sync = false;
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!;
       const topic = topics[i]!;
       sync ||= topic.flush === 'sync';
       const delayed = isDelayed(message, now);
-      const handle = delayed ? `\0${message.timerId ?? message.id ?? receipts.length}` : undefined;
-      const copy = known[i] ?? inThisCall?.get(message.id ?? '') ?? inThisCall?.get(handle ?? '');
-      if (copy) {
-        receipts.push({ ...copy, duplicate: true });
+      // Again, because the first copy may be one of this very call.
+      const copy = known[i] ?? (i > 0 ? this.findCopy(message, this.hashes[i]!, now, loaded) : undefined);
+      if (typeof copy === 'object') {
+        receipts.push(copy);
         continue;
       }
       const partition = delayed ? undefined : topic.partitionFor(message.key);
-      const receipt = this.place(out, message, topic, partition, now);
-      receipts.push(receipt);
-      if (message.id !== undefined) inThisCall?.set(message.id, receipt);
-      if (handle !== undefined) inThisCall?.set(handle, receipt);
+      receipts.push(this.place(out, message, this.hashes[i]!, topic, partition, now));
     }
     engine.journal.finish();
     return { receipts, sync };
@@ -111,6 +115,7 @@ export class Appending {
   private place(
     out: Parameters<typeof writeRecord>[0],
     message: OutgoingMessage,
+    idHash: number,
     topic: Topic,
     partition: Partition | undefined,
     now: number,
@@ -136,7 +141,7 @@ export class Appending {
     const block = engine.journal.current;
     block.end = out.start + out.at;
     // An id made here cannot be repeated by anybody: no need to remember it.
-    engine.state.applyRecord(block, position, message.id === undefined ? undefined : hashOf(id));
+    engine.state.applyRecord(block, position, message.id === undefined ? undefined : idHash);
     if (!partition) engine.dueAt(message.deliverAtMs!);
     engine.trace.add(id, partition ? 'stored' : 'timer-set', now);
     return {
@@ -152,13 +157,14 @@ export class Appending {
   /** The receipt of an earlier copy; or the position of a record that has to be read to know; or undefined. */
   private findCopy(
     message: OutgoingMessage,
+    idHash: number,
     now: number,
     loaded: Loaded | undefined,
   ): SendReceipt | number | undefined {
     const { recentIds, timers } = this.engine.state;
     if (message.id !== undefined) {
-      const { id } = message;
-      const found = this.search(recentIds.candidates(hashOf(id)), loaded, (text) => text[0] === id);
+      const candidates = recentIds.candidates(idHash);
+      const found = candidates && this.search(candidates, loaded, (text) => text[0] === message.id);
       if (found !== undefined) return found;
     }
     if (!isDelayed(message, now)) return undefined;
@@ -197,5 +203,7 @@ export class Appending {
 }
 
 const NO_HEADERS = {};
+/** Counting by looking up is cheaper than by formatting a number for every message. */
+const ID_ENDINGS = Array.from({ length: 36 * 36 }, (_, number) => number.toString(36).padStart(2, '0'));
 const isDelayed = (message: OutgoingMessage, now: number): boolean =>
   message.deliverAtMs !== undefined && message.deliverAtMs > now;

@@ -78,10 +78,36 @@ export function tagHashOf(tag: string): number {
   return hash;
 }
 
-function textOf(fields: RecordFields): string {
-  let text = `${fields.id}\0${fields.tag}\0${fields.key ?? ''}\0${fields.timerId ?? ''}`;
-  for (const name in fields.headers) text += `\0${name}\0${fields.headers[name]}`;
-  return text;
+/** Above this many characters a call of native code is cheaper than a loop. */
+const LOOP_CHARS = 64;
+
+/** Writes UTF-8; short ASCII, as most of it is, without building a string of it all first. Returns where it ends. */
+function putText(bytes: Buffer, text: string, at: number): number {
+  const { length } = text;
+  if (length > LOOP_CHARS) return at + bytes.write(text, at);
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 0x7f) return at + bytes.write(text, at);
+    bytes[at + i] = unit;
+  }
+  return at + length;
+}
+
+function putSeparated(bytes: Buffer, text: string | undefined, at: number): number {
+  bytes[at] = 0;
+  return text === undefined ? at + 1 : putText(bytes, text, at + 1);
+}
+
+function putTexts(bytes: Buffer, fields: RecordFields, at: number): number {
+  let end = putText(bytes, fields.id, at);
+  end = putSeparated(bytes, fields.tag, end);
+  end = putSeparated(bytes, fields.key, end);
+  end = putSeparated(bytes, fields.timerId, end);
+  for (const name in fields.headers) {
+    end = putSeparated(bytes, name, end);
+    end = putSeparated(bytes, fields.headers[name], end);
+  }
+  return end;
 }
 
 /** Upper bound of the record's bytes; the text may take up to three bytes for each UTF-16 unit. */
@@ -107,8 +133,8 @@ export function maxRecordBytes(fields: {
 export function writeRecord(out: Out, fields: RecordFields, past = encodePast(fields.past)): number {
   const { view, bytes, at } = out;
   const textAt = at + RECORD_HEADER_BYTES;
-  const textLength = bytes.write(textOf(fields), textAt);
-  let end = textAt + textLength;
+  let end = putTexts(bytes, fields, textAt);
+  const textLength = end - textAt;
   if (past.byteLength > 0) bytes.set(past, end);
   end += past.byteLength;
   bytes.set(fields.body, end);

@@ -1,6 +1,6 @@
 import { MessagingError } from '#libs/messaging';
-import { crc32 } from 'node:zlib';
 import { OffsetIndex } from './offset-index.js';
+import { hashOf } from './record.js';
 
 /** Told when messages of a partition became visible. */
 export interface PartitionListener {
@@ -42,6 +42,12 @@ export class Partition {
   }
 }
 
+/** FNV's low bits are its weak ones (murmur3's finalizer). */
+function spread(hash: number): number {
+  const mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  return (mixed ^ (mixed >>> 13)) >>> 0;
+}
+
 export type Flush = 'sync' | 'async';
 export type TopicFacts = { id: number; name: string; partitions: number; flush: Flush };
 
@@ -60,11 +66,11 @@ export class Topic {
     for (let number = 0; number < partitions; number++) this.partitions.push(new Partition(this, number));
   }
 
-  /** By the key's checksum; without a key, partitions take turns. */
+  /** By the key's hash; without a key, partitions take turns. */
   partitionFor(key: string | undefined): Partition {
     const count = this.partitions.length;
     if (count === 1) return this.partitions[0]!;
-    const number = key === undefined ? this.turn++ % count : crc32(key) % count;
+    const number = key === undefined ? this.turn++ % count : spread(hashOf(key)) % count;
     return this.partitions[number]!;
   }
 
