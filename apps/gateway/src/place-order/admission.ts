@@ -52,10 +52,11 @@ export class Admission implements OnModuleInit {
         done();
       }
     });
-    // Runs for every request that came this far, also when the client hung up.
-    fastify.addHook('onResponse', (request, _reply, done) => {
+    // When its answer is made, and not `onResponse`: that never comes for a client who hung up. Nor does
+    // hanging up end the work, so it is counted until then.
+    fastify.addHook('onSend', (request, _reply, payload, done) => {
       if (this.admitted.delete(request)) this.inFlight -= 1;
-      done();
+      done(null, payload);
     });
   }
 }

@@ -250,6 +250,39 @@ test('without Redis an order is refused for now, and taken when Redis is back an
   expect(status).toBe(202);
 });
 
+test('with a Redis that hangs an order is refused within seconds, and not counted as in work for longer', async () => {
+  const ticketTypeId = await gateway.ticketType(10);
+  await gateway.redis.call('CLIENT', 'PAUSE', '5000', 'ALL');
+  const askedAtMs = Date.now();
+  const answer = await gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 }, 'hang');
+  expect(code(answer)).toEqual([503, 'STOCK_NOT_READY']);
+  expect(Date.now() - askedAtMs).toBeLessThan(4_500);
+  expect(await accepted(() => gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 }, 'hang'))).toBe(202);
+}, 30_000);
+
+test('buyers who hang up do not stay counted as in work', async () => {
+  const ticketTypeId = await gateway.ticketType(100);
+  gateway.broker.sendMood = 'silent';
+  const abort = new AbortController();
+  const headers = { ...(await gateway.headersOf('hasty')), 'content-type': 'application/json' };
+  const left = Array.from({ length: 10 }, (_, n) =>
+    fetch(`${gateway.service.url}/api/orders`, {
+      method: 'POST',
+      headers: { ...headers, 'idempotency-key': `hasty-${n}` },
+      body: JSON.stringify({ ticketTypeId, quantity: 1 }),
+      signal: abort.signal,
+    }).catch(() => 'left'),
+  );
+  while ((await gateway.counters(ticketTypeId)).held < 10);
+  abort.abort();
+  expect(new Set(await Promise.all(left))).toEqual(new Set(['left']));
+  await brokerIsBack(await gateway.ticketType(1));
+  const inFlight = async (): Promise<string> => String((await gateway.call('GET', '/metrics')).body['text']);
+  const deadline = Date.now() + 5_000;
+  while (!/gateway_orders_in_flight\{[^}]*\} 0\n/.test(await inFlight()) && Date.now() < deadline);
+  expect(await inFlight()).toMatch(/gateway_orders_in_flight\{[^}]*\} 0\n/);
+}, 30_000);
+
 /** Waits until the gate is open again, as buyers would: by asking. */
 async function brokerIsBack(ticketTypeId: string): Promise<void> {
   gateway.broker.sendMood = 'ok';
