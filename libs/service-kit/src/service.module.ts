@@ -30,8 +30,8 @@ export type ServiceOptions = {
   name: string;
   /** The generated client of `#prisma/<service>`; it can then be injected by its class. */
   prisma?: DatabaseClass;
-  /** Provides `REDIS`. */
-  redis?: boolean;
+  /** Provides `REDIS`; with a bound on how long a command waits where somebody waits for its answer. */
+  redis?: boolean | { commandTimeoutMs: number };
 };
 
 /** Stands for the database when the service has one, else undefined. */
@@ -140,13 +140,15 @@ function database({ name, prisma }: ServiceOptions): ReturnType<typeof basics> {
 }
 
 function redis({ name, redis: wanted }: ServiceOptions): ReturnType<typeof basics> {
-  if (wanted !== true) return [{ provide: OPTIONAL_REDIS, useValue: undefined }];
+  if (wanted === undefined || wanted === false) return [{ provide: OPTIONAL_REDIS, useValue: undefined }];
   return [
     {
       provide: REDIS,
       inject: [SERVICE_CONFIG, LOGGER, Health],
       useFactory: (config: ServiceConfig, logger: Logger, health: Health) => {
-        const connection = openRedis({ url: required('REDIS_URL', config), name, logger });
+        const url = required('REDIS_URL', config);
+        const { commandTimeoutMs } = wanted === true ? {} : wanted;
+        const connection = openRedis({ url, name, logger, commandTimeoutMs });
         health.register('redis', async () => void (await connection.ping()));
         return connection;
       },

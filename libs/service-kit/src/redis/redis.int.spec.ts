@@ -29,6 +29,25 @@ describe('while Redis is away', () => {
   }, 60_000);
 });
 
+test('a Redis that has stopped answering fails a command in time, for who asks for that', async () => {
+  const impatient = openRedis({
+    url: server.url,
+    name: 'impatient',
+    logger: pino({ level: 'silent' }),
+    commandTimeoutMs: 200,
+  });
+  try {
+    await impatient.set('answered', 'yes');
+    await redis.call('CLIENT', 'PAUSE', '3000', 'ALL');
+    const askedAtMs = Date.now();
+    await expect(impatient.get('answered')).rejects.toThrow(/timed out/);
+    expect(Date.now() - askedAtMs).toBeLessThan(2_000);
+    expect(await eventually(() => impatient.get('answered'))).toBe('yes');
+  } finally {
+    impatient.disconnect();
+  }
+}, 30_000);
+
 /** The client reconnects in its own time: ask until it has. */
 async function eventually<Result>(ask: () => Promise<Result>): Promise<Result> {
   for (let tries = 1; ; tries += 1) {
