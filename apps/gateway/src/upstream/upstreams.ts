@@ -10,6 +10,8 @@ export type Upstream = (typeof UPSTREAMS)[number];
 const MAX_CONNECTIONS = 64;
 const CONNECT_TIMEOUT_MS = 1_000;
 const HEADERS_TIMEOUT_MS = 10_000;
+/** A verdict reads every order, and ops gives its database two minutes for that. */
+const OPS_HEADERS_TIMEOUT_MS = 150_000;
 const BODY_TIMEOUT_MS = 30_000;
 
 /** One pool of kept-alive connections per service. */
@@ -23,7 +25,7 @@ export class Upstreams implements OnApplicationShutdown {
       stock: poolOf(config.STOCK_URL),
       payment: poolOf(config.PAYMENT_URL),
       notification: poolOf(config.NOTIFICATION_URL),
-      ops: poolOf(config.OPS_URL),
+      ops: poolOf(config.OPS_URL, OPS_HEADERS_TIMEOUT_MS),
     };
   }
 
@@ -36,10 +38,10 @@ export class Upstreams implements OnApplicationShutdown {
   }
 }
 
-const poolOf = (url: string): Pool =>
+const poolOf = (url: string, headersTimeout = HEADERS_TIMEOUT_MS): Pool =>
   new Pool(new URL(url).origin, {
     connections: MAX_CONNECTIONS,
     connect: { timeout: CONNECT_TIMEOUT_MS },
-    headersTimeout: HEADERS_TIMEOUT_MS,
+    headersTimeout,
     bodyTimeout: BODY_TIMEOUT_MS,
   });

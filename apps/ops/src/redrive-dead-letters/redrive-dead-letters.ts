@@ -7,8 +7,9 @@ import { DeadLetterStore, type DeadLetterRow } from '../collect-dead-letters/dea
 import { deadLetterNotFound, deadLetterResolved } from '../domain/errors.js';
 import { OPS_CONFIG, type OpsConfig } from '../ops.config.js';
 
-/** One call redrives at most this many, so that its answer comes within seconds. */
+/** One call redrives at most this many, and no more than its pace allows in this time: its answer comes within seconds. */
 const MAX_PER_CALL = 1_000;
+const MAX_SECONDS_PER_CALL = 5;
 
 /**
  * Gives dead letters back to their groups, or drops them. The broker is told first and the row
@@ -41,7 +42,8 @@ export class RedriveDeadLetters {
 
   /** Oldest first, at the configured pace, so that the cause of their death is not met by a stampede. */
   async redriveAll({ filter }: RedriveFilter, actor: string): Promise<RedriveResponse> {
-    const letters = await this.store.oldest(filter, MAX_PER_CALL);
+    const limit = Math.min(MAX_PER_CALL, this.config.REDRIVE_PER_SECOND * MAX_SECONDS_PER_CALL);
+    const letters = await this.store.oldest(filter, limit);
     const startedAt = performance.now();
     let count = 0;
     for (const [index, letter] of letters.entries()) {
