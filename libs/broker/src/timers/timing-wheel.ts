@@ -50,7 +50,7 @@ export class TimingWheel {
     while (level < LEVELS - 1 && slotNumber(due, level) - slotNumber(this.current, level) >= SLOTS)
       level += 1;
     const farthest = slotNumber(this.current, level) + SLOTS - 1;
-    const place = level * SLOTS + (Math.min(slotNumber(due, level), farthest) % SLOTS);
+    const place = level * SLOTS + slotOf(Math.min(slotNumber(due, level), farthest));
     this.next[timer] = this.heads[place]!;
     this.heads[place] = timer;
     this.counts[level]! += 1;
@@ -63,9 +63,9 @@ export class TimingWheel {
       this.skipEmpty(target);
       if (this.current >= target) return;
       this.current += 1;
-      for (let level = 1; level < LEVELS && this.current % 2 ** (BITS * level) === 0; level++)
+      for (let level = 1; level < LEVELS && Number.isInteger(this.current * PER_MS[level]!); level++)
         this.deal(level);
-      this.expire(this.current % SLOTS, expired);
+      this.expire(slotOf(this.current), expired);
     }
   }
 
@@ -84,7 +84,7 @@ export class TimingWheel {
   }
 
   private deal(level: number): void {
-    const place = level * SLOTS + (slotNumber(this.current, level) % SLOTS);
+    const place = level * SLOTS + slotOf(slotNumber(this.current, level));
     let timer = this.heads[place]!;
     this.heads[place] = NONE;
     while (timer !== NONE) {
@@ -113,10 +113,16 @@ export class TimingWheel {
     const boundary = isHigher ? (Math.floor(this.current / SLOTS) + 1) * SLOTS : undefined;
     if (this.counts[0] === 0) return boundary;
     const last = boundary ?? this.current + SLOTS;
-    for (let at = this.current + 1; at < last; at++) if (this.heads[at % SLOTS] !== NONE) return at;
+    for (let at = this.current + 1; at < last; at++) if (this.heads[slotOf(at)] !== NONE) return at;
     return last;
   }
 }
 
-/** Due times exceed 32 bits: divide, do not shift. */
-const slotNumber = (ms: number, level: number): number => Math.floor(ms / 2 ** (BITS * level));
+/** One over the milliseconds of a slot, by level: powers of two, so multiplying by them is exact. */
+const PER_MS = new Float64Array(LEVELS).map((_, level) => 2 ** (-BITS * level));
+
+/** Due times exceed 32 bits: multiply, do not shift. */
+const slotNumber = (ms: number, level: number): number => Math.floor(ms * PER_MS[level]!);
+
+/** Its place in the round of its level: what `%` does, which is slow for numbers beyond 32 bits. */
+const slotOf = (number: number): number => number - Math.floor(number / SLOTS) * SLOTS;
