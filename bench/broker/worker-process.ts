@@ -48,10 +48,16 @@ export function killWorkers(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
+/**
+ * For the clients of all contenders alike: with thousands of messages under way, Node's default of 16 MB
+ * makes the garbage collector copy each of them several times, which is what would be measured.
+ */
+const YOUNG_GENERATION = '--max-semi-space-size=64';
+
 /** `BENCH_WORKER_ARGS_PRODUCER="--cpu-prof …"` profiles the worker `producer`. */
 function workerArgs(name: string): string[] {
   const variable = `BENCH_WORKER_ARGS_${name.toUpperCase().replaceAll('-', '_')}`;
-  return (process.env[variable] ?? '').split(' ').filter(Boolean);
+  return [YOUNG_GENERATION, ...(process.env[variable] ?? '').split(' ').filter(Boolean)];
 }
 
 const READY_LINE = '{"ready":true}';

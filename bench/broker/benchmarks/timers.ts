@@ -22,7 +22,9 @@ export const timers: Benchmark = {
         storeExpiryNs: { ...nanoseconds, variant: 'expiry, with position and handle' },
         storeBytes: { variant: 'memory per timer, all of it', unit: 'B', better: 'lower', target: 32 },
       },
-      () => new WorkerProcess<WheelResult>('timing-wheel', { timers: count } satisfies WheelJob).result,
+      () =>
+        new WorkerProcess<WheelResult>('timing-wheel', { timers: count } satisfies WheelJob, ['--expose-gc'])
+          .result,
     );
     const messageRows = await repeat(
       bench,
