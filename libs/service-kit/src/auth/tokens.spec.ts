@@ -50,6 +50,10 @@ describe('tokens', () => {
       'with an endless subject',
       () => signToken({ sub: 'u'.repeat(129), roles: [], expiresInSeconds: 60 }, SECRET),
     ],
+    [
+      'with a subject that no database and no log line can hold',
+      () => signToken({ sub: 'u1\0\n', roles: [], expiresInSeconds: 60 }, SECRET),
+    ],
     ['not a token', async () => 'abc.def.ghi'],
     [
       'valid later',

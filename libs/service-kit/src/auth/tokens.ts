@@ -7,6 +7,8 @@ export type User = { userId: string; roles: readonly string[] };
 /** The only algorithm, fixed on both sides: a token that names another one is refused whatever it says. */
 const ALGORITHM = 'HS256';
 const MAX_SUBJECT_CHARS = 128;
+/** Postgres stores no NUL and no lone surrogate: an order of such a buyer could be accepted and never written. */
+const UNSTORABLE = /[\p{Cc}\p{Cs}]/u;
 /** Two machines' clocks may differ by this much. */
 const CLOCK_TOLERANCE_MS = 5_000;
 /** Longer ones are refused unread. */
@@ -38,7 +40,7 @@ export function verifyToken(token: string, secret: string): User {
     throw unauthenticated(cause instanceof TokenError ? cause.message : 'The token is not valid.');
   }
   const { sub, roles } = claims as Record<string, unknown>;
-  if (typeof sub !== 'string' || sub === '' || sub.length > MAX_SUBJECT_CHARS) {
+  if (typeof sub !== 'string' || sub === '' || sub.length > MAX_SUBJECT_CHARS || UNSTORABLE.test(sub)) {
     throw unauthenticated('The token names nobody.');
   }
   return {
