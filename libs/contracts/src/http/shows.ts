@@ -1,9 +1,12 @@
 import { z } from 'zod';
 import { Currency, Instant, Minor, TicketTypeId } from '../values.js';
 
+/** Times the largest quantity this is still an integer that JSON and JavaScript carry exactly. */
+const MAX_PRICE_MINOR = 1_000_000_000;
+
 const NewTicketType = z.strictObject({
   name: z.string().min(1).max(100),
-  priceMinor: Minor,
+  priceMinor: Minor.max(MAX_PRICE_MINOR),
   currency: Currency,
   quantity: z.int().min(1).max(1_000_000),
   perUserLimit: z.int().min(1).max(1_000_000),
