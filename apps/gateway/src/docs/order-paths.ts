@@ -64,6 +64,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
         },
         '401': unauthenticated,
         '404': notFound,
+        '429': problemForNow('RATE_LIMITED'),
         '503': problemForNow('OVERLOADED'),
       },
     },
