@@ -18,11 +18,12 @@ describe('a proxied request', () => {
     ['POST', '/api/provider/checkouts/1'],
     ['GET', '/api/ops/mailbox?to=a%40b.example'],
   ])('%s %s reaches its service as it came', async (method, path) => {
-    const answer = await gateway.call(method, path, { as: 'buyer' });
+    const headers = await gateway.headersOf('buyer');
+    const answer = await gateway.call(method, path, { headers });
     expect(answer).toMatchObject({ status: 200, body: { from: 'stub' } });
     expect(gateway.upstream.requests.at(-1)).toMatchObject({ method, url: path });
     expect(gateway.upstream.requests.at(-1)?.headers).toMatchObject({
-      ...(await gateway.headersOf('buyer')),
+      ...headers,
       'x-forwarded-host': new URL(gateway.service.url).host,
       'x-forwarded-proto': 'http',
       'x-correlation-id': answer.headers.get('x-correlation-id'),
