@@ -7,6 +7,7 @@ import type { Flush } from '../topics/topics.js';
 import { Admin } from './admin.js';
 import { Engine } from './engine.js';
 import { EngineSession } from './engine-session.js';
+import type { LostOffsets } from './lost-messages.js';
 import { type BrokerOptions, resolveOptions } from './options.js';
 
 /**
@@ -71,6 +72,11 @@ export class EmbeddedBroker {
   /** Ranges that were left out because they are damaged; only with `onDamage: 'quarantine'`. */
   get lostRanges(): readonly LostRange[] {
     return this.engine.lost;
+  }
+
+  /** The messages that were in them, as far as later entries show that there were some. */
+  get lostOffsets(): readonly LostOffsets[] {
+    return this.engine.lostOffsets;
   }
 
   /** Ends all sessions, writes what is left and gives the directory free. */

@@ -8,6 +8,7 @@ import type { Block } from '../journal/block.js';
 import { readDurableMark, writeDurableMark } from '../journal/durable-mark.js';
 import { EntryType } from '../journal/format.js';
 import { type CommitObserver, Journal, type Out } from '../journal/journal.js';
+import { knownDamage, setAside } from '../journal/quarantine.js';
 import { type LostRange, recover } from '../journal/recovery.js';
 import { Segments } from '../journal/segments.js';
 import type { Flush, Partition, Topic } from '../topics/topics.js';
@@ -18,6 +19,7 @@ import { Deciding } from '../transactions/deciding.js';
 import { Producers } from '../transactions/producers.js';
 import type { ResolvedOptions } from './options.js';
 import { Retention } from './retention.js';
+import { type LostOffsets, lostOffsets, settleLoss } from './lost-messages.js';
 import { takeSnapshot } from './snapshot.js';
 import { BrokerState } from './state.js';
 import { Ticker } from './ticker.js';
@@ -52,7 +54,6 @@ export class Engine implements CommitObserver {
     this.state = new BrokerState({
       deduplication: options.deduplication,
       transactions: options.transactions,
-      tolerateGaps: options.onDamage === 'quarantine',
       now: () => options.clock.now(),
       wake: (group) => this.dispatcher.wake(group),
       touched: (partition) => this.touch(partition),
@@ -79,13 +80,18 @@ export class Engine implements CommitObserver {
     const { files, dir, onDamage } = options;
     const segments = await Segments.list(files, `${dir}/journal`);
     const durableBefore = await readDurableMark(files, segments.directory);
+    const known = await knownDamage(files, dir);
     const recovered = await recover({
       files,
       segments,
       from: 0,
       durableBefore,
       onDamage,
+      knownDamage: known,
       onEntry: (entry) => engine.state.replay(entry),
+      onLost: () => {
+        engine.state.hasGap = true;
+      },
     });
     const { end, lost, cut } = recovered;
     engine.lost = lost;
@@ -94,16 +100,33 @@ export class Engine implements CommitObserver {
         message: `cut a torn tail of ${cut.to - cut.from} bytes off ${cut.path} at position ${cut.from}`,
       });
     }
-    for (const { path, from, to } of lost) {
-      options.onProblem({ message: `left out damaged bytes of ${path}, positions ${from} to ${to}` });
-    }
     engine.segments = segments;
+    await engine.quarantine(known, end);
     engine.journal = new Journal(segments, { ...options, now: () => options.clock.now() }, engine, end);
     engine.start();
     return engine;
   }
 
+  /** Sets aside what recovery left out and was not known before; from then on it is known to be lost. */
+  private async quarantine(known: ReadonlyMap<number, number>, end: number): Promise<void> {
+    const { files, dir, onProblem } = this.options;
+    for (const range of this.lost) {
+      const { path, from, to } = range;
+      onProblem({ message: `left out damaged bytes of ${path}, positions ${from} to ${to}` });
+      if (known.has(from)) continue;
+      await setAside(files, dir, range, this.segments.at(from)?.base ?? from);
+    }
+    // A mark beyond the end would have the next start miss the same bytes again.
+    if (this.lost.length > 0) await writeDurableMark(files, this.segments.directory, end);
+  }
+
+  /** Which messages are missing because their bytes were damaged. */
+  get lostOffsets(): LostOffsets[] {
+    return this.state.hasGap ? lostOffsets(this.state) : [];
+  }
+
   private start(): void {
+    if (this.state.hasGap) this.reportLoss();
     this.dispatcher.use(this.journal);
     this.recovering = false;
     for (const topic of this.state.topics.all()) {
@@ -114,6 +137,18 @@ export class Engine implements CommitObserver {
     }
     this.state.timers.start(this.now());
     this.ticker.start();
+  }
+
+  private reportLoss(): void {
+    const { state, options } = this;
+    settleLoss(state);
+    for (const { topic, partition, from, to } of this.lostOffsets) {
+      options.onProblem({ message: `${topic}/${partition}: offsets ${from} to ${to - 1} are lost` });
+    }
+    if (state.unplaced === 0) return;
+    options.onProblem({
+      message: `${state.unplaced} entries or messages name a topic or group that was made in a damaged range; they are left out`,
+    });
   }
 
   now(): number {

@@ -5,7 +5,7 @@ import type { Group } from '../groups/group.js';
 import { Groups } from '../groups/groups.js';
 import type { Block } from '../journal/block.js';
 import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
-import type { FoundEntry } from '../journal/recovery.js';
+import type { FoundEntry } from '../journal/scan.js';
 import { Recalls } from '../timers/recalls.js';
 import { TimerStore, hashOfPosition } from '../timers/timer-store.js';
 import { RecentIds } from '../topics/recent-ids.js';
@@ -13,13 +13,12 @@ import { DEFAULT_PRIORITY, NO_PARTITION, hashOf, recordAt, textOfRecord } from '
 import { type Partition, Topics } from '../topics/topics.js';
 import { type TransactionOptions, Transactions } from '../transactions/transactions.js';
 import type { Facts, Place } from './facts.js';
+import { beginWhereGroupsAre, mergeSnapshot } from './lost-messages.js';
 import { type Snapshot, restoreSnapshot } from './snapshot.js';
 
 export type StateOptions = {
   deduplication: { windowMs: number; maxIds: number };
   transactions: TransactionOptions;
-  /** A damaged range was left out: offsets may be missing, and entries may refer to what was in it. */
-  tolerateGaps: boolean;
   now: () => number;
   wake: (group: Group) => void;
   touched: (partition: Partition) => void;
@@ -38,6 +37,10 @@ export class BrokerState {
   readonly transactions: Transactions;
   readonly deadLetters = new DeadLetters();
   readonly recentIds: RecentIds;
+  /** True once a damaged range was left out: from there on offsets may be missing, and entries may refer to what was in it. */
+  hasGap = false;
+  /** Entries and messages that could not be applied because the topic or group they name was made in a damaged range. */
+  unplaced = 0;
 
   constructor(private readonly options: StateOptions) {
     this.groups = new Groups(options.wake);
@@ -58,7 +61,8 @@ export class BrokerState {
     const factsLength = block.view.getUint32(bodyAt, true);
     const text = block.bytes.toString('utf8', bodyAt + 4, bodyAt + 4 + factsLength);
     const facts: unknown = factsLength === 0 ? undefined : JSON.parse(text);
-    this.apply(entry.type, facts, block, position + ENTRY_HEADER_BYTES + 4 + factsLength, end);
+    const from = position + ENTRY_HEADER_BYTES + 4 + factsLength;
+    this.orUnplaced(() => this.apply(entry.type, facts, block, from, end));
   }
 
   /** `from` and `to`: journal positions between which the entry's records lie in `block`. */
@@ -74,7 +78,12 @@ export class BrokerState {
         return;
       case EntryType.SNAPSHOT:
         // The first of a journal whose beginning was dropped; all others repeat what is known.
-        if (this.isEmpty) restoreSnapshot(this, facts as Snapshot);
+        if (!this.isEmpty) {
+          if (this.hasGap) mergeSnapshot(this, facts as Snapshot);
+          return;
+        }
+        restoreSnapshot(this, facts as Snapshot);
+        if (this.hasGap) beginWhereGroupsAre(this);
         return;
       case EntryType.CURSORS_CREATED:
         return this.applyCursors(facts as Facts['cursorsCreated']);
@@ -125,7 +134,19 @@ export class BrokerState {
     const recentSince = this.options.now() - 2 * this.options.deduplication.windowMs;
     for (let position = from; position < to; position += recordAt.length(block, position)) {
       const recent = remember && recordAt.storedAtMs(block, position) >= recentSince;
-      this.applyRecord(block, position, recent ? hashOf(textOfRecord(block, position)[0]!) : undefined);
+      const idHash = recent ? hashOf(textOfRecord(block, position)[0]!) : undefined;
+      this.orUnplaced(() => this.applyRecord(block, position, idHash));
+    }
+  }
+
+  /** Behind a gap, what refers to something in it is counted instead of refused. */
+  private orUnplaced(apply: () => void): void {
+    if (!this.hasGap) return apply();
+    try {
+      apply();
+    } catch (error) {
+      if (!(error instanceof MessagingError && error.code === 'LOG_CORRUPT')) throw error;
+      this.unplaced += 1;
     }
   }
 
@@ -138,13 +159,13 @@ export class BrokerState {
     const partition = topic.partitions[number];
     const offset = recordAt.offset(block, position);
     if (!partition || offset !== partition.end) {
-      const canSkip = partition && this.options.tolerateGaps && offset > partition.end;
+      const canSkip = partition && this.hasGap && offset > partition.end;
       if (!canSkip)
         throw new MessagingError(
           'LOG_CORRUPT',
           `${topic.name}/${number}: offset ${offset} at position ${position} is not the next one`,
         );
-      while (partition.end < offset) partition.index.push(-1);
+      while (partition.end < offset) partition.index.pushHole();
     }
     partition.index.push(position);
     if (recordAt.priority(block, position) !== DEFAULT_PRIORITY) partition.hasPriorities = true;
@@ -165,7 +186,7 @@ export class BrokerState {
 
   private countWaitingRetry(topicName: string, change: 1 | -1): void {
     const group = this.groups.get(topicName.slice(retryTopic('').length));
-    if (group) group.waitingRetries += change;
+    if (group) group.waitingRetries = Math.max(0, group.waitingRetries + change);
   }
 
   private applyFired({ timers }: Facts['timersFired'], block: Block, from: number, to: number): void {
@@ -181,7 +202,7 @@ export class BrokerState {
     for (let position = from; position < to;) {
       const at = position - block.start;
       const place: Place = [block.view.getUint32(at + 4, true), block.view.getUint16(at + 8, true), 0];
-      const cursor = this.cursorAt(this.groups.byGroupId(block.view.getUint32(at, true)), place);
+      const cursor = this.ackedCursor(block.view.getUint32(at, true), place);
       const runs = block.view.getUint16(at + 10, true);
       for (let run = 0; run < runs; run++) {
         const first = block.view.getFloat64(at + 12 + run * 12, true);
@@ -192,6 +213,15 @@ export class BrokerState {
       }
       position += 12 + runs * 12;
     }
+  }
+
+  private ackedCursor(groupId: number, place: Place): Cursor | undefined {
+    const found: Cursor[] = [];
+    this.orUnplaced(() => {
+      const cursor = this.cursorAt(this.groups.byGroupId(groupId), place);
+      if (cursor) found.push(cursor);
+    });
+    return found[0];
   }
 
   cursorAt(group: Group, [topicId, number]: Place): Cursor | undefined {

@@ -60,7 +60,12 @@ async function firstStoredAt(engine: Engine, partition: Partition, timestampMs: 
   let high = partition.visibleEnd;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
-    const position = partition.index.get(middle);
+    // Where a message is lost, the one before it answers for it; -1: there is none.
+    const position = Math.abs(partition.index.get(middle));
+    if (position === 1) {
+      low = middle + 1;
+      continue;
+    }
     const block = await engine.load(position);
     if (recordAt.storedAtMs(block, position) < timestampMs) low = middle + 1;
     else high = middle;

@@ -41,7 +41,12 @@ export class OffsetIndex {
     return offset;
   }
 
-  /** The position of an offset between the start and `end`. */
+  /** An offset whose message is lost. It counts as standing where the one before it does, so that positions still grow. */
+  pushHole(): void {
+    this.push(-Math.abs(this.get(this.end - 1)));
+  }
+
+  /** The position of an offset between the start and `end`; negative where the message is lost. */
   get(offset: number): number {
     const place = offset - this.base;
     return this.pages[Math.floor(place / PAGE)]?.[place % PAGE] ?? -1;
@@ -61,7 +66,7 @@ export class OffsetIndex {
     let high = this.end;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      if (this.get(middle) < position) low = middle + 1;
+      if (Math.abs(this.get(middle)) < position) low = middle + 1;
       else high = middle;
     }
     return low;

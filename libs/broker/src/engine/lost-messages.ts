@@ -1,0 +1,108 @@
+/**
+ * What is known about messages whose bytes were damaged and quarantined (`onDamage: 'quarantine'`). Their
+ * offsets stay taken: a consumer passes over them, and no other message ever has them.
+ */
+import { deadLetterTopic } from '#libs/messaging';
+import type { Group } from '../groups/group.js';
+import type { Partition } from '../topics/topics.js';
+import type { Snapshot } from './snapshot.js';
+import type { BrokerState } from './state.js';
+
+/** Offsets `from` to `to - 1` of a partition. */
+export type LostOffsets = { topic: string; partition: number; from: number; to: number };
+
+/** Ranges of offsets whose messages are lost, in order. */
+export function lostOffsets(state: BrokerState): LostOffsets[] {
+  const lost: LostOffsets[] = [];
+  for (const { name, partitions } of state.topics.all()) {
+    for (const { number, start, end, index } of partitions) {
+      let from = -1;
+      for (let offset = start; offset <= end; offset++) {
+        const isLost = offset < end && index.get(offset) < 0;
+        if (isLost && from < 0) from = offset;
+        if (isLost || from < 0) continue;
+        lost.push({ topic: name, partition: number, from, to: offset });
+        from = -1;
+      }
+    }
+  }
+  return lost;
+}
+
+/**
+ * A snapshot behind a gap knows what happened in it: topics and groups that were made, how far partitions
+ * and groups had come, which dead letters were left. Only the messages themselves are not in it.
+ */
+export function mergeSnapshot(state: BrokerState, snapshot: Snapshot): void {
+  for (const { ends, createdAt, ...facts } of snapshot.topics) {
+    const topic = state.topics.get(facts.name) ?? state.topics.create(facts, createdAt);
+    ends.forEach((end, number) => extend(topic.partitions[number], end));
+  }
+  for (const { cursors, createdAt, ...facts } of snapshot.groups) {
+    const group = state.groups.get(facts.name) ?? state.groups.create(facts, createdAt);
+    for (const place of cursors) mergeCursor(state, group, place);
+  }
+  const live = new Set(snapshot.deadLetters.map(([group, id]) => `${group}\0${id}`));
+  for (const [group, id] of [...state.deadLetters.entries()]) {
+    if (!live.has(`${group}\0${id}`)) state.deadLetters.remove(group, id);
+  }
+  for (const [group, id, offset] of snapshot.deadLetters) state.deadLetters.add(group, id, offset);
+}
+
+/**
+ * The gap took the beginning of the journal: what it held before the snapshot is lost from where the slowest group
+ * was. (Without a gap, retention dropped the beginning, and every group was past it.)
+ */
+export function beginWhereGroupsAre(state: BrokerState): void {
+  for (const { partitions } of state.topics.all()) {
+    for (const partition of partitions) {
+      const { end } = partition;
+      let start = end;
+      for (const group of state.groups.all()) {
+        start = Math.min(start, group.cursors.get(partition)?.settled.committed ?? end);
+      }
+      partition.beginAt(start);
+      extend(partition, end);
+    }
+  }
+}
+
+function mergeCursor(
+  state: BrokerState,
+  group: Group,
+  { topicId, partition: number, committed, ahead, heldBack }: Snapshot['groups'][number]['cursors'][number],
+): void {
+  const partition = state.topics.byTopicId(topicId).partitions[number];
+  if (!partition) return;
+  const cursor = group.cursors.get(partition) ?? group.addCursor(partition, committed);
+  // A reset in the gap may have taken it back.
+  if (committed < cursor.settled.committed) cursor.reset(committed);
+  while (cursor.settled.committed < committed) cursor.settled.settle(cursor.settled.committed);
+  for (const [first, count] of ahead) for (let i = 0; i < count; i++) cursor.settled.settle(first + i);
+  cursor.heldBack.clear();
+  for (const [offset, held] of heldBack) cursor.heldBack.set(offset, held);
+}
+
+function extend(partition: Partition | undefined, end: number): void {
+  while (partition && partition.end < end) partition.index.pushHole();
+}
+
+/**
+ * Once everything is replayed: offsets that a group had settled were taken, whether or not a later message shows it;
+ * and nothing waits any longer for a message that is lost.
+ */
+export function settleLoss(state: BrokerState): void {
+  for (const group of state.groups.all()) {
+    for (const { partition, settled, heldBack } of group.cursors.values()) {
+      const [first, count] = settled.runs().at(-1) ?? [settled.committed, 0];
+      extend(partition, first + count);
+      for (const offset of heldBack.keys()) if (partition.index.get(offset) < 0) heldBack.delete(offset);
+    }
+  }
+  for (const [group, id, offset] of [...state.deadLetters.entries()]) {
+    const letters = state.topics.get(deadLetterTopic(group))?.partitions[0];
+    if (!letters || offset >= letters.end || letters.index.get(offset) < 0) {
+      state.deadLetters.remove(group, id);
+    }
+  }
+}

@@ -1,0 +1,84 @@
+/** Finds entries in segment files. Recovery, quarantine and the command line's `dump` and `verify` read with these, and with nothing else. */
+import { MessagingError } from '#libs/messaging';
+import { type Block, blockOf } from './block.js';
+import type { Files } from './files.js';
+import { ENTRY_HEADER_BYTES, checkSegmentHeader, validEntryLength } from './format.js';
+import type { Segment, Segments } from './segments.js';
+
+/** An entry as recovery and dumps see it: `at` is its place in `block`, valid only during the call. */
+export type FoundEntry = { type: number; position: number; block: Block; at: number; length: number };
+
+/** Calls `onEntry` for each valid entry from `position` on; the position of the first byte that is not one. */
+export function walk(block: Block, from: number, onEntry: (entry: FoundEntry) => void): number {
+  let position = from;
+  for (;;) {
+    const at = position - block.start;
+    const length = validEntryLength(block.bytes, at, block.bytes.byteLength, position);
+    if (length === 0) return position;
+    onEntry({ type: block.view.getUint8(at + 8), position, block, at, length });
+    position += length;
+  }
+}
+
+/** All of a segment's file. */
+export async function readSegment(files: Files, segment: Segment): Promise<Block> {
+  const file = await files.open(segment.path, 'read');
+  try {
+    const bytes = Buffer.allocUnsafeSlow(await file.size());
+    const read = await file.read(bytes, 0);
+    return blockOf(bytes.subarray(0, read), segment.base);
+  } finally {
+    await file.close();
+  }
+}
+
+/** Whether the segment begins as one of its position does. @throws {MessagingError} `LOG_CORRUPT` for another format version */
+export function headerIsValid(block: Block, segment: Segment): boolean {
+  try {
+    checkSegmentHeader(block.bytes, segment.base, segment.path);
+    segment.createdAtMs = block.bytes.readDoubleLE(20);
+    return true;
+  } catch (error) {
+    // A file of another format version is not damaged: cutting it would destroy it.
+    if (error instanceof MessagingError && error.message.includes('format version')) throw error;
+    return false;
+  }
+}
+
+export type ValidEntry = { position: number; durable: number };
+
+/** The first valid entry at or behind `from`, byte by byte: after damage nothing says where entries start. */
+export function findValidEntry(block: Block, from: number): ValidEntry | undefined {
+  const last = block.end - ENTRY_HEADER_BYTES;
+  for (let position = Math.max(from, block.start); position <= last; position++) {
+    const at = position - block.start;
+    // Type and version first: a length and a checksum at every byte would take minutes.
+    const type = block.bytes[at + 8]!;
+    if (type === 0 || type > 64 || block.bytes[at + 9] !== 1) continue;
+    if (validEntryLength(block.bytes, at, block.bytes.byteLength, position) === 0) continue;
+    return { position, durable: block.view.getFloat64(at + 10, true) };
+  }
+  return undefined;
+}
+
+/** The furthest position that any valid entry from `next` on says was on disk; 0 when there is none. */
+export async function durableBehind(
+  files: Files,
+  segments: Segments,
+  index: number,
+  block: Block,
+  next: ValidEntry | undefined,
+): Promise<number> {
+  let durable = 0;
+  const note = (entry: FoundEntry): void => {
+    durable = Math.max(durable, entry.block.view.getFloat64(entry.at + 10, true));
+  };
+  for (let from = next; from; from = findValidEntry(block, walk(block, from.position, note) + 1)) continue;
+  for (const segment of segments.all.slice(index + 1)) {
+    const later = await readSegment(files, segment);
+    for (let from = findValidEntry(later, segment.base); from;) {
+      from = findValidEntry(later, walk(later, from.position, note) + 1);
+    }
+  }
+  return durable;
+}
