@@ -93,26 +93,40 @@ function leaseLost(delivery: Delivery): MessagingError {
   return new MessagingError('LEASE_LOST', `${topic}.${tag} ${id}, attempt ${delivery.attempt}, ${why}`);
 }
 
-type Waiting = {
-  delivery: Delivery;
-  settlement: Settlement;
-  resolve: () => void;
-  reject: (error: unknown) => void;
-};
+/** Verdicts that share a call, and how it ended. One promise for all: a pair of its own for each delivery would cost more than the verdict. */
+class Verdicts {
+  readonly deliveries: Delivery[] = [];
+  readonly settlements: Settlement[] = [];
+  recorded: readonly boolean[] = [];
+  failure: { cause: unknown } | undefined;
+  readonly answered: Promise<void>;
+  answer!: () => void;
+
+  constructor() {
+    this.answered = new Promise((resolve) => (this.answer = resolve));
+  }
+
+  /** Nothing when the verdict at `index` was recorded. */
+  outcomeOf(index: number): void {
+    if (this.failure) throw this.failure.cause;
+    if (this.recorded[index] !== true) throw leaseLost(this.deliveries[index]!);
+  }
+}
 
 /** Sends the verdicts of one tick in one call. */
 export class Settler {
-  private waiting: Waiting[] = [];
+  private waiting = new Verdicts();
   private underWay = 0;
   private idle: (() => void)[] = [];
 
   constructor(private readonly session: Pick<BrokerSession, 'settle'>) {}
 
   add(delivery: Delivery, settlement: Settlement): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ delivery, settlement, resolve, reject });
-      if (this.waiting.length === 1) setImmediate(this.flush);
-    });
+    const { waiting } = this;
+    const index = waiting.deliveries.push(delivery) - 1;
+    waiting.settlements.push(settlement);
+    if (index === 0) setImmediate(this.flush);
+    return waiting.answered.then(() => waiting.outcomeOf(index));
   }
 
   /** Resolves when every verdict given so far was answered. */
@@ -123,35 +137,28 @@ export class Settler {
   }
 
   private readonly flush = (): void => {
-    if (this.waiting.length === 0) return;
     const batch = this.waiting;
-    this.waiting = [];
+    if (batch.deliveries.length === 0) return;
+    this.waiting = new Verdicts();
     this.underWay++;
     void this.settle(batch);
   };
 
-  private async settle(batch: readonly Waiting[]): Promise<void> {
+  private async settle(batch: Verdicts): Promise<void> {
+    const { deliveries, settlements } = batch;
     try {
-      const recorded = await this.session.settle(batch.map((each) => each.settlement));
-      batch.forEach((each, index) => answer(each, recorded[index] === true));
-    } catch (error) {
-      for (const each of batch) {
-        each.delivery.reopen();
-        each.reject(error);
+      batch.recorded = await this.session.settle(settlements);
+      for (let i = 0; i < deliveries.length; i++) {
+        if (batch.recorded[i] !== true) deliveries[i]!.lose();
+        else if (settlements[i]!.verdict !== 'extend') deliveries[i]!.settled();
       }
+    } catch (cause) {
+      batch.failure = { cause };
+      for (const delivery of deliveries) delivery.reopen();
     }
+    batch.answer();
     this.underWay--;
     if (this.underWay > 0) return;
     for (const resolve of this.idle.splice(0)) resolve();
   }
-}
-
-function answer({ delivery, settlement, resolve, reject }: Waiting, recorded: boolean): void {
-  if (!recorded) {
-    delivery.lose();
-    reject(leaseLost(delivery));
-    return;
-  }
-  if (settlement.verdict !== 'extend') delivery.settled();
-  resolve();
 }

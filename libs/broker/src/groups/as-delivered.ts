@@ -11,7 +11,7 @@ export function asDelivered(
   tries: { attempt: number; history: readonly Attempt[] },
 ): { message: StoredMessage; attempt: number; history: readonly Attempt[] } {
   const { message, past } = record;
-  if (!past) return { message, ...triesOf(tries) };
+  if (!past) return { message, attempt: tries.attempt, history: tries.history };
   const { origin, deadLetter } = past;
   if (deadLetter) {
     const headers = {

@@ -8,6 +8,7 @@ import type { Consumer, Delivery } from './consumer.js';
 import type { Cursor } from './cursor.js';
 import type { Group, Ready } from './group.js';
 import { MAX_LOOKAHEAD } from './priority-lookahead.js';
+import { SharedReads } from './shared-reads.js';
 
 /** What the dispatcher needs of the engine. */
 export interface DispatchHost {
@@ -44,6 +45,7 @@ export class Dispatcher {
   /** Cursors that wait for one of the loads to end. */
   private readonly starved = new Set<Cursor>();
 
+  private readonly sharedReads = new SharedReads();
   private journal!: Journal;
 
   constructor(private readonly host: DispatchHost) {}
@@ -242,7 +244,12 @@ export class Dispatcher {
   private deliver(member: Consumer, item: Ready, block: Block, now: number): void {
     const { cursor, offset } = item;
     const position = cursor.partition.index.get(offset);
-    const seen = asDelivered(readRecord(block, position, cursor.partition.topic.name), item);
+    const { topic, listeners } = cursor.partition;
+    const record =
+      listeners.length > 1
+        ? this.sharedReads.read(block, position, topic.name)
+        : readRecord(block, position, topic.name);
+    const seen = asDelivered(record, item);
     this.lastDeliveryNumber += 1;
     const delivery: Delivery = {
       id: this.lastDeliveryNumber * 256 + member.id,

@@ -227,30 +227,50 @@ export type DecodedRecord = {
   deliverAtMs: number;
 };
 
+/** Where the field that begins at `start` ends. */
+function endOf(text: string, start: number): number {
+  const end = text.indexOf('\0', start);
+  return end < 0 ? text.length : end;
+}
+
+function headersIn(text: string, start: number): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (let at = start; at < text.length;) {
+    const nameEnd = endOf(text, at);
+    const valueEnd = endOf(text, nameEnd + 1);
+    headers[text.slice(at, nameEnd)] = text.slice(nameEnd + 1, valueEnd);
+    at = valueEnd + 1;
+  }
+  return headers;
+}
+
 /** The message at `position`; its body is a view into the block, not a copy. `topic` is the name of its topic id. */
 export function readRecord(block: Block, position: number, topic: string): DecodedRecord {
   const { view, bytes } = block;
   const at = position - block.start;
-  const text = textOfRecord(block, position);
+  const textAt = at + RECORD_HEADER_BYTES;
+  const text = bytes.utf8Slice(textAt, textAt + view.getUint32(at + 52, true));
+  const idEnd = text.indexOf('\0');
+  const tagEnd = text.indexOf('\0', idEnd + 1);
+  const keyEnd = text.indexOf('\0', tagEnd + 1);
+  const timerIdEnd = endOf(text, keyEnd + 1);
   const flags = view.getUint8(at + 10);
-  const headers: Record<string, string> = {};
-  for (let i = 4; i + 1 < text.length; i += 2) headers[text[i]!] = text[i + 1]!;
   const bodyAt = at + RECORD_HEADER_BYTES + view.getUint32(at + 52, true) + view.getUint32(at + 56, true);
   return {
     message: {
-      id: text[0]!,
+      id: text.slice(0, idEnd),
       topic,
-      tag: text[1]!,
-      key: flags & HAS_KEY ? text[2]! : undefined,
+      tag: text.slice(idEnd + 1, tagEnd),
+      key: flags & HAS_KEY ? text.slice(tagEnd + 1, keyEnd) : undefined,
       partition: view.getUint16(at + 8, true),
       offset: view.getFloat64(at + 12, true),
-      headers,
+      headers: headersIn(text, timerIdEnd + 1),
       body: bytes.subarray(bodyAt, at + view.getUint32(at, true)),
       bornAtMs: view.getFloat64(at + 20, true),
       storedAtMs: view.getFloat64(at + 28, true),
       priority: view.getUint8(at + 11),
     },
-    timerId: flags & HAS_TIMER_ID ? text[3]! : undefined,
+    timerId: flags & HAS_TIMER_ID ? text.slice(keyEnd + 1, timerIdEnd) : undefined,
     past: pastOfRecord(block, position),
     ttlMs: view.getUint32(at + 44, true),
     deliverAtMs: view.getFloat64(at + 36, true),
