@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { BrokerPort } from '#libs/messaging';
 import { describeBrokerConformance } from '../../messaging/src/conformance/index.js';
-import type { BrokerTimes, BrokerUnderTest } from '../../messaging/src/conformance/index.js';
+import type { BrokerTimes, BrokerUnderTest, ClientOptions } from '../../messaging/src/conformance/index.js';
 import { connectBroker } from './client/connect-broker.js';
 import { EmbeddedBroker } from './engine/embedded-broker.js';
 import { BrokerServer } from './server/broker-server.js';
@@ -24,8 +24,8 @@ class CrashableBroker implements BrokerUnderTest {
     return this;
   }
 
-  connect(clientName: string): BrokerPort {
-    return this.broker.connect(clientName);
+  connect(clientName: string, options?: ClientOptions): BrokerPort {
+    return this.broker.connect(clientName, options);
   }
 
   async restart(): Promise<void> {
@@ -54,9 +54,9 @@ class CrashableBroker implements BrokerUnderTest {
 class CrashableServer extends CrashableBroker {
   private server: BrokerServer | undefined;
 
-  override connect(clientName: string): BrokerPort {
+  override connect(clientName: string, options?: ClientOptions): BrokerPort {
     const port = this.server?.address.port ?? 0;
-    return connectBroker({ url: `tcp://127.0.0.1:${port}`, token, clientName, log });
+    return connectBroker({ url: `tcp://127.0.0.1:${port}`, token, clientName, log, ...options });
   }
 
   override async restart(): Promise<void> {

@@ -38,12 +38,25 @@ export interface SessionEvents {
   closed(error?: Error): void;
 }
 
+/** A client that wants its sends stored once and in order. Registering again raises the epoch, which fences older instances. */
+export type ProducerRegistration = {
+  name: string;
+  /** This instance of the client, at random. */
+  owner: string;
+  /** It was registered before, and wants to begin a new sequence: refused when another instance has the name now. */
+  renew: boolean;
+};
+export type ProducerIdentity = { producerId: number; epoch: number };
+/** `sequence` counts a producer's appends from 1, per epoch. */
+export type ProducerStamp = ProducerIdentity & { sequence: number };
+
 /** Names of `BrokerAdmin` methods; arguments and results are plain JSON except for bodies (`Uint8Array`). */
 export type AdminCall = { method: string; args: readonly unknown[] };
 
 export interface BrokerSession {
-  /** One atomic append; resolves when durable. */
-  append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]>;
+  /** One atomic append; resolves when durable. Under a `stamp` it is the producer's next one, or a repetition that is answered with the first receipts, or refused. */
+  append(messages: readonly OutgoingMessage[], stamp?: ProducerStamp): Promise<SendReceipt[]>;
+  openProducer(registration: ProducerRegistration): Promise<ProducerIdentity>;
   prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<string>;
   decide(transactionId: string, decision: TransactionDecision): Promise<SendReceipt[]>;
   /** From now on `events.check` may ask for transactions of this group. */

@@ -24,6 +24,8 @@ export const MESSAGING_ERRORS = {
   UNKNOWN_TOPIC: 'not-found',
   UNKNOWN_GROUP: 'not-found',
   UNKNOWN_TRANSACTION: 'not-found',
+  /** The broker does not (or no longer) know the producer that a sequence belongs to. The client registers anew by itself. */
+  UNKNOWN_PRODUCER: 'not-found',
   /** The delivery expired, or its member left; somebody else owns the message now. */
   LEASE_LOST: 'conflict',
   /** The opposite decision was recorded first. */

@@ -32,6 +32,7 @@ export function connectBroker(options: ConnectOptions): BrokerPort {
   parseUrl(options.url);
   const { requestTimeoutMs = DEFAULT_REQUEST_TIMEOUT_MS, log = defaultLog(), ...rest } = options;
   return portOver((events) => new TcpSession(events, { ...rest, requestTimeoutMs, log }), {
+    producer: {},
     ...options,
     log,
   });

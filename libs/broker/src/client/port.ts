@@ -11,6 +11,7 @@ import type {
   SendReceipt,
   Subscription,
 } from '#libs/messaging';
+import { REMEMBERED_BATCHES } from '../producers/sequences.js';
 import type { BrokerSession, RawDelivery, SessionEvents } from '../session.js';
 import { OpenDeliveries, PushConsumer } from './consumer.js';
 import { Settler } from './delivery.js';
@@ -18,6 +19,7 @@ import { defaultLog, errorText } from './log.js';
 import type { ClientLog } from './log.js';
 import { messageIds } from './message-id.js';
 import { SendBuffer, withIds } from './send-buffer.js';
+import { Sequencer } from './sequencer.js';
 import { SessionAdmin } from './session-admin.js';
 
 const DEFAULT_READY_MS = 10_000;
@@ -39,6 +41,12 @@ export type PortOptions = {
   /** Most body bytes sent and not yet answered. Default 64 MiB. */
   maxPendingBytes?: number;
   log?: ClientLog;
+  /**
+   * Number the sends, so that the broker stores a repeated one once and refuses a gap. Over TCP that is always so;
+   * in process, where no answer can be lost, only when it is asked for. A `name` is the producer's own over restarts: a
+   * newer instance fences the older, whose sends are then refused with `PRODUCER_FENCED`.
+   */
+  producer?: { name?: string };
   /** The session is in this process: it loses no answers, so messages without an id may get theirs from the broker. */
   inProcess?: boolean;
 };
@@ -73,9 +81,12 @@ class SessionPort implements BrokerPort, PortEvents {
     this.session = openSession(this);
     this.settler = new Settler(this.session);
     this.admin = new SessionAdmin(this.session);
-    this.sends = new SendBuffer(this.session, options.inProcess ? undefined : this.nextId, {
+    const { producer } = options;
+    const sequenced = producer ? new Sequencer(this.session, producer.name) : this.session;
+    this.sends = new SendBuffer(sequenced, options.inProcess ? undefined : this.nextId, {
       maxPendingMessages: options.maxPendingMessages ?? 131_072,
       maxPendingBytes: options.maxPendingBytes ?? 64 * 1024 * 1024,
+      maxAppends: producer ? REMEMBERED_BATCHES : Infinity,
     });
   }
 

@@ -1,6 +1,7 @@
 import { MAX_BODY_BYTES, MessagingError } from '#libs/messaging';
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
 import type { BrokerSession } from '../session.js';
+import { concernsOneMessage } from '../topics/check-message.js';
 
 /** One append carries at most this many coalesced messages … */
 const MAX_APPEND_MESSAGES = 1024;
@@ -14,6 +15,8 @@ export type SendBounds = {
   maxPendingMessages: number;
   /** Most body bytes sent and not yet answered. Default 64 MiB. */
   maxPendingBytes: number;
+  /** Most appends without an answer; more sends gather meanwhile. Default: no bound. */
+  maxAppends?: number;
 };
 
 type PendingSend = {
@@ -30,6 +33,11 @@ type PendingSend = {
  */
 export class SendBuffer {
   private gathered: PendingSend[] = [];
+  /** Batches that are as large as they may be, and wait until an append has its answer. */
+  private readonly filled: PendingSend[][] = [];
+  private appends = 0;
+  /** True when something would have been sent but for `maxAppends`. */
+  private held = false;
   private gatheredMessages = 0;
   private gatheredBytes = 0;
   private pendingMessages = 0;
@@ -88,6 +96,7 @@ export class SendBuffer {
       (this.gatheredMessages + length > MAX_APPEND_MESSAGES ||
         this.gatheredBytes + send.bytes > MAX_APPEND_BYTES)
     ) {
+      this.filled.push(this.takeGathered());
       this.flush();
     }
     this.gathered.push(send);
@@ -103,23 +112,37 @@ export class SendBuffer {
     });
   }
 
+  /** Sends what has gathered, as soon as fewer than `maxAppends` are under way. */
   private flush(): void {
-    if (this.gathered.length === 0) return;
+    const { maxAppends = Infinity } = this.bounds;
+    while (this.filled.length + this.gathered.length > 0) {
+      this.held = this.appends >= maxAppends;
+      if (this.held) return;
+      void this.append(this.filled.shift() ?? this.takeGathered());
+    }
+  }
+
+  private takeGathered(): PendingSend[] {
     const sends = this.gathered;
     this.gathered = [];
     this.gatheredMessages = 0;
     this.gatheredBytes = 0;
-    void this.append(sends);
+    return sends;
   }
 
   private async append(sends: readonly PendingSend[]): Promise<void> {
+    this.appends += 1;
     try {
-      distribute(sends, await this.session.append(concat(sends)));
+      const receipts = await this.session.append(concat(sends));
+      this.appends -= 1;
+      distribute(sends, receipts);
     } catch (error) {
+      this.appends -= 1;
       if (sends.length > 1 && concernsOneMessage(error)) return this.appendApart(sends);
       for (const send of sends) send.reject(error);
     }
     this.release(sends);
+    if (this.held) this.flush();
   }
 
   /** One caller's bad message refused all that shared its append; each now gets an answer of its own. */
@@ -157,17 +180,6 @@ function distribute(sends: readonly PendingSend[], receipts: SendReceipt[]): voi
     send.resolve(end - start === 1 ? [receipts[start]!] : receipts.slice(start, end));
     start = end;
   }
-}
-
-/** Refusals that name one message and store none: the others of the append deserve another try. */
-export function concernsOneMessage(error: unknown): boolean {
-  return (
-    error instanceof MessagingError &&
-    (error.code === 'INVALID_ARGUMENT' ||
-      error.code === 'MESSAGE_TOO_LARGE' ||
-      error.code === 'QUEUE_FULL' ||
-      error.code === 'UNKNOWN_TOPIC')
-  );
 }
 
 /** Gives every message an id, so that a send repeated after a lost connection is stored once. */

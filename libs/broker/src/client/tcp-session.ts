@@ -1,6 +1,13 @@
 import { MessagingError } from '#libs/messaging';
 import type { OutgoingMessage, SendReceipt, Subscription, TransactionDecision } from '#libs/messaging';
-import type { AdminCall, RawDelivery, Settlement } from '../session.js';
+import type {
+  AdminCall,
+  ProducerIdentity,
+  ProducerRegistration,
+  ProducerStamp,
+  RawDelivery,
+  Settlement,
+} from '../session.js';
 import type { ByteReader } from '../wire/bytes.js';
 import {
   readDeliveries,
@@ -9,6 +16,7 @@ import {
   readSettled,
   writeMessages,
   writeSettlements,
+  writeStamp,
 } from '../wire/codec.js';
 import type { FrameSocket } from '../wire/frame-socket.js';
 import { FrameType } from '../wire/frames.js';
@@ -32,8 +40,8 @@ type Member = { subscription: Subscription; mode: 'push' | 'pull' };
  *
  * When one is lost, every delivery of it is lost too (the broker gives it to somebody else at once).
  * On the next one producer groups and consumers are resumed first, under the consumer ids they had;
- * then unanswered requests are sent again, as far as repeating them is harmless: sends carry message
- * ids, by which the broker drops what it has already.
+ * then unanswered requests are sent again, as far as repeating them is harmless: sends carry
+ * their producer's sequence and message ids, by which the broker drops what it has already.
  */
 export class TcpSession implements OpenableSession, LinkEvents {
   private readonly link: BrokerLink;
@@ -53,13 +61,20 @@ export class TcpSession implements OpenableSession, LinkEvents {
     this.requests = new Requests(options.requestTimeoutMs, () => this.link.error);
   }
 
-  append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]> {
+  append(messages: readonly OutgoingMessage[], stamp?: ProducerStamp): Promise<SendReceipt[]> {
     return this.request({
       type: FrameType.append,
-      write: (writer) => writeMessages(writer, messages),
+      write: (writer) => {
+        writeStamp(writer, stamp);
+        writeMessages(writer, messages);
+      },
       read: (payload) => readReceipts(payload, messages),
       whenLost: 'again',
     });
+  }
+
+  openProducer(registration: ProducerRegistration): Promise<ProducerIdentity> {
+    return this.call(FrameType.openProducer, [registration], 'again');
   }
 
   prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<string> {

@@ -1,5 +1,5 @@
 import { type BrokerPort, MessagingError } from '#libs/messaging';
-import { portOver } from '../client/port.js';
+import { type PortOptions, portOver } from '../client/port.js';
 import { DirectoryLock } from '../journal/directory-lock.js';
 import type { LostRange } from '../journal/recovery.js';
 import type { BrokerSession, SessionEvents } from '../session.js';
@@ -45,8 +45,8 @@ export class EmbeddedBroker {
   }
 
   /** A connection in process. Everything that the port promises holds as it does over TCP. */
-  connect(clientName: string): BrokerPort {
-    return portOver((events) => this.openSession(clientName, events), { inProcess: true });
+  connect(clientName: string, options: Pick<PortOptions, 'producer'> = {}): BrokerPort {
+    return portOver((events) => this.openSession(clientName, events), { inProcess: true, ...options });
   }
 
   /** @throws {MessagingError} `CLOSED` */

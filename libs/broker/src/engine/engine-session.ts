@@ -8,7 +8,16 @@ import {
 import { Consumer, MAX_CONSUMERS_PER_SESSION } from '../groups/consumer.js';
 import type { Group } from '../groups/group.js';
 import { join, leave } from '../groups/membership.js';
-import type { AdminCall, BrokerSession, RawDelivery, SessionEvents, Settlement } from '../session.js';
+import type {
+  AdminCall,
+  BrokerSession,
+  ProducerIdentity,
+  ProducerRegistration,
+  ProducerStamp,
+  RawDelivery,
+  SessionEvents,
+  Settlement,
+} from '../session.js';
 import type { Producer } from '../transactions/producers.js';
 import type { Admin } from './admin.js';
 import type { Engine } from './engine.js';
@@ -32,9 +41,14 @@ export class EngineSession implements BrokerSession, Producer {
     if (this.engine.journal.failed) throw this.engine.journal.failed;
   }
 
-  append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]> {
+  append(messages: readonly OutgoingMessage[], stamp?: ProducerStamp): Promise<SendReceipt[]> {
     if (this.isClosed) return Promise.reject(new MessagingError('CLOSED', 'the session is closed'));
-    return this.engine.appending.append(messages);
+    return stamp ? this.engine.sequenced.append(messages, stamp) : this.engine.appending.append(messages);
+  }
+
+  async openProducer(registration: ProducerRegistration): Promise<ProducerIdentity> {
+    this.checkOpen();
+    return this.engine.sequenced.register(registration);
   }
 
   async prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<string> {

@@ -5,6 +5,7 @@ import { Dispatcher } from '../groups/dispatcher.js';
 import type { Group } from '../groups/group.js';
 import { Settling } from '../groups/settling.js';
 import type { Block } from '../journal/block.js';
+import { SequencedAppends } from '../producers/sequenced-appends.js';
 import { readDurableMark, writeDurableMark } from '../journal/durable-mark.js';
 import { EntryType } from '../journal/format.js';
 import { type CommitObserver, Journal, type Out } from '../journal/journal.js';
@@ -37,6 +38,7 @@ export class Engine implements CommitObserver {
   readonly dispatcher: Dispatcher;
   readonly settling: Settling;
   readonly appending: Appending;
+  readonly sequenced: SequencedAppends;
   readonly timers: Timers;
   readonly deciding: Deciding;
   readonly producers = new Producers();
@@ -68,6 +70,7 @@ export class Engine implements CommitObserver {
     });
     this.settling = new Settling(this);
     this.appending = new Appending(this);
+    this.sequenced = new SequencedAppends(this);
     this.timers = new Timers(this);
     this.deciding = new Deciding(this);
     this.ticker = new Ticker(this);

@@ -1,4 +1,5 @@
 import type { Attempt } from '#libs/messaging';
+import type { ProducerFacts } from '../producers/sequences.js';
 import type { TopicFacts } from '../topics/topics.js';
 
 /** A cursor's place: topic id, partition, offset. */
@@ -19,5 +20,6 @@ export type Facts = {
   decided: { id: string; decision: 'commit' | 'rollback' };
   groupReset: { groupId: number; cursors: Place[] };
   redriven: { group: string; id: string };
+  producerOpened: ProducerFacts;
   discarded: { group: string; id: string };
 };

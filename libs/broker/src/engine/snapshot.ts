@@ -1,4 +1,5 @@
 import type { HeldBack } from '../groups/cursor.js';
+import type { ProducerFacts } from '../producers/sequences.js';
 import type { TopicFacts } from '../topics/topics.js';
 import type { BrokerState } from './state.js';
 
@@ -21,6 +22,8 @@ export type Snapshot = {
   topics: (TopicFacts & { createdAt: number; ends: number[] })[];
   groups: { id: number; name: string; createdAt: number; cursors: CursorSnapshot[] }[];
   deadLetters: [group: string, id: string, offset: number][];
+  /** Absent in logs that are older than producers' sequences. */
+  producers?: (ProducerFacts & { last: number })[];
 };
 
 export function takeSnapshot(state: BrokerState): Snapshot {
@@ -46,6 +49,7 @@ export function takeSnapshot(state: BrokerState): Snapshot {
       })),
     })),
     deadLetters: [...state.deadLetters.entries()],
+    producers: state.sequences.facts(),
   };
 }
 
@@ -66,4 +70,5 @@ export function restoreSnapshot(state: BrokerState, snapshot: Snapshot): void {
     }
   }
   for (const [group, id, offset] of snapshot.deadLetters) state.deadLetters.add(group, id, offset);
+  for (const { last, ...facts } of snapshot.producers ?? []) state.sequences.open(facts, last);
 }

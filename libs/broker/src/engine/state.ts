@@ -6,6 +6,8 @@ import { Groups } from '../groups/groups.js';
 import type { Block } from '../journal/block.js';
 import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
 import type { FoundEntry } from '../journal/scan.js';
+import { Sequences } from '../producers/sequences.js';
+import { isStamp, readStamp } from '../producers/stamp.js';
 import { Recalls } from '../timers/recalls.js';
 import { TimerStore, hashOfPosition } from '../timers/timer-store.js';
 import { RecentIds } from '../topics/recent-ids.js';
@@ -36,6 +38,7 @@ export class BrokerState {
   readonly recalls = new Recalls();
   readonly transactions: Transactions;
   readonly deadLetters = new DeadLetters();
+  readonly sequences = new Sequences();
   readonly recentIds: RecentIds;
   /** True once a damaged range was left out: from there on offsets may be missing, and entries may refer to what was in it. */
   hasGap = false;
@@ -113,6 +116,8 @@ export class BrokerState {
         this.deadLetters.remove(group, id);
         return this.applyRecords(block, from, to, false);
       }
+      case EntryType.PRODUCER_OPENED:
+        return this.sequences.open(facts as Facts['producerOpened']);
       case EntryType.DISCARDED: {
         const { group, id } = facts as Facts['discarded'];
         this.deadLetters.remove(group, id);
@@ -133,6 +138,10 @@ export class BrokerState {
   private applyRecords(block: Block, from: number, to: number, remember: boolean): void {
     const recentSince = this.options.now() - 2 * this.options.deduplication.windowMs;
     for (let position = from; position < to; position += recordAt.length(block, position)) {
+      if (isStamp(block, position)) {
+        this.sequences.stored(readStamp(block, position), position);
+        continue;
+      }
       const recent = remember && recordAt.storedAtMs(block, position) >= recentSince;
       const idHash = recent ? hashOf(textOfRecord(block, position)[0]!) : undefined;
       this.orUnplaced(() => this.applyRecord(block, position, idHash));

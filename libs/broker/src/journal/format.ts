@@ -64,6 +64,8 @@ export const EntryType = {
   DISCARDED: 14,
   /** All small state, at the start of a segment, so that older segments can be dropped. */
   SNAPSHOT: 15,
+  /** A producer registered, and has a new epoch. */
+  PRODUCER_OPENED: 16,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 

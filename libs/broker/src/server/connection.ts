@@ -1,12 +1,19 @@
 import { MessagingError } from '#libs/messaging';
 import type { OutgoingMessage, Subscription, TransactionDecision } from '#libs/messaging';
 import { SendBuffer } from '../client/send-buffer.js';
-import type { AdminCall, BrokerSession, RawDelivery, SessionEvents } from '../session.js';
+import type {
+  AdminCall,
+  BrokerSession,
+  ProducerRegistration,
+  RawDelivery,
+  SessionEvents,
+} from '../session.js';
 import type { ByteReader } from '../wire/bytes.js';
 import {
   inFrames,
   readMessages,
   readSettlements,
+  readStamp,
   writeDeliveries,
   writeMessages,
   writeReceipts,
@@ -40,7 +47,7 @@ export class Connection implements SessionEvents {
     openSession: (events: SessionEvents) => BrokerSession,
   ) {
     this.session = openSession(this);
-    // All appends of one socket read become one append of the engine.
+    // All appends of one socket read that are under no sequence become one append of the engine.
     const unbounded = { maxPendingMessages: Infinity, maxPendingBytes: Infinity };
     this.sends = new SendBuffer(this.session, serverNeverNames, unbounded);
   }
@@ -50,8 +57,10 @@ export class Connection implements SessionEvents {
     const bytes = payload.length;
     switch (type) {
       case FrameType.append: {
+        const stamp = readStamp(payload);
         const messages = readMessages(payload);
-        this.answer(request, bytes, this.sends.send(messages), (receipts) =>
+        const sent = stamp ? this.session.append(messages, stamp) : this.sends.send(messages);
+        this.answer(request, bytes, sent, (receipts) =>
           this.socket.frame(FrameType.receipts, request, (writer) =>
             writeReceipts(writer, messages, receipts),
           ),
@@ -146,6 +155,8 @@ export class Connection implements SessionEvents {
       }
       case FrameType.decide:
         return session.decide(...json<[string, TransactionDecision]>(payload));
+      case FrameType.openProducer:
+        return session.openProducer(...json<[ProducerRegistration]>(payload));
       case FrameType.registerProducer:
         return session.registerProducer(...json<[string]>(payload));
       case FrameType.recall:

@@ -6,6 +6,7 @@ import type { ConnectOptions } from '../client/connect-broker.js';
 import { FakeBroker } from '../testing/fake-broker.js';
 import { TEST_CERT, TEST_KEY } from '../testing/tls.js';
 import { until } from '../testing/until.js';
+import { PROTOCOL_VERSION } from '../wire/frames.js';
 import { BrokerServer } from './broker-server.js';
 import type { ServerOptions } from './broker-server.js';
 
@@ -93,7 +94,7 @@ describe('a broker over TCP', () => {
     expect(broker.sessions).toHaveLength(0);
   });
 
-  it('sends again under the same ids what was under way when the connection broke', async () => {
+  it('sends again under the same ids and sequence what was under way when the connection broke', async () => {
     const port = connectTo();
     await port.ready();
     broker.hold = new Promise(() => undefined);
@@ -103,6 +104,7 @@ describe('a broker over TCP', () => {
     await restart();
     await expect(sent).resolves.toMatchObject([{ messageId: 'one', offset: 0 }]);
     expect(broker.appends.map(([first]) => first?.id)).toEqual(['one', 'one']);
+    expect(broker.stamps).toEqual([1, 2].map(() => ({ producerId: 1, epoch: 1, sequence: 1 })));
   });
 
   it('resumes subscriptions and producer groups on a new connection; old deliveries have lost their lease', async () => {
@@ -224,7 +226,7 @@ describe('a broker over TCP', () => {
     await port.ready();
     // Says hello, then nothing: no heartbeat, as a peer whose machine is gone.
     const mute = connect(server.address.port, '127.0.0.1').resume();
-    const hello = Buffer.from(JSON.stringify({ version: 1, token, clientName: 'mute' }));
+    const hello = Buffer.from(JSON.stringify({ version: PROTOCOL_VERSION, token, clientName: 'mute' }));
     const frame = Buffer.concat([Buffer.alloc(9), Buffer.from([hello.length]), hello]);
     frame.writeUInt32LE(frame.length - 4, 0);
     frame[4] = 1;

@@ -1,12 +1,21 @@
 import { MessagingError } from '#libs/messaging';
 import type { OutgoingMessage, SendReceipt, Subscription, TransactionDecision } from '#libs/messaging';
-import type { AdminCall, BrokerSession, RawDelivery, SessionEvents, Settlement } from '../session.js';
+import type {
+  AdminCall,
+  BrokerSession,
+  ProducerIdentity,
+  ProducerStamp,
+  RawDelivery,
+  SessionEvents,
+  Settlement,
+} from '../session.js';
 
 type FakeConsumer = { session: FakeSession; subscription: Subscription; inFlight: number; push: boolean };
 
 /** A broker without a log, for specs of client and server: one queue, no groups, no time. */
 export class FakeBroker {
   readonly appends: OutgoingMessage[][] = [];
+  readonly stamps: (ProducerStamp | undefined)[] = [];
   readonly sessions: FakeSession[] = [];
   readonly ids = new Map<string, number>();
   readonly decisions: [string, TransactionDecision][] = [];
@@ -131,8 +140,13 @@ export class FakeSession implements BrokerSession {
     readonly events: SessionEvents,
   ) {}
 
-  append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]> {
+  append(messages: readonly OutgoingMessage[], stamp?: ProducerStamp): Promise<SendReceipt[]> {
+    this.broker.stamps.push(stamp);
     return this.broker.append(messages);
+  }
+
+  openProducer(): Promise<ProducerIdentity> {
+    return Promise.resolve({ producerId: 1, epoch: 1 });
   }
 
   prepare(producerGroup: string): Promise<string> {

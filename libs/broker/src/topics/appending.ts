@@ -3,7 +3,9 @@ import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
-import { MAX_BATCH_MESSAGES, checkMessages } from './check-message.js';
+import { maxStampBytes, writeStamp } from '../producers/stamp.js';
+import type { ProducerStamp } from '../session.js';
+import { MAX_BATCH_MESSAGES, checkMessages, concernsOneMessage } from './check-message.js';
 import {
   DEFAULT_PRIORITY,
   NO_PARTITION,
@@ -18,6 +20,9 @@ import { type Partition, type Topic } from './topics.js';
 /** Blocks that were read so that ids in them can be compared, by the position asked for. */
 type Loaded = ReadonlyMap<number, Block>;
 
+/** A record that is stored already, and what its sender is told. */
+type Copy = { position: number; receipt: SendReceipt };
+
 /** `missing`: nothing was written, because the record there has to be read first. */
 type Written = { receipts: SendReceipt[]; sync: boolean; missing?: number };
 
@@ -28,6 +33,8 @@ export class Appending {
   private lastId = 0;
   /** Hashes of the ids of the call at hand. */
   private readonly hashes = new Uint32Array(MAX_BATCH_MESSAGES);
+  /** Where the record is that was written last. */
+  private lastPosition = 0;
 
   constructor(private readonly engine: Engine) {}
 
@@ -41,16 +48,28 @@ export class Appending {
     return this.idStem + ID_ENDINGS[ending]!;
   }
 
-  append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]> {
+  /**
+   * Stores the messages of one call. `stamp`: under this sequence, which must be the producer's next one.
+   * `onReading` is told when something has to be read before anything can be written.
+   */
+  append(
+    messages: readonly OutgoingMessage[],
+    stamp?: ProducerStamp,
+    onReading?: (stored: Promise<unknown>) => void,
+  ): Promise<SendReceipt[]> {
     let written: Written;
     try {
       checkMessages(messages, this.engine.now());
-      written = this.write(messages, undefined);
+      written = this.write(messages, undefined, stamp);
     } catch (error) {
-      return Promise.reject(error instanceof Error ? error : new Error(String(error)));
+      return Promise.reject(this.refuse(error, stamp));
     }
     const { receipts, sync, missing } = written;
-    if (missing !== undefined) return this.appendAfterLoading(messages, missing);
+    if (missing !== undefined) {
+      const stored = this.appendAfterLoading(messages, missing, stamp);
+      onReading?.(stored);
+      return stored;
+    }
     return new Promise((resolve, reject) => {
       this.engine.journal.flushThen(sync, { resolve: () => resolve(receipts), reject });
     });
@@ -60,11 +79,19 @@ export class Appending {
   private async appendAfterLoading(
     messages: readonly OutgoingMessage[],
     first: number,
+    stamp: ProducerStamp | undefined,
   ): Promise<SendReceipt[]> {
     const loaded = new Map<number, Block>();
     for (let missing: number | undefined = first; missing !== undefined;) {
       loaded.set(missing, await this.engine.load(missing));
-      const written = this.write(messages, loaded);
+      // Again, because a newer instance may have registered while it was read.
+      if (stamp) this.engine.state.sequences.admit(stamp);
+      let written: Written;
+      try {
+        written = this.write(messages, loaded, stamp);
+      } catch (error) {
+        throw this.refuse(error, stamp);
+      }
       missing = written.missing;
       if (missing !== undefined) continue;
       await this.engine.journal.flush(written.sync);
@@ -73,10 +100,20 @@ export class Appending {
     return [];
   }
 
-  private write(messages: readonly OutgoingMessage[], loaded: Loaded | undefined): Written {
+  /** What a caller is told. A batch refused for what is in it takes its number in the sequence nevertheless. */
+  private refuse(error: unknown, stamp: ProducerStamp | undefined): Error {
+    if (stamp && concernsOneMessage(error)) this.engine.state.sequences.refused(stamp, error);
+    return error instanceof Error ? error : new Error(String(error));
+  }
+
+  private write(
+    messages: readonly OutgoingMessage[],
+    loaded: Loaded | undefined,
+    stamp: ProducerStamp | undefined,
+  ): Written {
     const { engine } = this;
     const now = engine.now();
-    const known = new Array<SendReceipt | undefined>(messages.length);
+    const known = new Array<Copy | undefined>(messages.length);
     const topics = new Array<Topic>(messages.length);
     let bytes = 0;
     let timers = 0;
@@ -91,8 +128,11 @@ export class Appending {
       if (isDelayed(message, now)) timers += 1;
     }
     if (timers > 0) engine.state.timers.checkRoom(timers);
+    if (stamp) bytes += maxStampBytes(messages.length);
     const out = engine.journal.begin(EntryType.MESSAGES, bytes);
     const receipts: SendReceipt[] = [];
+    const positions: number[] | undefined = stamp && [];
+    let dense = true;
     let sync = false;
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!;
@@ -102,12 +142,16 @@ export class Appending {
       // Again, because the first copy may be one of this very call.
       const copy = known[i] ?? (i > 0 ? this.findCopy(message, this.hashes[i]!, now, loaded) : undefined);
       if (typeof copy === 'object') {
-        receipts.push(copy);
+        receipts.push(copy.receipt);
+        positions?.push(copy.position);
+        dense = false;
         continue;
       }
       const partition = delayed ? undefined : topic.partitionFor(message.key);
       receipts.push(this.place(out, message, this.hashes[i]!, topic, partition, now));
+      positions?.push(this.lastPosition);
     }
+    if (stamp && positions) engine.state.sequences.stored(stamp, writeStamp(out, stamp, positions, dense));
     engine.journal.finish();
     return { receipts, sync };
   }
@@ -140,6 +184,7 @@ export class Appending {
     });
     const block = engine.journal.current;
     block.end = out.start + out.at;
+    this.lastPosition = position;
     // An id made here cannot be repeated by anybody: no need to remember it.
     engine.state.applyRecord(block, position, message.id === undefined ? undefined : idHash);
     if (!partition) engine.dueAt(message.deliverAtMs!);
@@ -154,13 +199,13 @@ export class Appending {
     };
   }
 
-  /** The receipt of an earlier copy; or the position of a record that has to be read to know; or undefined. */
+  /** An earlier copy; or the position of a record that has to be read to know; or undefined. */
   private findCopy(
     message: OutgoingMessage,
     idHash: number,
     now: number,
     loaded: Loaded | undefined,
-  ): SendReceipt | number | undefined {
+  ): Copy | number | undefined {
     const { recentIds, timers } = this.engine.state;
     if (message.id !== undefined) {
       const candidates = recentIds.candidates(idHash);
@@ -177,19 +222,20 @@ export class Appending {
     candidates: readonly number[] | undefined,
     loaded: Loaded | undefined,
     isIt: (text: string[]) => boolean,
-  ): SendReceipt | number | undefined {
+  ): Copy | number | undefined {
     if (!candidates) return undefined;
     for (const position of candidates) {
       // Dropped by retention, and so beyond the window.
       if (position < this.engine.journal.start) continue;
       const block = loaded?.get(position) ?? this.engine.journal.find(position);
       if (!block) return position;
-      if (isIt(textOfRecord(block, position))) return this.receiptOf(block, position);
+      if (isIt(textOfRecord(block, position))) return { position, receipt: this.receiptOf(block, position) };
     }
     return undefined;
   }
 
-  private receiptOf(block: Block, position: number): SendReceipt {
+  /** What the sender of the record at `position` is told when it sends it again. */
+  receiptOf(block: Block, position: number): SendReceipt {
     const number = recordAt.partition(block, position);
     return {
       status: 'SEND_OK',

@@ -35,6 +35,17 @@ export function checkMessages(messages: readonly OutgoingMessage[], nowMs: numbe
   }
 }
 
+/** Refusals that name one message and store none: what else was sent deserves another try. */
+export function concernsOneMessage(error: unknown): error is MessagingError {
+  return (
+    error instanceof MessagingError &&
+    (error.code === 'INVALID_ARGUMENT' ||
+      error.code === 'MESSAGE_TOO_LARGE' ||
+      error.code === 'QUEUE_FULL' ||
+      error.code === 'UNKNOWN_TOPIC')
+  );
+}
+
 function checkMessage(message: OutgoingMessage, nowMs: number): number {
   checkTopicName(message.topic);
   checkText('tag', message.tag, MAX_NAME_CHARS);

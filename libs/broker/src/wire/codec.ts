@@ -4,7 +4,7 @@
  */
 import { DEAD_LETTER_REASONS, MessagingError } from '#libs/messaging';
 import type { Attempt, OutgoingMessage, SendReceipt, StoredMessage } from '#libs/messaging';
-import type { RawDelivery, Settlement } from '../session.js';
+import type { ProducerStamp, RawDelivery, Settlement } from '../session.js';
 import type { ByteReader, ByteWriter } from './bytes.js';
 
 /** Bits of a message's u16 of flags: which optional parts follow. */
@@ -24,6 +24,19 @@ const DEFAULT_PRIORITY = 4;
 const DELIVERY_BYTES = 48;
 const MESSAGE_BYTES = 6;
 const RECEIPT_BYTES = 13;
+
+/** An append begins with its place in the producer's sequence: f64 producer id, 0 for none, u32 epoch, f64 sequence. */
+export function writeStamp(writer: ByteWriter, stamp: ProducerStamp | undefined): void {
+  writer.f64(stamp?.producerId ?? 0);
+  if (stamp === undefined) return;
+  writer.u32(stamp.epoch);
+  writer.f64(stamp.sequence);
+}
+
+export function readStamp(reader: ByteReader): ProducerStamp | undefined {
+  const producerId = reader.f64();
+  return producerId === 0 ? undefined : { producerId, epoch: reader.u32(), sequence: reader.f64() };
+}
 
 export function writeMessages(writer: ByteWriter, messages: readonly OutgoingMessage[]): void {
   writer.u32(messages.length);

@@ -1,9 +1,12 @@
 import type { BrokerPort } from '../broker-port.js';
 
+/** What a client may be connected with. */
+export type ClientOptions = { producer?: { name: string } };
+
 /** One running broker, as the suite sees it. */
 export interface BrokerUnderTest {
   /** A new client. Its name shows up in members and attempt histories. */
-  connect(clientName: string): BrokerPort;
+  connect(clientName: string, options?: ClientOptions): BrokerPort;
   /** Ends the broker without a chance to tidy up, as `kill -9` would, and starts it again on what is on disk. Ports connected before need not work after it. */
   restart(): Promise<void>;
   close(): Promise<void>;

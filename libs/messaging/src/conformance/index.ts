@@ -13,6 +13,7 @@ import { delaySection } from './delay.js';
 import { durabilitySection } from './durability.js';
 import { expirySection } from './expiry.js';
 import { orderSection } from './order.js';
+import { producerSection } from './producers.js';
 import { publishSubscribeSection } from './publish-subscribe.js';
 import { pullSection } from './pull.js';
 import { replaySection } from './replay.js';
@@ -22,7 +23,7 @@ import { Stage } from './stage.js';
 import { traceSection } from './trace.js';
 import { transactionSection } from './transactions.js';
 
-export type { BrokerFactory, BrokerTimes, BrokerUnderTest } from './broker-under-test.js';
+export type { BrokerFactory, BrokerTimes, BrokerUnderTest, ClientOptions } from './broker-under-test.js';
 
 /** Tests that wait for a state give up after this. */
 const TEST_TIMEOUT_MS = 15_000;
@@ -31,6 +32,7 @@ const TIMES: BrokerTimes = { firstCheckMs: 100, checkEveryMs: 100, maxChecks: 3 
 const SECTIONS: Record<string, (stage: () => Stage, times: BrokerTimes) => void> = {
   'publish and subscribe': publishSubscribeSection,
   send: sendSection,
+  'producer identity': producerSection,
   consume: consumeSection,
   pull: pullSection,
   retry: retrySection,

@@ -1,7 +1,7 @@
 import type { BrokerConsumer, BrokerPort, Subscription } from '../broker-port.js';
 import type { DeliveredMessage } from '../broker-port.js';
 import type { OutgoingMessage, SendReceipt } from '../message.js';
-import type { BrokerUnderTest } from './broker-under-test.js';
+import type { BrokerUnderTest, ClientOptions } from './broker-under-test.js';
 
 /** What a test does with a delivery; resolves when it is settled, or at once when it is left open. */
 export type Verdict = (delivery: DeliveredMessage) => Promise<void>;
@@ -54,8 +54,8 @@ export class Stage {
     return this.main;
   }
 
-  connect(clientName: string): BrokerPort {
-    const port = this.broker.connect(clientName);
+  connect(clientName: string, options?: ClientOptions): BrokerPort {
+    const port = this.broker.connect(clientName, options);
     this.ports.push(port);
     return port;
   }

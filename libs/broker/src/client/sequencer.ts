@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto';
+import { MessagingError } from '#libs/messaging';
+import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import type { BrokerSession, ProducerIdentity } from '../session.js';
+import { concernsOneMessage } from '../topics/check-message.js';
+
+/** Times that a batch which was certainly not stored is sent again under a new epoch. */
+const MAX_AGAIN = 3;
+
+/**
+ * Numbers the appends of one client, so that a batch that is sent again (after a lost connection, say) is
+ * stored once, and none is left out unnoticed.
+ *
+ * It registers with the first send. When an append ends otherwise than with receipts or a refusal of what is in
+ * it, the broker's count and ours may differ: then it waits until all that is under way has an answer,
+ * registers anew and begins again at 1 (Kafka does the same, KIP-360). Batches that the broker says
+ * are out of sequence were not stored, and go again under the new epoch.
+ */
+export class Sequencer implements Pick<BrokerSession, 'append'> {
+  private readonly owner = randomBytes(12).toString('base64url');
+  private readonly name: string;
+  private identity: ProducerIdentity | undefined;
+  private wasOpen = false;
+  private opening: Promise<void> | undefined;
+  private lastSequence = 0;
+  private underWay = 0;
+  private readonly idle: (() => void)[] = [];
+  private fenced: MessagingError | undefined;
+
+  /** `name`: the producer's own over restarts of the process; without one it is another producer each time. */
+  constructor(
+    private readonly session: Pick<BrokerSession, 'append' | 'openProducer'>,
+    name: string | undefined,
+  ) {
+    this.name = name ?? `~${this.owner}`;
+  }
+
+  append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]> {
+    return this.number(messages, MAX_AGAIN);
+  }
+
+  private number(messages: readonly OutgoingMessage[], again: number): Promise<SendReceipt[]> {
+    if (this.fenced) return Promise.reject(this.fenced);
+    const { identity } = this;
+    if (identity === undefined) return this.open().then(() => this.number(messages, again));
+    this.lastSequence += 1;
+    this.underWay += 1;
+    const { producerId, epoch } = identity;
+    return this.session.append(messages, { producerId, epoch, sequence: this.lastSequence }).then(
+      (receipts) => {
+        this.answered();
+        return receipts;
+      },
+      (error: unknown) => {
+        const goAgain = this.failed(error, identity) && again > 0;
+        this.answered();
+        if (!goAgain) throw error;
+        return this.number(messages, again - 1);
+      },
+    );
+  }
+
+  /** Draws the conclusions from a failure; true when the batch may go again: it was not stored, or so long ago that its id tells. */
+  private failed(error: unknown, identity: ProducerIdentity): boolean {
+    if (concernsOneMessage(error)) return false;
+    const code = error instanceof MessagingError ? error.code : undefined;
+    if (code === 'PRODUCER_FENCED') this.fenced = error as MessagingError;
+    if (this.identity === identity) this.identity = undefined;
+    return code === 'SEQUENCE_GAP' || code === 'UNKNOWN_PRODUCER';
+  }
+
+  private answered(): void {
+    this.underWay -= 1;
+    if (this.underWay === 0) for (const resolve of this.idle.splice(0)) resolve();
+  }
+
+  private open(): Promise<void> {
+    this.opening ??= this.register().finally(() => {
+      this.opening = undefined;
+    });
+    return this.opening;
+  }
+
+  private async register(): Promise<void> {
+    // What is under way still counts under the old epoch, which registering ends.
+    if (this.underWay > 0) await new Promise<void>((resolve) => this.idle.push(resolve));
+    const { name, owner, wasOpen: renew } = this;
+    try {
+      this.identity = await this.session.openProducer({ name, owner, renew });
+    } catch (error) {
+      if (error instanceof MessagingError && error.code === 'PRODUCER_FENCED') this.fenced = error;
+      throw error;
+    }
+    this.wasOpen = true;
+    this.lastSequence = 0;
+  }
+}
