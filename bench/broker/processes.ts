@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -84,9 +84,12 @@ export class Program {
 
 const started = new Set<Program>();
 
-/** Whatever still runs when the bench is interrupted. */
+const temporaryDirs = new Set<string>();
+
+/** When the bench is interrupted: nothing of it stays behind. */
 export function killStarted(): void {
   for (const program of started) program.killNow();
+  for (const dir of temporaryDirs) rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
 }
 
 /** @throws when none of the programs is on the PATH; the message says what to install */
@@ -127,9 +130,11 @@ export async function freePort(): Promise<number> {
 
 export async function inTemporaryDir<Result>(work: (dir: string) => Promise<Result>): Promise<Result> {
   const dir = await mkdtemp(join(tmpdir(), 'stampede-bench-'));
+  temporaryDirs.add(dir);
   try {
     return await work(dir);
   } finally {
+    temporaryDirs.delete(dir);
     await rm(dir, { recursive: true, force: true, maxRetries: 3 });
   }
 }
