@@ -12,6 +12,7 @@ import { send } from './benchmarks/send.js';
 import { timers } from './benchmarks/timers.js';
 import { describeMachine } from './machine.js';
 import { USAGE, parseOptions } from './options.js';
+import type { BenchOptions } from './options.js';
 import { killStarted } from './processes.js';
 import { tableOf } from './report.js';
 import { killWorkers } from './worker-process.js';
@@ -37,10 +38,7 @@ export async function benchBroker(args: readonly string[]): Promise<void> {
     process.stdout.write(`${USAGE}\nNames: ${names.join(', ')}\n`);
     return;
   }
-  const options = parseOptions(args);
-  const unknown = options.names.find((name) => !names.includes(name));
-  if (unknown !== undefined)
-    throw new Error(`no benchmark is called ${unknown}; there are ${names.join(', ')}`);
+  const options = optionsOrExit(args, names);
   stopChildrenWithUs();
 
   const startedAt = new Date();
@@ -71,6 +69,20 @@ export async function benchBroker(args: readonly string[]): Promise<void> {
   await writeFile(file, `${JSON.stringify(result, null, 2)}\n`);
   process.stdout.write(`\nRaw figures: ${file}\n`);
   if (failed.length > 0) process.exitCode = 1;
+}
+
+function optionsOrExit(args: readonly string[], names: readonly string[]): BenchOptions {
+  try {
+    const options = parseOptions(args);
+    const unknown = options.names.find((name) => !names.includes(name));
+    if (unknown !== undefined) throw new Error(`no benchmark is called ${unknown}`);
+    return options;
+  } catch (error) {
+    process.stderr.write(
+      `${error instanceof Error ? error.message : String(error)}\n\n${USAGE}\nNames: ${names.join(', ')}\n`,
+    );
+    process.exit(1);
+  }
 }
 
 function stopChildrenWithUs(): void {
