@@ -13,7 +13,7 @@ const INSTALLERS = [
 /** Path of a Redis (or Valkey) server; installs one where that needs no password, else says what to run. */
 export function findRedis() {
   const found = PROGRAMS.map(onPath).find(Boolean);
-  if (found) return found;
+  if (found) return requireVersion(found);
   for (const [manager, commands, needsRoot] of INSTALLERS) {
     if (!onPath(manager)) continue;
     const sudo = needsRoot && process.getuid?.() !== 0 ? 'sudo -n ' : '';
@@ -31,9 +31,21 @@ export function findRedis() {
         throw new Refusal(`\`${script}\` failed. Install Redis by hand, or set REDIS_URL.`);
     }
     const installed = PROGRAMS.map(onPath).find(Boolean);
-    if (installed) return installed;
+    if (installed) return requireVersion(installed);
   }
   throw new Refusal('Stampede needs Redis: install redis-server or valkey-server, or set REDIS_URL.');
+}
+
+/** `SET … NX GET` came with Redis 7. */
+function requireVersion(program) {
+  const { stdout } = spawnSync(program, ['--version'], { encoding: 'utf8' });
+  const version = /v=(\d+)\.[\d.]+/.exec(stdout ?? '');
+  if (version && Number(version[1]) < 7) {
+    throw new Refusal(
+      `${program} is ${version[0].slice(2)}; Stampede needs Redis 7 or Valkey: install it, or set REDIS_URL.`,
+    );
+  }
+  return program;
 }
 
 function onPath(program) {

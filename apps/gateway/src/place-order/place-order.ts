@@ -79,7 +79,14 @@ export class PlaceOrder {
   ): Promise<{ firstOrderNo: string | null; reservation: ReserveAnswer }> {
     try {
       const [firstOrderNo, reservation] = await Promise.all([
-        this.redis.set(`idem:{${buyerId}}:${idempotencyKey}`, orderNo, 'EX', KEY_TTL_SECONDS, 'NX', 'GET'),
+        this.redis.set(
+          `idem:{${encodeURIComponent(buyerId)}}:${idempotencyKey}`,
+          orderNo,
+          'EX',
+          KEY_TTL_SECONDS,
+          'NX',
+          'GET',
+        ),
         this.ledger.reserve({
           orderNo,
           ticketTypeId,

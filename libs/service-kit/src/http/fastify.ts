@@ -10,6 +10,7 @@ import { correlationIdOf, installCorrelation } from './correlation.js';
 
 /** The largest request body, in bytes. A larger one is answered with 413 `BODY_TOO_LARGE`. */
 export const MAX_REQUEST_BODY_BYTES = 64 * 1024;
+const MAX_PARAM_CHARS = 512;
 /** A client that takes longer than this to send its request is cut off. */
 const REQUEST_TIMEOUT_MS = 30_000;
 
@@ -28,6 +29,8 @@ export class ServiceAdapter extends FastifyAdapter {
     super({
       bodyLimit: MAX_REQUEST_BODY_BYTES,
       requestTimeout: REQUEST_TIMEOUT_MS,
+      // Message ids are longer than Fastify's hundred characters.
+      routerOptions: { maxParamLength: MAX_PARAM_CHARS },
       // A request that arrives during shutdown is still answered: everything it needs closes after HTTP.
       return503OnClosing: false,
       genReqId: (request: { headers: FastifyRequest['headers'] }) => correlationIdOf(request.headers),
