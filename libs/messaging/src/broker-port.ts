@@ -107,9 +107,31 @@ export type CheckBack = (
 export type ResetTarget =
   'earliest' | 'latest' | { offset: number; partition: number } | { timestampMs: number };
 
+/**
+ * Bounds how much of a topic may wait. Counted is what the slowest subscribed group has not settled (its retries and
+ * dead letters have left the topic), or all that is stored as long as no group reads it. It is kept where a
+ * producer can be answered, at `send` and `prepare`: a delayed message that is due, or a half message that is committed,
+ * was accepted before and enters even a full topic.
+ */
+export type TopicLimit = {
+  maxMessages?: number;
+  /** Bytes as stored, headers included, from the slowest group's lowest unsettled message on. */
+  maxBytes?: number;
+  /**
+   * `reject` (default): the whole send fails with `QUEUE_FULL`, nothing of it is stored. `dead-letter`: the
+   * newcomer goes to the dead letters of every subscribed group as `queue-full`, its receipt says
+   * `DEAD_LETTERED`; with no group to have a dead letter it is rejected. Never dropped silently.
+   */
+  whenFull?: 'reject' | 'dead-letter';
+};
+/** `partitions`: default 4. `flush`: `sync` (default) answers a send when it is on disk, `async` when it is written. */
+export type TopicOptions = TopicLimit & { partitions?: number; flush?: 'sync' | 'async' };
+
 export type TopicInfo = {
   topic: string;
   partitions: { partition: number; startOffset: number; endOffset: number }[];
+  /** Its maximum length, when it has one. */
+  limit?: TopicLimit;
 };
 export type GroupInfo = {
   group: string;
@@ -156,7 +178,7 @@ export type TraceEvent = {
 
 export interface BrokerAdmin {
   /** Creates the topic, or answers that it exists. A topic that is sent to before is made with 4 partitions. */
-  createTopic(topic: string, options?: { partitions?: number; flush?: 'sync' | 'async' }): Promise<void>;
+  createTopic(topic: string, options?: TopicOptions): Promise<void>;
   topics(): Promise<TopicInfo[]>;
   groups(): Promise<GroupInfo[]>;
   timers(): Promise<TimerInfo>;

@@ -39,11 +39,11 @@ export type OutgoingMessage = {
 
 /** What is known of a message that was sent. */
 export type SendReceipt = {
-  /** `SEND_OK`: as durable as the topic's flush policy promises. `FLUSH_TIMEOUT`: stored, but not known to be on disk. */
-  status: 'SEND_OK' | 'FLUSH_TIMEOUT';
+  /** `SEND_OK`: as durable as the topic's flush policy promises. `FLUSH_TIMEOUT`: stored, but not known to be on disk. `DEAD_LETTERED`: the topic was full, the message is a dead letter of its groups. */
+  status: 'SEND_OK' | 'FLUSH_TIMEOUT' | 'DEAD_LETTERED';
   messageId: string;
   topic: string;
-  /** -1 while the message is delayed: a partition is chosen when it is due. */
+  /** -1 for a dead letter, and while the message is delayed: a partition is chosen when it is due. */
   partition: number;
   /** Position within the partition; -1 while delayed. */
   offset: number;

@@ -7,6 +7,8 @@ import {
   type StoredMessage,
   type TimerInfo,
   type TopicInfo,
+  type TopicLimit,
+  type TopicOptions,
   type TraceEvent,
   type TransactionInfo,
 } from '#libs/messaging';
@@ -16,7 +18,7 @@ import type { Group } from '../groups/group.js';
 import { resetGroup } from '../groups/resetting.js';
 import type { AdminCall } from '../session.js';
 import { readRecord } from '../topics/record.js';
-import type { Flush, Partition } from '../topics/topics.js';
+import type { Partition } from '../topics/topics.js';
 import type { Engine } from './engine.js';
 
 /** Most messages of one read or list. */
@@ -37,8 +39,10 @@ export class Admin implements BrokerAdmin {
     return bound(...args);
   }
 
-  async createTopic(name: string, options: { partitions?: number; flush?: Flush } = {}): Promise<void> {
-    this.engine.topic(name, options.partitions, options.flush);
+  async createTopic(name: string, options: TopicOptions = {}): Promise<void> {
+    const { partitions, flush, maxMessages, maxBytes, whenFull } = options;
+    const limit = { maxMessages, maxBytes, whenFull } as TopicLimit;
+    this.engine.topic(name, partitions, flush, limit);
     await this.engine.journal.flush(true);
   }
 
@@ -50,7 +54,11 @@ export class Admin implements BrokerAdmin {
     });
     const all = [...this.engine.state.topics.all()];
     return Promise.resolve(
-      all.map(({ name, partitions }) => ({ topic: name, partitions: partitions.map(describe) })),
+      all.map(({ name, partitions, limit }) => ({
+        topic: name,
+        partitions: partitions.map(describe),
+        ...(limit ? { limit } : {}),
+      })),
     );
   }
 

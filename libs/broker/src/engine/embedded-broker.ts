@@ -1,9 +1,8 @@
-import { type BrokerPort, MessagingError } from '#libs/messaging';
+import { type BrokerPort, MessagingError, type TopicOptions } from '#libs/messaging';
 import { type PortOptions, portOver } from '../client/port.js';
 import { DirectoryLock } from '../journal/directory-lock.js';
 import type { LostRange } from '../journal/recovery.js';
 import type { BrokerSession, SessionEvents } from '../session.js';
-import type { Flush } from '../topics/topics.js';
 import { Admin } from './admin.js';
 import { Engine } from './engine.js';
 import { EngineSession } from './engine-session.js';
@@ -60,7 +59,7 @@ export class EmbeddedBroker {
   }
 
   /** Creates the topic, or answers that it exists. */
-  createTopic(topic: string, options?: { partitions?: number; flush?: Flush }): Promise<void> {
+  createTopic(topic: string, options?: TopicOptions): Promise<void> {
     return this.admins.createTopic(topic, options);
   }
 

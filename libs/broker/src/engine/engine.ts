@@ -1,4 +1,10 @@
-import { MessagingError, type StoredMessage, deadLetterTopic, retryTopic } from '#libs/messaging';
+import {
+  MessagingError,
+  type StoredMessage,
+  type TopicLimit,
+  deadLetterTopic,
+  retryTopic,
+} from '#libs/messaging';
 import { encodeAcks } from '../groups/ack-entry.js';
 import type { Cursor } from '../groups/cursor.js';
 import { Dispatcher } from '../groups/dispatcher.js';
@@ -175,11 +181,16 @@ export class Engine implements CommitObserver {
   }
 
   /** The topic, made now if it is not there. */
-  topic(name: string, partitions = DEFAULT_PARTITIONS, flush: Flush = this.options.flush): Topic {
+  topic(
+    name: string,
+    partitions = DEFAULT_PARTITIONS,
+    flush: Flush = this.options.flush,
+    limit?: TopicLimit,
+  ): Topic {
     const { topics } = this.state;
     const known = topics.get(name);
     if (known) return known;
-    this.commit(EntryType.TOPIC_CREATED, topics.plan(name, partitions, flush));
+    this.commit(EntryType.TOPIC_CREATED, topics.plan(name, partitions, flush, limit));
     const created = topics.require(name);
     for (const group of this.state.groups.everyone()) if (group.wants(created)) this.follow(group, [created]);
     return created;

@@ -47,6 +47,7 @@ export function mergeSnapshot(state: BrokerState, snapshot: Snapshot): void {
     if (!live.has(`${group}\0${id}`)) state.deadLetters.remove(group, id);
   }
   for (const [group, id, offset] of snapshot.deadLetters) state.deadLetters.add(group, id, offset);
+  for (const producer of snapshot.producers ?? []) state.sequences.catchUp(producer);
 }
 
 /**

@@ -87,8 +87,7 @@ export class Retention {
     const { segments, state } = this.engine;
     for (const topic of state.topics.all()) {
       for (const partition of topic.partitions) {
-        partition.start = partition.index.firstAtOrBehind(oldest.end, partition.start);
-        partition.index.dropBefore(partition.start);
+        partition.dropBefore(partition.index.firstAtOrBehind(oldest.end, partition.start));
       }
     }
     await segments.dropOldest();

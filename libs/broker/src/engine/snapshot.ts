@@ -28,11 +28,12 @@ export type Snapshot = {
 
 export function takeSnapshot(state: BrokerState): Snapshot {
   return {
-    topics: [...state.topics.all()].map(({ id, name, partitions, flush, createdAt }) => ({
+    topics: [...state.topics.all()].map(({ id, name, partitions, flush, createdAt, limit }) => ({
       id,
       name,
       partitions: partitions.length,
       flush,
+      ...(limit ? { limit } : {}),
       createdAt,
       ends: partitions.map(({ end }) => end),
     })),
@@ -70,5 +71,5 @@ export function restoreSnapshot(state: BrokerState, snapshot: Snapshot): void {
     }
   }
   for (const [group, id, offset] of snapshot.deadLetters) state.deadLetters.add(group, id, offset);
-  for (const { last, ...facts } of snapshot.producers ?? []) state.sequences.open(facts, last);
+  for (const producer of snapshot.producers ?? []) state.sequences.catchUp(producer);
 }

@@ -177,6 +177,10 @@ export class BrokerState {
       while (partition.end < offset) partition.index.pushHole();
     }
     partition.index.push(position);
+    if (topic.limit?.maxBytes !== undefined) partition.countBytes(recordAt.length(block, position));
+    if (topic.deadLettersOf !== undefined) {
+      this.deadLetters.add(topic.deadLettersOf, textOfRecord(block, position)[0]!, offset);
+    }
     if (recordAt.priority(block, position) !== DEFAULT_PRIORITY) partition.hasPriorities = true;
     this.options.touched(partition);
   }
@@ -246,20 +250,12 @@ export class BrokerState {
     }
   }
 
-  private applyMoved(
-    { groupId, place, to: target }: Facts['moved'],
-    block: Block,
-    from: number,
-    to: number,
-  ): void {
+  private applyMoved({ groupId, place }: Facts['moved'], block: Block, from: number, to: number): void {
     const group = this.groups.byGroupId(groupId);
     const cursor = this.cursorAt(group, place);
     cursor?.settled.settle(place[2]);
     cursor?.heldBack.delete(place[2]);
     this.applyRecords(block, from, to, false);
-    if (target === 'dead-letter') {
-      this.deadLetters.add(group.name, textOfRecord(block, from)[0]!, recordAt.offset(block, from));
-    }
   }
 
   private applyHeldBack({ groupId, place, attempt, history, dueAtMs }: Facts['heldBack']): void {

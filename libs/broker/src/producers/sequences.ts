@@ -67,6 +67,12 @@ export class Sequences {
     this.byId.delete(oldest!.id);
   }
 
+  /** A snapshot knows how far the producer was; what the journal had of it before may be gone. */
+  catchUp({ last, ...facts }: ProducerFacts & { last: number }): void {
+    const known = this.byId.get(facts.id);
+    if (known?.epoch !== facts.epoch || known.last < last) this.open(facts, last);
+  }
+
   /**
    * Undefined when the stamp is the next of its producer; the position of the earlier stamp when it is a repetition.
    * @throws {MessagingError} `SEQUENCE_GAP`, `PRODUCER_FENCED`, `UNKNOWN_PRODUCER`, or what the first copy was refused for

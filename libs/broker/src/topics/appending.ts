@@ -11,10 +11,14 @@ import {
   NO_PARTITION,
   hashOf,
   maxRecordBytes,
+  pastOfRecord,
   recordAt,
   textOfRecord,
   writeRecord,
 } from './record.js';
+import type { Group } from '../groups/group.js';
+import type { Out } from '../journal/journal.js';
+import { Admission } from './topic-limit.js';
 import { type Partition, type Topic } from './topics.js';
 
 /** Blocks that were read so that ids in them can be compared, by the position asked for. */
@@ -117,6 +121,8 @@ export class Appending {
     const topics = new Array<Topic>(messages.length);
     let bytes = 0;
     let timers = 0;
+    let admission: Admission | undefined;
+    let buried: Map<number, readonly Group[]> | undefined;
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!;
       this.hashes[i] = message.id === undefined ? 0 : hashOf(message.id);
@@ -124,7 +130,18 @@ export class Appending {
       if (typeof found === 'number') return { receipts: [], sync: false, missing: found };
       known[i] = found;
       topics[i] = engine.topic(message.topic);
-      bytes += maxRecordBytes(message);
+      const recordBytes = maxRecordBytes(message);
+      bytes += recordBytes;
+      const { limit } = topics[i]!;
+      if (limit && !found && !isDelayed(message, now)) {
+        admission ??= new Admission();
+        const groups = admission.admit(topics[i]!, limit, recordBytes);
+        if (groups) {
+          (buried ??= new Map<number, readonly Group[]>()).set(i, groups);
+          bytes += groups.length * (recordBytes + MAX_BURIAL_BYTES);
+          for (const group of groups) engine.internalTopic('dead-letter', group.name);
+        }
+      }
       if (isDelayed(message, now)) timers += 1;
     }
     if (timers > 0) engine.state.timers.checkRoom(timers);
@@ -147,6 +164,13 @@ export class Appending {
         dense = false;
         continue;
       }
+      const groups = buried?.get(i);
+      if (groups) {
+        receipts.push(this.bury(out, message, this.hashes[i]!, topic, groups, now));
+        positions?.push(this.lastPosition);
+        dense = false;
+        continue;
+      }
       const partition = delayed ? undefined : topic.partitionFor(message.key);
       receipts.push(this.place(out, message, this.hashes[i]!, topic, partition, now));
       positions?.push(this.lastPosition);
@@ -157,7 +181,7 @@ export class Appending {
   }
 
   private place(
-    out: Parameters<typeof writeRecord>[0],
+    out: Out,
     message: OutgoingMessage,
     idHash: number,
     topic: Topic,
@@ -199,6 +223,35 @@ export class Appending {
     };
   }
 
+  /** The topic is full: the message becomes a dead letter of each of its groups. */
+  private bury(
+    out: Out,
+    message: OutgoingMessage,
+    idHash: number,
+    topic: Topic,
+    groups: readonly Group[],
+    now: number,
+  ): SendReceipt {
+    const { engine } = this;
+    const id = message.id ?? this.newId();
+    const origin = { topic: topic.name, partition: -1, offset: -1, storedAtMs: now };
+    let first = 0;
+    for (const { name: group } of groups) {
+      const letters = engine.internalTopic('dead-letter', group);
+      const deadLetter = { group, reason: 'queue-full', error: QUEUE_FULL, atMs: now } as const;
+      const { partition, offset } = { partition: 0, offset: letters.partitions[0]!.end };
+      const fields = { ...recordFields(message, id, now), topicId: letters.id, partition, offset, ttlMs: 0 };
+      const position = writeRecord(out, { ...fields, past: { origin, attempt: 0, history: [], deadLetter } });
+      const block = engine.journal.current;
+      block.end = out.start + out.at;
+      engine.state.applyRecord(block, position, message.id === undefined || first > 0 ? undefined : idHash);
+      first ||= position;
+      engine.trace.add(id, 'dead-lettered', now, group, `queue-full: ${QUEUE_FULL}`);
+    }
+    this.lastPosition = first;
+    return buriedReceipt(id, topic.name, false);
+  }
+
   /** An earlier copy; or the position of a record that has to be read to know; or undefined. */
   private findCopy(
     message: OutgoingMessage,
@@ -237,10 +290,15 @@ export class Appending {
   /** What the sender of the record at `position` is told when it sends it again. */
   receiptOf(block: Block, position: number): SendReceipt {
     const number = recordAt.partition(block, position);
+    const topic = this.engine.state.topics.byTopicId(recordAt.topicId(block, position));
+    if (topic.deadLettersOf !== undefined) {
+      const origin = pastOfRecord(block, position)?.origin.topic ?? topic.name;
+      return buriedReceipt(textOfRecord(block, position)[0]!, origin, true);
+    }
     return {
       status: 'SEND_OK',
       messageId: textOfRecord(block, position)[0]!,
-      topic: this.engine.state.topics.byTopicId(recordAt.topicId(block, position)).name,
+      topic: topic.name,
       partition: number === NO_PARTITION ? -1 : number,
       offset: recordAt.offset(block, position),
       duplicate: true,
@@ -249,6 +307,31 @@ export class Appending {
 }
 
 const NO_HEADERS = {};
+const QUEUE_FULL = 'the topic was full';
+/** What a dead letter takes beside its message: reason, group and origin. */
+const MAX_BURIAL_BYTES = 2_048;
+
+const recordFields = (message: OutgoingMessage, id: string, now: number) => ({
+  id,
+  tag: message.tag,
+  key: message.key,
+  timerId: undefined,
+  headers: message.headers ?? NO_HEADERS,
+  body: message.body,
+  bornAtMs: now,
+  storedAtMs: now,
+  deliverAtMs: 0,
+  priority: message.priority ?? DEFAULT_PRIORITY,
+});
+
+const buriedReceipt = (messageId: string, topic: string, duplicate: boolean): SendReceipt => ({
+  status: 'DEAD_LETTERED',
+  messageId,
+  topic,
+  partition: -1,
+  offset: -1,
+  duplicate,
+});
 /** Counting by looking up is cheaper than by formatting a number for every message. */
 const ID_ENDINGS = Array.from({ length: 36 * 36 }, (_, number) => number.toString(36).padStart(2, '0'));
 const isDelayed = (message: OutgoingMessage, now: number): boolean =>

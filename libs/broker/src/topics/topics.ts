@@ -1,6 +1,7 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError, type TopicLimit, deadLetterTopic } from '#libs/messaging';
 import { OffsetIndex } from './offset-index.js';
 import { hashOf } from './record.js';
+import { checkLimit } from './topic-limit.js';
 
 /** Told when messages of a partition became visible. */
 export interface PartitionListener {
@@ -19,6 +20,9 @@ export class Partition {
   /** True once a message had another priority than the default one. */
   hasPriorities = false;
   readonly listeners: PartitionListener[] = [];
+  /** Only with a bound in bytes: by offset, how many bytes were stored before it. */
+  private bytesBefore: OffsetIndex | undefined;
+  private storedBytes = 0;
 
   constructor(
     readonly topic: Topic,
@@ -34,6 +38,27 @@ export class Partition {
     this.index = new OffsetIndex(start);
     this.start = start;
     this.visibleEnd = start;
+    this.bytesBefore = undefined;
+  }
+
+  /** A message was added, of a topic that is bounded in bytes. */
+  countBytes(bytes: number): void {
+    this.bytesBefore ??= new OffsetIndex(this.start);
+    while (this.bytesBefore.end < this.end) this.bytesBefore.push(this.storedBytes);
+    this.storedBytes += bytes;
+  }
+
+  /** Bytes of the messages from `offset` on. */
+  bytesFrom(offset: number): number {
+    if (!this.bytesBefore || offset >= this.end) return 0;
+    return this.storedBytes - Math.max(0, this.bytesBefore.get(offset));
+  }
+
+  /** Retention has dropped what lies before `start`. */
+  dropBefore(start: number): void {
+    this.start = start;
+    this.index.dropBefore(start);
+    this.bytesBefore?.dropBefore(start);
   }
 
   /** The offset that the next message gets. */
@@ -49,10 +74,14 @@ function spread(hash: number): number {
 }
 
 export type Flush = 'sync' | 'async';
-export type TopicFacts = { id: number; name: string; partitions: number; flush: Flush };
+export type TopicFacts = { id: number; name: string; partitions: number; flush: Flush; limit?: TopicLimit };
+
+const DEAD_LETTERS = deadLetterTopic('');
 
 export class Topic {
   readonly partitions: Partition[] = [];
+  /** The group whose dead letters it holds. */
+  readonly deadLettersOf: string | undefined;
   private turn = 0;
 
   constructor(
@@ -62,7 +91,10 @@ export class Topic {
     readonly flush: Flush,
     /** Journal position of its creation; tells whether a group was there before it. */
     readonly createdAt: number,
+    /** How much of it may wait; undefined: any. */
+    readonly limit?: TopicLimit,
   ) {
+    if (name.startsWith(DEAD_LETTERS)) this.deadLettersOf = name.slice(DEAD_LETTERS.length);
     for (let number = 0; number < partitions; number++) this.partitions.push(new Partition(this, number));
   }
 
@@ -124,7 +156,8 @@ export class Topics {
   }
 
   /** What to record for a new topic. Bounds and names are checked here, before anything is written. */
-  plan(name: string, partitions: number, flush: Flush): TopicFacts {
+  plan(name: string, partitions: number, flush: Flush, limit: TopicLimit = {}): TopicFacts {
+    checkLimit(name, limit);
     if (!INTERNAL_NAME.test(name)) checkTopicName(name);
     if (!Number.isInteger(partitions) || partitions < 1 || partitions > MAX_PARTITIONS) {
       throw new MessagingError(
@@ -140,12 +173,13 @@ export class Topics {
     }
     if (this.byName.size >= MAX_TOPICS)
       throw new MessagingError('INVALID_ARGUMENT', `there are ${MAX_TOPICS} topics already`);
-    return { id: this.lastId + 1, name, partitions, flush };
+    const bounded = limit.maxMessages !== undefined || limit.maxBytes !== undefined;
+    return { id: this.lastId + 1, name, partitions, flush, ...(bounded ? { limit } : {}) };
   }
 
   /** Applies `TOPIC_CREATED`. */
   create(facts: TopicFacts, createdAt: number): Topic {
-    const topic = new Topic(facts.id, facts.name, facts.partitions, facts.flush, createdAt);
+    const topic = new Topic(facts.id, facts.name, facts.partitions, facts.flush, createdAt, facts.limit);
     this.byName.set(topic.name, topic);
     this.byId.set(topic.id, topic);
     this.lastId = Math.max(this.lastId, topic.id);

@@ -19,6 +19,7 @@ import {
   textOfRecord,
   writeRecord,
 } from '../topics/record.js';
+import { Admission } from '../topics/topic-limit.js';
 import type { Partition, Topic } from '../topics/topics.js';
 import type { Producer } from './producers.js';
 import type { Transaction } from './transactions.js';
@@ -41,6 +42,7 @@ export class Deciding {
     checkMessages(messages, now);
     engine.state.transactions.checkRoom();
     const topics = messages.map(({ topic }) => engine.topic(topic));
+    checkRoom(topics, messages);
     const id = randomUUID();
     const bytes = messages.reduce((sum, message) => sum + maxRecordBytes(message), 0);
     engine.commit(EntryType.PREPARED, { id, producerGroup, atMs: now }, bytes, (out) => {
@@ -172,6 +174,15 @@ export class Deciding {
       producer.check(transaction.id, messages, transaction.producerGroup);
     }
   }
+}
+
+/** Refuses half messages for a full topic: once they are committed, nobody can be told. */
+function checkRoom(topics: readonly Topic[], messages: readonly OutgoingMessage[]): void {
+  const admission = new Admission();
+  topics.forEach((topic, i) => {
+    const { limit } = topic;
+    if (limit) admission.admit(topic, { ...limit, whenFull: 'reject' }, maxRecordBytes(messages[i]!));
+  });
 }
 
 function outgoing({ message, timerId, deliverAtMs, ttlMs }: ReturnType<typeof readRecord>): OutgoingMessage {

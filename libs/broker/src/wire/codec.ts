@@ -24,6 +24,7 @@ const DEFAULT_PRIORITY = 4;
 const DELIVERY_BYTES = 48;
 const MESSAGE_BYTES = 6;
 const RECEIPT_BYTES = 13;
+const STATUS_BITS = { SEND_OK: 0, FLUSH_TIMEOUT: 1, DEAD_LETTERED: 8 } as const;
 
 /** An append begins with its place in the producer's sequence: f64 producer id, 0 for none, u32 epoch, f64 sequence. */
 export function writeStamp(writer: ByteWriter, stamp: ProducerStamp | undefined): void {
@@ -132,7 +133,7 @@ export function writeReceipts(
     const message = messages[index];
     const named =
       message === undefined || receipt.messageId !== message.id || receipt.topic !== message.topic;
-    writer.u8((receipt.status === 'SEND_OK' ? 0 : 1) | (receipt.duplicate ? 2 : 0) | (named ? 4 : 0));
+    writer.u8(STATUS_BITS[receipt.status] | (receipt.duplicate ? 2 : 0) | (named ? 4 : 0));
     writer.i32(receipt.partition);
     writer.f64(receipt.offset);
     if (!named) continue;
@@ -154,7 +155,7 @@ export function readReceipts(reader: ByteReader, messages: readonly OutgoingMess
       throw new MessagingError('PROTOCOL_ERROR', 'a receipt names no message');
     }
     receipts.push({
-      status: (flags & 1) === 0 ? 'SEND_OK' : 'FLUSH_TIMEOUT',
+      status: (flags & 8) !== 0 ? 'DEAD_LETTERED' : (flags & 1) === 0 ? 'SEND_OK' : 'FLUSH_TIMEOUT',
       messageId: named ? reader.string() : (message?.id ?? ''),
       topic: named ? reader.string() : (message?.topic ?? ''),
       partition,

@@ -12,6 +12,7 @@ import { deadLetterSection } from './dead-letters.js';
 import { delaySection } from './delay.js';
 import { durabilitySection } from './durability.js';
 import { expirySection } from './expiry.js';
+import { maximumLengthSection } from './maximum-length.js';
 import { orderSection } from './order.js';
 import { producerSection } from './producers.js';
 import { publishSubscribeSection } from './publish-subscribe.js';
@@ -43,6 +44,7 @@ const SECTIONS: Record<string, (stage: () => Stage, times: BrokerTimes) => void>
   trace: traceSection,
   replay: replaySection,
   'time to live and priority': expirySection,
+  'maximum length': maximumLengthSection,
   admin: adminSection,
   durability: durabilitySection,
 };
