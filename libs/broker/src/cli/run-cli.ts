@@ -4,6 +4,7 @@ import { MessagingError } from '#libs/messaging';
 import { connectBroker } from '../client/connect-broker.js';
 import { COMMANDS } from './commands.js';
 import type { CliContext, CliOptions } from './commands.js';
+import { FILE_COMMANDS } from './file-commands.js';
 import { USAGE, UsageError } from './usage.js';
 
 const DEFAULT_URL = 'tcp://127.0.0.1:7650';
@@ -26,6 +27,8 @@ export async function runCli(args: readonly string[], surroundings: CliSurroundi
       surroundings.out(USAGE);
       return name === undefined ? 2 : 0;
     }
+    const fileCommand = FILE_COMMANDS[name];
+    if (fileCommand) return await fileCommand(operands, values, surroundings.out);
     const command = COMMANDS[name];
     if (command === undefined) throw new UsageError(`there is no command "${name}"`);
     const port = connectBroker({

@@ -17,6 +17,10 @@ export const USAGE = `npm run broker -- COMMAND [OPTIONS]
   transactions                    half messages, and those that wait for a decision
   trace ID                        what is known of a message
 
+  dump FILE                       what is in a journal segment, entry by entry; needs no broker
+  verify DIR                      reads a whole data directory and changes nothing: counts, damage, torn tail;
+                                  exit code 1 when a start would refuse it
+
   --json                          one JSON value per line
   --url URL, --token TOKEN        default: BROKER_URL and BROKER_TOKEN; the token also from .stampede/secrets.json,
                                   where npm run shop keeps it`;

@@ -1,0 +1,86 @@
+import type { StoredMessage } from '#libs/messaging';
+import type { Facts } from '../engine/facts.js';
+import { positionsOf } from '../engine/state.js';
+import type { Snapshot } from '../engine/snapshot.js';
+import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
+import type { FoundEntry } from '../journal/scan.js';
+import { readRecord, recordAt } from '../topics/record.js';
+
+/** What a group settled in one partition: offsets `first` to `first + count - 1`, per run. */
+export type DescribedAck = {
+  groupId: number;
+  topicId: number;
+  partition: number;
+  runs: [first: number, count: number][];
+};
+
+export type DescribedEntry = {
+  position: number;
+  length: number;
+  type: string;
+  /** Everything before this position was on disk when the entry was made. */
+  durable: number;
+  facts?: unknown;
+  acks?: DescribedAck[];
+  messages: StoredMessage[];
+};
+
+/** Topic ids as far as the entries seen before name them; a segment begins with a snapshot that names all. */
+export type TopicNames = Map<number, string>;
+
+/** Decodes all of a valid entry, and learns topic names from it. */
+export function describeEntry(
+  { type, position, block, at, length }: FoundEntry,
+  names: TopicNames,
+): DescribedEntry {
+  const entry: DescribedEntry = {
+    position,
+    length,
+    type: entryTypeName(type),
+    durable: block.view.getFloat64(at + 10, true),
+    messages: [],
+  };
+  if (type === EntryType.ACKED) return { ...entry, acks: acksOf({ type, position, block, at, length }) };
+  const bodyAt = at + ENTRY_HEADER_BYTES;
+  const factsLength = block.view.getUint32(bodyAt, true);
+  if (factsLength > 0) {
+    const text = block.bytes.toString('utf8', bodyAt + 4, bodyAt + 4 + factsLength);
+    entry.facts = JSON.parse(text) as unknown;
+    learnNames(type, entry.facts, names);
+  }
+  const from = position + ENTRY_HEADER_BYTES + 4 + factsLength;
+  entry.messages = positionsOf(block, from, position + length).map((recordPosition) => {
+    const topicId = recordAt.topicId(block, recordPosition);
+    return readRecord(block, recordPosition, names.get(topicId) ?? `#${topicId}`).message;
+  });
+  return entry;
+}
+
+function learnNames(type: number, facts: unknown, names: TopicNames): void {
+  const topics =
+    type === EntryType.TOPIC_CREATED
+      ? [facts as Facts['topicCreated']]
+      : type === EntryType.SNAPSHOT
+        ? (facts as Snapshot).topics
+        : [];
+  for (const { id, name } of topics) names.set(id, name);
+}
+
+function acksOf({ block, at, length }: FoundEntry): DescribedAck[] {
+  const { view } = block;
+  const acks: DescribedAck[] = [];
+  for (let place = at + ENTRY_HEADER_BYTES; place < at + length;) {
+    const runs = view.getUint16(place + 10, true);
+    acks.push({
+      groupId: view.getUint32(place, true),
+      topicId: view.getUint32(place + 4, true),
+      partition: view.getUint16(place + 8, true),
+      runs: Array.from({ length: runs }, (_, run) => [
+        view.getFloat64(place + 12 + run * 12, true),
+        view.getUint32(place + 20 + run * 12, true),
+      ]),
+    });
+    place += 12 + runs * 12;
+  }
+  return acks;
+}
