@@ -22,14 +22,14 @@ const MAX_DELAY_MS = 15_000;
 async function run(options: ChaosOptions, dir: string): Promise<ChaosReport> {
   const startedAt = new Date();
   const durationMs = options.minutes * 60_000;
-  const strikes = planStrikes({ ...options, durationMs });
+  const planned = planStrikes({ ...options, durationMs });
   const maxDelayMs = Math.min(MAX_DELAY_MS, durationMs / 3);
   const cluster = await Cluster.start({ ...options, dir, maxDelayMs });
   const stop = (): void => void cluster.destroy().finally(() => process.exit(130));
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
     const beganAt = performance.now();
-    await strikeAll(cluster, strikes, durationMs);
+    const strikes = await strikeAll(cluster, planned, durationMs);
     const struckForMs = performance.now() - beganAt;
     await cluster.heal();
     const final = await readFinalState(cluster.port, await untilQuiet(cluster.port, DRAIN_WITHIN_MS));
@@ -55,23 +55,32 @@ async function run(options: ChaosOptions, dir: string): Promise<ChaosReport> {
   }
 }
 
-/** Each victim is struck by one after another; different victims may well be down together. */
-async function strikeAll(cluster: Cluster, strikes: readonly Strike[], durationMs: number): Promise<void> {
+/**
+ * Different victims may well be down together. Who is still down when its next strike is due is spared that
+ * one: a broker that is killed again whenever it has come up would see no messages. Answers what was done.
+ */
+async function strikeAll(
+  cluster: Cluster,
+  planned: readonly Strike[],
+  durationMs: number,
+): Promise<Strike[]> {
   const beganAt = performance.now();
   const busy = new Map<Victim, Promise<void>>();
+  const strikes: Strike[] = [];
   let failure: Error | undefined;
-  for (const strike of strikes) {
+  for (const strike of planned) {
     await pause(Math.max(0, strike.atMs - (performance.now() - beganAt)));
-    if (failure !== undefined) break;
-    const [unexpected] = cluster.unexpectedEnds;
-    if (unexpected !== undefined) break;
-    const before = busy.get(strike.victim) ?? Promise.resolve();
-    const done = before.then(() => cluster.strike(strike));
+    if (failure !== undefined || cluster.unexpectedEnds.length > 0) break;
+    const { victim } = strike;
+    if (busy.has(victim)) continue;
+    strikes.push(strike);
+    const done = cluster.strike(strike).then(() => void busy.delete(victim));
     done.catch((error: Error) => (failure = error));
-    busy.set(strike.victim, done);
+    busy.set(victim, done);
   }
   if (failure === undefined) await pause(Math.max(0, durationMs - (performance.now() - beganAt)));
   await Promise.all(busy.values());
+  return strikes;
 }
 
 async function main(): Promise<boolean> {
