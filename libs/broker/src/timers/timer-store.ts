@@ -1,31 +1,38 @@
 import { MessagingError } from '#libs/messaging';
+import { HandleTable } from './handle-table.js';
+import { NumberColumn } from './number-column.js';
 import { TimingWheel } from './timing-wheel.js';
 
 /** A delayed message that is due: where its record is, and the hash of its handle. */
 export type DueTimer = { position: number; hash: number; dueAtMs: number };
 
-/** Most delayed messages and waiting retries. At 32 bytes each they take 640 MB. */
+type Taken = DueTimer & { slot: number };
+
+/** Most delayed messages and waiting retries. At 30 bytes each they take 600 MB. */
 export const MAX_TIMERS = 20_000_000;
 /** A clock that goes back further than this is a correction, not jitter: the wheel is set up anew. */
 const CLOCK_STEP_MS = 1_000;
 
+/** A free slot. Position 0 is the journal's first header, never a record. */
+const FREE = 0;
+
 /**
- * All pending timers. The messages are in the journal; a timer here is 24 bytes in typed arrays
- * (due time, journal position, hash of its handle, link of the wheel) and 4 to 8 in the hash
- * table that finds it. Handles are compared in the record itself by whoever looks one up.
+ * All pending timers. The messages are in the journal; a timer here is 30 bytes outside of the heap: due
+ * time, journal position and hash of its handle (20), the wheel's link (4), and what finds it by its
+ * hash (6). Handles are compared in the record itself by whoever looks one up.
  */
 export class TimerStore {
-  private due = new Float64Array(1024);
-  private positions = new Float64Array(1024);
-  private hashes = new Uint32Array(1024);
-  /** Open addressing: slot + 1, 0 for empty, -1 for deleted. */
-  private table = new Int32Array(2048);
-  private tableUsed = 0;
+  private readonly due = new NumberColumn((length) => new Float64Array(length));
+  private readonly positions = new NumberColumn((length) => new Float64Array(length));
+  private readonly hashes = new NumberColumn((length) => new Uint32Array(length));
+  private readonly table = new HandleTable((slot) => this.hashes.get(slot));
+  /** Slots ever used. */
   private slots = 0;
-  private readonly freeSlots: number[] = [];
+  /** Free slots below `slots`, each naming the next one in its due time. */
+  private firstFree = -1;
   private live = 0;
   private wheel: TimingWheel | undefined;
-  private readonly expired: number[] = [];
+  private expired: number[] = [];
 
   /** Pending timers, those that are due and not yet fired included. */
   get size(): number {
@@ -43,108 +50,97 @@ export class TimerStore {
   }
 
   set(hash: number, position: number, dueAtMs: number): void {
-    if ((this.tableUsed + 1) * 2 > this.table.length) this.rebuildTable();
-    const slot = this.freeSlots.pop() ?? this.slots++;
-    if (slot >= this.due.length) this.growSlots();
-    this.due[slot] = dueAtMs;
-    this.positions[slot] = position;
-    this.hashes[slot] = hash;
+    const slot = this.takeSlot();
+    this.due.set(slot, dueAtMs);
+    this.positions.set(slot, position);
+    this.hashes.set(slot, hash);
     this.live += 1;
-    this.insert(hash, slot);
+    this.table.add(slot);
     this.wheel?.add(slot);
   }
 
-  private growSlots(): void {
-    const grow = <Kind extends Float64Array | Uint32Array>(from: Kind, to: Kind): Kind => {
-      to.set(from);
-      return to;
-    };
-    const length = this.due.length * 2;
-    this.due = grow(this.due, new Float64Array(length));
-    this.positions = grow(this.positions, new Float64Array(length));
-    this.hashes = grow(this.hashes, new Uint32Array(length));
+  private takeSlot(): number {
+    const slot = this.firstFree;
+    if (slot < 0) return this.slots++;
+    this.firstFree = this.due.get(slot);
+    return slot;
   }
 
-  private insert(hash: number, slot: number): void {
-    const mask = this.table.length - 1;
-    let place = mix(hash) & mask;
-    while (this.table[place]! > 0) place = (place + 1) & mask;
-    if (this.table[place] === 0) this.tableUsed += 1;
-    this.table[place] = slot + 1;
+  private giveSlotBack(slot: number): void {
+    this.due.set(slot, this.firstFree);
+    this.firstFree = slot;
   }
 
-  private rebuildTable(): void {
-    let length = 2048;
-    while (length < (this.live + 1) * 2) length *= 2;
-    this.table = new Int32Array(length);
-    this.tableUsed = 0;
-    for (let slot = 0; slot < this.slots; slot++) {
-      if (this.positions[slot] !== 0) this.insert(this.hashes[slot]!, slot);
-    }
+  private slotOf(hash: number, position: number): number {
+    const { table, positions } = this;
+    let slot = table.first(hash);
+    while (slot >= 0 && positions.get(slot) !== position) slot = table.after(slot);
+    return slot;
   }
 
   /** Positions of pending timers whose handle may be the one with this hash. */
   candidates(hash: number): number[] | undefined {
     let found: number[] | undefined;
-    const mask = this.table.length - 1;
-    for (let place = mix(hash) & mask; this.table[place] !== 0; place = (place + 1) & mask) {
-      const slot = this.table[place]! - 1;
-      if (slot >= 0 && this.hashes[slot] === hash) (found ??= []).push(this.positions[slot]!);
+    for (let slot = this.table.first(hash); slot >= 0; slot = this.table.after(slot)) {
+      if (this.hashes.get(slot) === hash) (found ??= []).push(this.positions.get(slot));
     }
     return found;
   }
 
   /** Takes a timer out because it fired or was recalled. False when it is not pending. */
   remove(hash: number, position: number): boolean {
-    const mask = this.table.length - 1;
-    for (let place = mix(hash) & mask; this.table[place] !== 0; place = (place + 1) & mask) {
-      const slot = this.table[place]! - 1;
-      if (slot < 0 || this.positions[slot] !== position) continue;
-      this.table[place] = -1;
-      this.positions[slot] = 0;
-      this.live -= 1;
-      // A slot that the wheel still links is freed when the wheel comes to it.
-      if (!this.wheel) this.freeSlots.push(slot);
-      return true;
-    }
-    return false;
+    const slot = this.slotOf(hash, position);
+    if (slot < 0) return false;
+    this.table.remove(slot);
+    this.positions.set(slot, FREE);
+    this.live -= 1;
+    // A slot that the wheel still links is freed when the wheel comes to it.
+    if (!this.wheel) this.giveSlotBack(slot);
+    return true;
   }
 
   has(hash: number, position: number): boolean {
-    return this.candidates(hash)?.includes(position) ?? false;
+    return this.slotOf(hash, position) >= 0;
   }
 
   /** From now on timers expire. Before it, while the journal is replayed, nothing does. */
   start(nowMs: number): void {
-    this.wheel = new TimingWheel(nowMs, (slot) => this.due[slot]!);
-    this.expired.length = 0;
-    this.freeSlots.length = 0;
+    this.wheel = new TimingWheel(nowMs, (slot) => this.due.get(slot));
+    this.expired = [];
+    this.firstFree = -1;
     for (let slot = 0; slot < this.slots; slot++) {
-      if (this.positions[slot] === 0) this.freeSlots.push(slot);
-      else if (this.due[slot]! <= nowMs) this.expired.push(slot);
+      if (this.positions.get(slot) === FREE) this.giveSlotBack(slot);
+      else if (this.due.get(slot) <= nowMs) this.expired.push(slot);
       else this.wheel.add(slot);
     }
   }
 
   /** Moves the time on and takes at most `limit` timers that are due, earliest first. The caller fires each (`remove`) or gives it `back`. */
   takeDue(nowMs: number, limit: number): DueTimer[] {
-    const { wheel, expired } = this;
+    const { wheel } = this;
     if (!wheel) return [];
     if (nowMs < wheel.nowMs - CLOCK_STEP_MS) {
       this.start(nowMs);
       return this.takeDue(nowMs, limit);
     }
-    wheel.advance(nowMs, (slot) => expired.push(slot));
-    const batch = expired.splice(0, limit).flatMap((slot) => {
-      if (this.positions[slot] === 0) {
-        this.freeSlots.push(slot);
-        return [];
-      }
-      return [{ position: this.positions[slot]!, hash: this.hashes[slot]!, dueAtMs: this.due[slot]!, slot }];
-    });
-    batch.sort((a, b) => a.dueAtMs - b.dueAtMs || a.position - b.position);
-    this.taken.push(...batch.map(({ slot }) => slot));
+    wheel.advance(nowMs, this.expire);
+    const batch: Taken[] = [];
+    for (const slot of this.expired.length <= limit ? this.takeExpired() : this.expired.splice(0, limit)) {
+      const position = this.positions.get(slot);
+      if (position === FREE) this.giveSlotBack(slot);
+      else batch.push({ position, hash: this.hashes.get(slot), dueAtMs: this.due.get(slot), slot });
+    }
+    inOrder(batch);
+    for (const { slot } of batch) this.taken.push(slot);
     return batch;
+  }
+
+  private readonly expire = (slot: number): void => void this.expired.push(slot);
+
+  private takeExpired(): number[] {
+    const { expired } = this;
+    if (expired.length > 0) this.expired = [];
+    return expired;
   }
 
   private readonly taken: number[] = [];
@@ -152,7 +148,7 @@ export class TimerStore {
   /** What `takeDue` gave out has been fired or recalled. */
   release(): void {
     for (const slot of this.taken) {
-      if (this.positions[slot] === 0) this.freeSlots.push(slot);
+      if (this.positions.get(slot) === FREE) this.giveSlotBack(slot);
       else this.expired.push(slot);
     }
     this.taken.length = 0;
@@ -161,7 +157,7 @@ export class TimerStore {
   /** Timers whose time has come but that have not fired. */
   get pastDue(): number {
     let count = this.taken.length;
-    for (const slot of this.expired) if (this.positions[slot] !== 0) count += 1;
+    for (const slot of this.expired) if (this.positions.get(slot) !== FREE) count += 1;
     return count;
   }
 
@@ -173,25 +169,43 @@ export class TimerStore {
 
   /** The earliest due time; looks at every timer. */
   earliestDue(): number | undefined {
-    let earliest = Infinity;
-    for (let slot = 0; slot < this.slots; slot++) {
-      if (this.positions[slot] !== 0 && this.due[slot]! < earliest) earliest = this.due[slot]!;
-    }
+    const earliest = this.lowest(this.due);
     return earliest === Infinity ? undefined : earliest;
   }
 
   /** The lowest journal position that a pending timer needs. */
   lowestPosition(): number {
+    return this.lowest(this.positions);
+  }
+
+  private lowest(of: { get(slot: number): number }): number {
     let lowest = Infinity;
     for (let slot = 0; slot < this.slots; slot++) {
-      if (this.positions[slot] !== 0 && this.positions[slot]! < lowest) lowest = this.positions[slot]!;
+      if (this.positions.get(slot) !== FREE && of.get(slot) < lowest) lowest = of.get(slot);
     }
     return lowest;
   }
 }
 
-/** FNV's low bits are its weak ones. */
-const mix = (hash: number): number => (hash ^ (hash >>> 15)) >>> 0;
+/** Few timers share a millisecond, and the wheel has the milliseconds in order: then insertion beats sorting. */
+const MAX_STEPS_PER_TIMER = 8;
+
+/** By due time, then in the order in which they were set. */
+function inOrder(batch: Taken[]): void {
+  let steps = batch.length * MAX_STEPS_PER_TIMER;
+  for (let i = 1; i < batch.length; i++) {
+    const timer = batch[i]!;
+    let at = i - 1;
+    for (; at >= 0 && isBefore(timer, batch[at]!); at--, steps--) batch[at + 1] = batch[at]!;
+    batch[at + 1] = timer;
+    if (steps > 0) continue;
+    batch.sort((a, b) => a.dueAtMs - b.dueAtMs || a.position - b.position);
+    return;
+  }
+}
+
+const isBefore = (a: Taken, b: Taken): boolean =>
+  a.dueAtMs < b.dueAtMs || (a.dueAtMs === b.dueAtMs && a.position < b.position);
 
 /** Stands for the handle of a timer that has none (a retry); found again by its position. */
 export const hashOfPosition = (position: number): number =>

@@ -36,7 +36,7 @@ export class TimingWheel {
 
   add(timer: number): void {
     if (timer >= this.next.length) {
-      const grown = new Int32Array(Math.max(timer + 1, this.next.length * 2));
+      const grown = new Int32Array(Math.max(timer + 1, Math.ceil(this.next.length * 1.125)));
       grown.set(this.next);
       this.next = grown;
     }
