@@ -146,7 +146,15 @@ export type GroupInfo = {
   /** Deliveries settled since the broker started. */
   acked: number;
   positions: { topic: string; partition: number; committedOffset: number; endOffset: number }[];
+  /** What retention dropped before the group had settled it; what was in flight then may have been handled nevertheless. Only where the broker was told to drop what is not settled. */
+  missed: {
+    /** Since the group was made. */
+    messages: number;
+    /** The newest 100 ranges, oldest first: offsets `from` to `to - 1`. */
+    ranges: MissedRange[];
+  };
 };
+export type MissedRange = { topic: string; partition: number; from: number; to: number; atMs: number };
 export type TimerInfo = { pending: number; pastDue: number; nextDueAtMs: number | undefined };
 export type TransactionInfo = {
   pending: number;
@@ -183,6 +191,11 @@ export interface BrokerAdmin {
   groups(): Promise<GroupInfo[]>;
   timers(): Promise<TimerInfo>;
   transactions(): Promise<TransactionInfo>;
+  /**
+   * Decides a transaction in its producer's place, parked or not. The first decision wins, as for the producer:
+   * rejects with `TRANSACTION_CONFLICT` after the opposite one, with `UNKNOWN_TRANSACTION` when there is none.
+   */
+  decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void>;
   /** Reads without consuming, oldest first, from `offset`, at most `limit` (bound 10,000). */
   read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]>;
   /** Sets a group's position. Deliveries in flight lose their lease. */

@@ -26,6 +26,11 @@ export class BrokerMetrics {
   private readonly acked = this.gauge('broker_group_acked_total', 'Settled since the broker started.', [
     'group',
   ]);
+  private readonly missed = this.gauge(
+    'broker_group_missed_total',
+    'Messages that retention dropped before the group had settled them.',
+    ['group'],
+  );
   private readonly timers = this.gauge('broker_timers_pending', 'Delayed messages that are not due.');
   private readonly pastDue = this.gauge(
     'broker_timers_past_due',
@@ -85,13 +90,14 @@ export class BrokerMetrics {
   }
 
   private readGroups(groups: readonly GroupInfo[]): void {
-    for (const { group, members, lag, inFlight, retrying, deadLetters, acked } of groups) {
+    for (const { group, members, lag, inFlight, retrying, deadLetters, acked, missed } of groups) {
       this.lag.set({ group }, lag);
       this.inFlight.set({ group }, inFlight);
       this.retrying.set({ group }, retrying);
       this.deadLetters.set({ group }, deadLetters);
       this.members.set({ group }, members.length);
       this.acked.set({ group }, acked);
+      this.missed.set({ group }, missed.messages);
     }
   }
 

@@ -85,6 +85,7 @@ export class Admin implements BrokerAdmin {
       retrying: group.waitingRetries + heldBack,
       deadLetters: this.engine.state.deadLetters.count(group.name),
       acked: group.acked,
+      missed: group.missed,
       positions: cursors.map(({ partition, settled }) => ({
         topic: partition.topic.name,
         partition: partition.number,
@@ -105,6 +106,13 @@ export class Admin implements BrokerAdmin {
 
   transactions(): Promise<TransactionInfo> {
     return Promise.resolve(this.engine.state.transactions.info(this.engine.now()));
+  }
+
+  async decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void> {
+    if (decision !== 'commit' && decision !== 'rollback') {
+      throw new MessagingError('INVALID_ARGUMENT', `commit or rollback, not ${JSON.stringify(decision)}`);
+    }
+    await this.engine.deciding.decide(transactionId, decision);
   }
 
   async read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]> {
@@ -150,6 +158,7 @@ const CALLS = [
   'groups',
   'timers',
   'transactions',
+  'decideTransaction',
   'read',
   'resetGroup',
   'deadLetters',

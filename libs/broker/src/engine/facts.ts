@@ -21,5 +21,7 @@ export type Facts = {
   groupReset: { groupId: number; cursors: Place[] };
   redriven: { group: string; id: string };
   producerOpened: ProducerFacts;
+  /** `place` is the first offset that is kept. */
+  missed: { atMs: number; groups: { groupId: number; place: Place }[] };
   discarded: { group: string; id: string };
 };

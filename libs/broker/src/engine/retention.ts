@@ -1,6 +1,7 @@
 import { deadLetterTopic } from '#libs/messaging';
 import type { Segment } from '../journal/segments.js';
 import type { Partition } from '../topics/topics.js';
+import { passOver } from '../groups/missing.js';
 import type { Engine } from './engine.js';
 
 export type RetentionOptions = {
@@ -8,15 +9,26 @@ export type RetentionOptions = {
   maxAgeMs: number;
   /** The oldest segments may be dropped while the journal is larger than this. Default: no bound. */
   maxBytes: number;
+  /**
+   * What is not settled by every group: `keep` it however old it gets (default), or `drop` it when age or size says
+   * so, as Kafka does. A group is told what it missed (`GroupInfo.missed`). Timers, half messages,
+   * retries and dead letters are kept in either case.
+   */
+  unsettled: 'keep' | 'drop';
 };
 
-export const RETENTION_DEFAULTS: RetentionOptions = { maxAgeMs: 7 * 24 * 3_600_000, maxBytes: Infinity };
+export const RETENTION_DEFAULTS: RetentionOptions = {
+  maxAgeMs: 7 * 24 * 3_600_000,
+  maxBytes: Infinity,
+  unsettled: 'keep',
+};
 
 /**
  * Drops whole segments from the front of the journal when age or size allows it and nobody needs them: no
  * message in them is unsettled in any group that reads its topic, none waits in a timer or a
  * transaction, none is a live dead letter. So nothing is ever dropped that somebody was promised;
- * a group that nobody consumes for keeps the journal growing, and shows as lag.
+ * a group that nobody consumes for keeps the journal growing, and shows as lag. Unless `unsettled: 'drop'`
+ * says otherwise: then a group that is too far behind is moved on, and told what it missed.
  */
 export class Retention {
   private running: Promise<void> | undefined;
@@ -76,7 +88,8 @@ export class Retention {
     if (kept === partition.start) return false;
     for (const group of this.engine.state.groups.everyone()) {
       const cursor = group.cursors.get(partition);
-      if (cursor && cursor.settled.committed < kept) return true;
+      const mayMiss = this.options.unsettled === 'drop' && !partition.topic.isInternal;
+      if (cursor && !mayMiss && cursor.settled.committed < kept) return true;
       const isDeadLetters = partition.topic.name === deadLetterTopic(group.name);
       if (isDeadLetters && (this.engine.state.deadLetters.oldest(group.name) ?? Infinity) < kept) return true;
     }
@@ -85,6 +98,7 @@ export class Retention {
 
   private async drop(oldest: Segment): Promise<void> {
     const { segments, state } = this.engine;
+    await passOver(this.engine, oldest.end);
     for (const topic of state.topics.all()) {
       for (const partition of topic.partitions) {
         partition.dropBefore(partition.index.firstAtOrBehind(oldest.end, partition.start));

@@ -1,5 +1,6 @@
 import type { HeldBack } from '../groups/cursor.js';
 import type { ProducerFacts } from '../producers/sequences.js';
+import type { GroupInfo } from '#libs/messaging';
 import type { TopicFacts } from '../topics/topics.js';
 import type { BrokerState } from './state.js';
 
@@ -20,7 +21,13 @@ type CursorSnapshot = {
  */
 export type Snapshot = {
   topics: (TopicFacts & { createdAt: number; ends: number[] })[];
-  groups: { id: number; name: string; createdAt: number; cursors: CursorSnapshot[] }[];
+  groups: {
+    id: number;
+    name: string;
+    createdAt: number;
+    cursors: CursorSnapshot[];
+    missed?: GroupInfo['missed'];
+  }[];
   deadLetters: [group: string, id: string, offset: number][];
   /** Absent in logs that are older than producers' sequences. */
   producers?: (ProducerFacts & { last: number })[];
@@ -37,10 +44,11 @@ export function takeSnapshot(state: BrokerState): Snapshot {
       createdAt,
       ends: partitions.map(({ end }) => end),
     })),
-    groups: [...state.groups.all()].map(({ id, name, createdAt, cursors }) => ({
+    groups: [...state.groups.all()].map(({ id, name, createdAt, cursors, missed }) => ({
       id,
       name,
       createdAt,
+      missed,
       cursors: [...cursors.values()].map(({ partition, settled, heldBack }) => ({
         topicId: partition.topic.id,
         partition: partition.number,
@@ -60,8 +68,9 @@ export function restoreSnapshot(state: BrokerState, snapshot: Snapshot): void {
     const topic = state.topics.create(facts, createdAt);
     ends.forEach((end, number) => topic.partitions[number]?.beginAt(end));
   }
-  for (const { cursors, createdAt, ...facts } of snapshot.groups) {
+  for (const { cursors, createdAt, missed, ...facts } of snapshot.groups) {
     const group = state.groups.create(facts, createdAt);
+    if (missed) group.missed = missed;
     for (const { topicId, partition: number, committed, ahead, heldBack } of cursors) {
       const partition = state.topics.byTopicId(topicId).partitions[number];
       if (!partition) continue;

@@ -3,6 +3,7 @@ import { DeadLetters } from '../dead-letters/dead-letters.js';
 import type { Cursor } from '../groups/cursor.js';
 import type { Group } from '../groups/group.js';
 import { Groups } from '../groups/groups.js';
+import { miss } from '../groups/missing.js';
 import type { Block } from '../journal/block.js';
 import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
 import type { FoundEntry } from '../journal/scan.js';
@@ -115,6 +116,14 @@ export class BrokerState {
         const { group, id } = facts as Facts['redriven'];
         this.deadLetters.remove(group, id);
         return this.applyRecords(block, from, to, false);
+      }
+      case EntryType.MISSED: {
+        const { atMs, groups } = facts as Facts['missed'];
+        for (const { groupId, place } of groups) {
+          const cursor = this.cursorAt(this.groups.byGroupId(groupId), place);
+          if (cursor) miss(cursor, place[2], atMs);
+        }
+        return;
       }
       case EntryType.PRODUCER_OPENED:
         return this.sequences.open(facts as Facts['producerOpened']);

@@ -75,9 +75,36 @@ export class Cursor implements PartitionListener {
     this.heldBack.clear();
   }
 
-  /** The place of the message in the journal has been dropped by retention up to `start`. */
-  skipTo(start: number): void {
-    if (this.next < start) this.next = start;
+  /** A message that cannot be delivered any more gives its key free; the offset that may go out now is returned. */
+  freeLane(offset: number): number | undefined {
+    for (const [key, lane] of this.lanes) {
+      if (lane[0] !== offset) continue;
+      lane.shift();
+      if (lane.length === 0) this.lanes.delete(key);
+      return lane[0];
+    }
+    return undefined;
+  }
+
+  /**
+   * Retention drops what lies before `start`: the group is done with it. What is in flight stays with its consumer
+   * (`isInFlight`), and its key with it; the next of a key whose first message went is returned, to go out now.
+   */
+  skipTo(start: number, isInFlight: (offset: number) => boolean): number[] {
+    this.next = Math.max(this.next, start);
     while (this.settled.committed < start) this.settled.settle(this.settled.committed);
+    this.lookaheadIfAny?.dropBefore(start);
+    for (const offset of [...this.heldBack.keys()]) if (offset < start) this.heldBack.delete(offset);
+    const freed: number[] = [];
+    for (const [key, lane] of this.lanes) {
+      const [first, ...behind] = lane;
+      const kept = behind.filter((offset) => offset >= start);
+      const stays = first! >= start || isInFlight(first!);
+      if (!stays && kept.length > 0) freed.push(kept[0]!);
+      const left = stays ? [first!, ...kept] : kept;
+      if (left.length > 0) this.lanes.set(key, left);
+      else this.lanes.delete(key);
+    }
+    return freed;
   }
 }

@@ -104,6 +104,8 @@ export class Dispatcher {
     if (!item) return false;
     if (item.cursor.settled.isSettled(item.offset) || item.offset < item.cursor.partition.start) {
       group.ready.shift();
+      const next = item.cursor.freeLane(item.offset);
+      if (next !== undefined) group.makeReady({ cursor: item.cursor, offset: next, attempt: 1, history: [] });
       return true;
     }
     const block = this.blockOf(item.cursor, item.offset);

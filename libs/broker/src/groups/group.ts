@@ -1,5 +1,6 @@
 import {
   type Attempt,
+  type GroupInfo,
   type Subscription,
   type TopicFilter,
   deadLetterTopic,
@@ -35,6 +36,8 @@ export class Group {
   /** Retries that wait in the timers. */
   waitingRetries = 0;
   acked = 0;
+  /** What retention dropped before it was settled. */
+  missed: GroupInfo['missed'] = { messages: 0, ranges: [] };
   private turn = 0;
 
   constructor(

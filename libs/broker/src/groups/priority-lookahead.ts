@@ -42,6 +42,15 @@ export class PriorityLookahead {
     this.size += 1;
   }
 
+  /** Forgets what lies before `start`. */
+  dropBefore(start: number): void {
+    this.size = 0;
+    for (const [level, offsets] of this.levels.entries()) {
+      this.levels[level] = offsets.filter((offset) => offset >= start);
+      this.size += this.levels[level]!.length;
+    }
+  }
+
   clear(): void {
     for (const level of this.levels) level.length = 0;
     this.credit.fill(0);

@@ -66,6 +66,8 @@ export const EntryType = {
   SNAPSHOT: 15,
   /** A producer registered, and has a new epoch. */
   PRODUCER_OPENED: 16,
+  /** Groups were moved over messages that retention is about to drop. */
+  MISSED: 17,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 

@@ -1,0 +1,69 @@
+import type { MissedRange } from '#libs/messaging';
+import type { Engine } from '../engine/engine.js';
+import type { Place } from '../engine/facts.js';
+import { EntryType } from '../journal/format.js';
+import type { Cursor } from './cursor.js';
+
+/** Ranges that a group's account of what it missed holds; the sum goes on. */
+const MAX_RANGES = 100;
+
+/** Moves groups over what lies before a journal position and is about to be dropped. On disk before anything is dropped. */
+export async function passOver(engine: Engine, before: number): Promise<void> {
+  const atMs = engine.now();
+  const groups: { groupId: number; place: Place }[] = [];
+  let missed = 0;
+  for (const group of engine.state.groups.everyone()) {
+    for (const [partition, cursor] of group.cursors) {
+      const kept = partition.index.firstAtOrBehind(before, partition.start);
+      if (cursor.settled.committed >= kept) continue;
+      const place: Place = [partition.topic.id, partition.number, kept];
+      // Nothing is recorded of a broadcast.
+      if (group.mode === 'shared') groups.push({ groupId: group.id, place });
+      else miss(cursor, kept, atMs);
+      missed += 1;
+    }
+  }
+  if (groups.length > 0) {
+    engine.commit(EntryType.MISSED, { atMs, groups });
+    await engine.journal.flush(true);
+  }
+  if (missed > 0) {
+    engine.options.onProblem({
+      message: `retention passed ${missed} places of groups that were too far behind`,
+    });
+  }
+}
+
+/** Applies it to one group's place in a partition: `kept` is the first offset that it can still have. */
+export function miss(cursor: Cursor, kept: number, atMs: number): void {
+  const { group, partition, settled } = cursor;
+  const inFlight = new Set<number>();
+  for (const member of group.members) {
+    for (const delivery of member.inFlight.values()) {
+      if (delivery.cursor === cursor) inFlight.add(delivery.offset);
+    }
+  }
+  const { missed } = group;
+  const isHere = (range: MissedRange): boolean =>
+    range.topic === partition.topic.name && range.partition === partition.number;
+  // Segments go one by one: what follows on what was missed before makes one range with it.
+  let last = missed.ranges.findLast(isHere);
+  for (let offset = settled.committed; offset < kept; offset++) {
+    if (settled.isSettled(offset)) continue;
+    missed.messages += 1;
+    if (last?.to === offset) {
+      last.to += 1;
+      last.atMs = atMs;
+      continue;
+    }
+    last = { topic: partition.topic.name, partition: partition.number, from: offset, to: offset + 1, atMs };
+    missed.ranges.push(last);
+    if (missed.ranges.length > MAX_RANGES) missed.ranges.shift();
+  }
+  const waiting = group.waiting.filter((item) => item.cursor !== cursor || item.offset >= kept);
+  group.waiting.splice(0, group.waiting.length, ...waiting);
+  for (const offset of cursor.skipTo(kept, (each) => inFlight.has(each))) {
+    group.makeReady({ cursor, offset, attempt: 1, history: [] });
+  }
+  group.activate(cursor);
+}
