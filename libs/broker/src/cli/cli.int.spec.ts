@@ -92,7 +92,7 @@ describe('the broker’s command line', () => {
 
   it('shows groups, lag, timers and transactions, and resets a group', async () => {
     await port.send([{ topic: 'order', tag: 't', body: Buffer.from('a') }]);
-    await port.prepare('p', [{ topic: 'order', tag: 't', body: Buffer.from('half') }]);
+    const half = await port.prepare('p', [{ topic: 'order', tag: 't', body: Buffer.from('half') }]);
     const consumer = await port.subscribe({ group: 'g', topics: [{ topic: 'order' }] }, ([delivery]) =>
       Promise.resolve(delivery?.ack()),
     );
@@ -106,6 +106,12 @@ describe('the broker’s command line', () => {
     expect((await run('timers')).lines[1]).toMatch(/^ +1 +0 +\d{4}-/);
     expect((await run('recall t1')).text).toContain('recalled');
     expect((await run('transactions')).text).toBe('1 pending, 0 parked');
+    expect((await run(`decide ${half.transactionId} commit`)).text).toBe('committed');
+    expect((await run('transactions')).text).toBe('0 pending, 0 parked');
+    expect(await run(`decide ${half.transactionId} rollback`)).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/^TRANSACTION_CONFLICT/),
+    });
   });
 
   it('says in one line what went wrong, and answers with an exit code', async () => {

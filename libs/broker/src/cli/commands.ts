@@ -199,6 +199,15 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     if (rows.length > 0) show(rows, options, out);
   },
 
+  decide: async ({ port, operands, out }) => {
+    const [id, decision] = [operand(operands, 0, 'ID'), operand(operands, 1, 'DECISION')];
+    if (decision !== 'commit' && decision !== 'rollback') {
+      throw new UsageError(`${decision} is neither commit nor rollback`);
+    }
+    await port.admin.decideTransaction(id, decision);
+    out(decision === 'commit' ? 'committed' : 'rolled back');
+  },
+
   trace: async ({ port, operands, options, out }) => {
     const events = await port.admin.trace(operand(operands, 0, 'ID'));
     const rows = events.map(({ atMs, step, group = '', detail = '' }) => ({

@@ -15,6 +15,7 @@ export const USAGE = `npm run broker -- COMMAND [OPTIONS]
   reset GROUP TO                  TO: earliest, latest, PARTITION:OFFSET, or a time (2026-11-21T08:00:00Z)
   timers                          delayed messages
   transactions                    half messages, and those that wait for a decision
+  decide ID commit | rollback     decides a transaction in its producer's place
   trace ID                        what is known of a message
 
   dump FILE                       what is in a journal segment, entry by entry; needs no broker

@@ -35,6 +35,10 @@ export class SessionAdmin implements BrokerAdmin {
     return this.call('transactions', []);
   }
 
+  decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void> {
+    return this.call('decideTransaction', [transactionId, decision]);
+  }
+
   async read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]> {
     const messages = await this.call<StoredMessage[]>('read', [topic, partition, offset, limit]);
     return messages.map(withKey);

@@ -113,9 +113,23 @@ export function transactionSection(stage: () => Stage, times: BrokerTimes): void
     await until(async () => (await parked()) !== undefined, 'the transaction to be parked');
     expect(checks).toBe(times.maxChecks);
     expect(await parked()).toBe(times.maxChecks);
-    await transaction.commit();
+    await stage().port.admin.decideTransaction(transaction.transactionId, 'commit');
     await gathered(collector, 1);
     expect(await parked()).toBeUndefined();
+    // The producer comes back: its own decision is late, and treated as any other second one.
+    await transaction.commit();
+    await expect(transaction.rollback()).rejects.toMatchObject({ code: 'TRANSACTION_CONFLICT' });
+  });
+
+  it('refuses an operator’s decision after the opposite one, and for an unknown transaction', async () => {
+    const { admin } = stage().port;
+    const transaction = await prepare(stage().topic(), ['a']);
+    await admin.decideTransaction(transaction.transactionId, 'rollback');
+    await admin.decideTransaction(transaction.transactionId, 'rollback');
+    const late = admin.decideTransaction(transaction.transactionId, 'commit');
+    await expect(late).rejects.toMatchObject({ code: 'TRANSACTION_CONFLICT' });
+    const unknown = admin.decideTransaction('unknown', 'commit');
+    await expect(unknown).rejects.toMatchObject({ code: 'UNKNOWN_TRANSACTION' });
   });
 
   it('does not use up checks while the producer is away', async () => {
