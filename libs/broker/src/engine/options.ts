@@ -18,9 +18,9 @@ export type BrokerOptions = {
   files?: Files;
   /** Journal segment size. Default 64 MiB, at least 64 KiB. */
   segmentBytes?: number;
-  /** Memory for the newest entries. Default 64 MiB. */
+  /** Memory for the newest entries. Default 32 MiB. */
   tailCacheBytes?: number;
-  /** Memory for older entries that are read again. Default 64 MiB. */
+  /** Memory for older entries that are read again. Default 32 MiB. */
   readCacheBytes?: number;
   /** `async` topics are synced this long after a write at the latest. Default 1,000 ms. */
   asyncFlushMs?: number;
@@ -54,8 +54,8 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     flush: 'sync',
     clock: { now: () => Date.now() },
     files: nodeFiles,
-    tailCacheBytes: 64 * MIB,
-    readCacheBytes: 64 * MIB,
+    tailCacheBytes: 32 * MIB,
+    readCacheBytes: 32 * MIB,
     asyncFlushMs: 1_000,
     asyncFlushBytes: 8 * MIB,
     onDamage: 'refuse',

@@ -2,6 +2,10 @@ import type { Block } from './block.js';
 
 /** Blocks read back from files are this long unless a record is longer. */
 export const READ_BLOCK_BYTES = 1024 * 1024;
+/** Entries are put together in blocks of this size, or in one of their own when they are larger. */
+export const WRITE_BLOCK_BYTES = 1024 * 1024;
+/** Written blocks kept for the next entries. */
+const MAX_SPARE = 8;
 
 /**
  * What of the journal is in memory: the newest blocks as they were written, and a few read back from
@@ -10,6 +14,7 @@ export const READ_BLOCK_BYTES = 1024 * 1024;
 export class BlockCache {
   private readonly tail: Block[] = [];
   private tailBytes = 0;
+  private readonly spare: Buffer[] = [];
   private readonly cold: Block[] = [];
   private coldBytes = 0;
 
@@ -31,13 +36,27 @@ export class BlockCache {
       this.tailBytes > this.maxTailBytes &&
       this.tail[0]!.end <= writtenPosition
     ) {
-      this.tailBytes -= this.tail.shift()!.bytes.byteLength;
+      const { bytes, lent } = this.tail.shift()!;
+      this.tailBytes -= bytes.byteLength;
+      if (!lent && bytes.byteLength === WRITE_BLOCK_BYTES && this.spare.length < MAX_SPARE) {
+        this.spare.push(bytes);
+      }
     }
+  }
+
+  /**
+   * Memory of a block that is in its file and that nobody ever read. With a backlog that is every one: fresh
+   * ones would wait for the collector by the hundred, and the kernel would have to clear each.
+   */
+  takeSpare(): Buffer | undefined {
+    return this.spare.pop();
   }
 
   /** A block that holds the `u32` length at `position` and as many bytes as it says. */
   find(position: number): Block | undefined {
-    return this.findInTail(position) ?? this.findCold(position);
+    const block = this.findInTail(position) ?? this.findCold(position);
+    if (block) block.lent = true;
+    return block;
   }
 
   private findInTail(position: number): Block | undefined {

@@ -1,6 +1,6 @@
 import { MessagingError } from '#libs/messaging';
 import { type Block, newBlock } from './block.js';
-import { BlockCache } from './block-cache.js';
+import { BlockCache, WRITE_BLOCK_BYTES } from './block-cache.js';
 import type { Files } from './files.js';
 import {
   ENTRY_HEADER_BYTES,
@@ -40,8 +40,6 @@ export type Out = { bytes: Buffer; view: DataView; at: number; start: number };
 
 type Waiter = { resolve: () => void; reject: (error: Error) => void };
 
-/** A new block unless the entry is larger. */
-const WRITE_BLOCK_BYTES = 1024 * 1024;
 /** Sends of the same moment share an entry, and so a checksum, up to this size. */
 const SHARED_ENTRY_BYTES = 64 * 1024;
 
@@ -162,7 +160,12 @@ export class Journal {
   }
 
   private startBlock(need: number, segment: Segment): void {
-    this.block = newBlock(this.end, Math.max(WRITE_BLOCK_BYTES, need));
+    const fits = need <= WRITE_BLOCK_BYTES;
+    this.block = newBlock(
+      this.end,
+      Math.max(WRITE_BLOCK_BYTES, need),
+      fits ? this.cache.takeSpare() : undefined,
+    );
     this.out.bytes = this.block.bytes;
     this.out.view = this.block.view;
     this.out.at = 0;

@@ -159,9 +159,10 @@ export function writeRecord(out: Out, fields: RecordFields, past = encodePast(fi
   return out.start + at;
 }
 
-const NOTHING = Buffer.alloc(0);
+/** Of a message that was not delivered before. */
+export const NO_PAST = Buffer.alloc(0);
 export const encodePast = (past: Past | undefined): Buffer =>
-  past ? Buffer.from(JSON.stringify(past)) : NOTHING;
+  past ? Buffer.from(JSON.stringify(past)) : NO_PAST;
 
 export type Placement = { partition: number; offset: number; storedAtMs: number };
 
