@@ -196,11 +196,6 @@ export interface BrokerAdmin {
    * rejects with `TRANSACTION_CONFLICT` after the opposite one, with `UNKNOWN_TRANSACTION` when there is none.
    */
   decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void>;
-  /**
-   * Decides a transaction in its producer's place, parked or not. The first decision wins, as for the producer:
-   * rejects with `TRANSACTION_CONFLICT` after the opposite one, with `UNKNOWN_TRANSACTION` when there is none.
-   */
-  decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void>;
   /** Reads without consuming, oldest first, from `offset`, at most `limit` (bound 10,000). */
   read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]>;
   /** Sets a group's position. Deliveries in flight lose their lease. */

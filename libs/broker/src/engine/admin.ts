@@ -115,13 +115,6 @@ export class Admin implements BrokerAdmin {
     await this.engine.deciding.decide(transactionId, decision);
   }
 
-  async decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void> {
-    if (decision !== 'commit' && decision !== 'rollback') {
-      throw new MessagingError('INVALID_ARGUMENT', `commit or rollback, not ${JSON.stringify(decision)}`);
-    }
-    await this.engine.deciding.decide(transactionId, decision);
-  }
-
   async read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]> {
     const found = this.engine.state.topics.require(topic).partitions[partition];
     if (!found) throw new MessagingError('INVALID_ARGUMENT', `topic ${topic} has no partition ${partition}`);
@@ -165,7 +158,6 @@ const CALLS = [
   'groups',
   'timers',
   'transactions',
-  'decideTransaction',
   'decideTransaction',
   'read',
   'resetGroup',
