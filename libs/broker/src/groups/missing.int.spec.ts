@@ -6,6 +6,7 @@ import {
   EngineClient,
   ManualClock,
   message,
+  settled,
   textOf,
   until,
 } from '../testing/engine-client.js';
@@ -41,7 +42,12 @@ const fill = async (): Promise<void> => {
   }
   clock.advance(10_001);
   broker.tick();
-  await until(async () => (await start()) > 20);
+  // Segments are dropped one after the other: until none went for a while.
+  let before = 0;
+  await until(async () => {
+    [before] = [await start(), await settled(40)];
+    return before > 20 && before === (await start());
+  });
 };
 
 describe('a group that falls behind retention', () => {
