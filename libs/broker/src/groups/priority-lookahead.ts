@@ -47,7 +47,7 @@ export class PriorityLookahead {
     this.size = 0;
     for (const [level, offsets] of this.levels.entries()) {
       this.levels[level] = offsets.filter((offset) => offset >= start);
-      this.size += this.levels[level]!.length;
+      this.size += this.levels[level].length;
     }
   }
 
