@@ -43,8 +43,7 @@ async function main() {
     }
   }
   for (const part of ['redis', 'broker', 'logs']) mkdirSync(join(dir, part), { recursive: true });
-  const secrets = loadSecrets(dir);
-  const plan = makePlan(dir, secrets);
+  const plan = makePlan(dir);
   await requireFreePorts(plan.ports);
 
   const stop = stopOnSignal(supervisor);
@@ -80,7 +79,7 @@ function dataDirectory() {
 }
 
 /** Who listens where, and what each service is told: the deployment on one page. */
-function makePlan(dir, secrets) {
+function makePlan(dir) {
   const basePort = Number(process.env.PORT ?? 3000);
   if (!Number.isInteger(basePort) || basePort < 1 || basePort > 65_500) {
     throw new Refusal(`PORT must be a port number below 65500, not "${process.env.PORT}".`);
@@ -92,6 +91,8 @@ function makePlan(dir, secrets) {
   const [postgresPort, redisPort, brokerPort, mailboxPort] = [10, 11, 12, 25].map(
     (offset) => basePort + offset,
   );
+  const brokerUrl = process.env.BROKER_URL ?? `tcp://127.0.0.1:${brokerPort}`;
+  const secrets = loadSecrets(dir, brokerUrl);
   const adminUrl =
     process.env.DATABASE_URL ??
     `postgresql://postgres:${secrets.postgresPassword}@127.0.0.1:${postgresPort}/stampede`;
@@ -100,7 +101,7 @@ function makePlan(dir, secrets) {
     HOST: '127.0.0.1',
     LOG_LEVEL: process.env.LOG_LEVEL ?? 'info',
     BROKER: 'embedded',
-    BROKER_URL: process.env.BROKER_URL ?? `tcp://127.0.0.1:${brokerPort}`,
+    BROKER_URL: brokerUrl,
     BROKER_TOKEN: secrets.brokerToken,
     REDIS_URL: process.env.REDIS_URL ?? `redis://127.0.0.1:${redisPort}`,
     JWT_SECRET: secrets.jwtSecret,

@@ -31,9 +31,11 @@ export async function runCli(args: readonly string[], surroundings: CliSurroundi
     if (fileCommand) return await fileCommand(operands, values, surroundings.out);
     const command = COMMANDS[name];
     if (command === undefined) throw new UsageError(`there is no command "${name}"`);
+    const local = await localBroker();
     const port = connectBroker({
-      url: values.url ?? env['BROKER_URL'] ?? DEFAULT_URL,
-      token: values.token ?? env['BROKER_TOKEN'] ?? (await localToken()),
+      url: values.url ?? env['BROKER_URL'] ?? local.brokerUrl ?? DEFAULT_URL,
+      // Without one, the broker's refusal says what is missing.
+      token: values.token ?? env['BROKER_TOKEN'] ?? local.brokerToken ?? '',
       clientName: `cli:${process.pid}`,
       requestTimeoutMs: CONNECT_MS,
       log: SILENT,
@@ -85,14 +87,17 @@ function parse(args: readonly string[]): { values: CliOptions; positionals: stri
   }
 }
 
-/** The token that a local run of the shop generated, or an empty one that the broker will refuse by name. */
-async function localToken(): Promise<string> {
+/** Where the shop's local run keeps its broker, and the token that it generated; neither when there was none. */
+async function localBroker(): Promise<{ brokerUrl?: string; brokerToken?: string }> {
   try {
-    const secrets: unknown = JSON.parse(await readFile('.stampede/secrets.json', 'utf8'));
-    if (typeof secrets === 'object' && secrets !== null && 'brokerToken' in secrets)
-      return String(secrets.brokerToken);
+    const secrets = JSON.parse(await readFile('.stampede/secrets.json', 'utf8')) as Record<string, unknown>;
+    const { brokerUrl, brokerToken } = secrets;
+    return {
+      ...(typeof brokerUrl === 'string' && { brokerUrl }),
+      ...(typeof brokerToken === 'string' && { brokerToken }),
+    };
   } catch {
-    // No local run has been here; the broker's refusal says what is missing.
+    // No local run has been here.
+    return {};
   }
-  return '';
 }

@@ -23,8 +23,8 @@ export const USAGE = `npm run broker -- COMMAND [OPTIONS]
                                   exit code 1 when a start would refuse it
 
   --json                          one JSON value per line
-  --url URL, --token TOKEN        default: BROKER_URL and BROKER_TOKEN; the token also from .stampede/secrets.json,
-                                  where npm run shop keeps it`;
+  --url URL, --token TOKEN        default: BROKER_URL and BROKER_TOKEN, else what npm run shop keeps in
+                                  .stampede/secrets.json`;
 
 /** The command line makes no sense; the message says where. */
 export class UsageError extends Error {}
