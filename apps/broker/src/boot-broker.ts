@@ -1,14 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { BrokerServer, EmbeddedBroker } from '#libs/broker';
-import { createLogger, loadConfig } from '#libs/service-kit';
+import { createLogger, loadConfig, stopOnSignals } from '#libs/service-kit';
 import { BrokerConfig } from './broker.config.js';
 import { BrokerMetrics } from './observe/broker-metrics.js';
 import { errorLine } from './observe/error-line.js';
 import { ObservationServer } from './observe/observation-server.js';
-
-/** Whoever stops the broker waits this long; what is open then is cut off and recovered at the next start. */
-const SHUTDOWN_DEADLINE_MS = 9_000;
 
 export type RunningBroker = {
   /** Where clients connect, and where health and metrics are, with the ports that were really taken. */
@@ -84,30 +81,6 @@ async function readTls(config: BrokerConfig): Promise<{ tls?: { key: Buffer; cer
   const { BROKER_TLS_KEY: key, BROKER_TLS_CERT: cert } = config;
   if (key === undefined || cert === undefined) return {};
   return { tls: { key: await readFile(key), cert: await readFile(cert) } };
-}
-
-function stopOnSignals(running: RunningBroker, logger: Logger): void {
-  let stopping = false;
-  const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) return;
-    stopping = true;
-    logger.info({ signal }, 'shutting down');
-    setTimeout(() => {
-      logger.error(`not finished after ${SHUTDOWN_DEADLINE_MS} ms; the rest is recovered at the next start`);
-      process.exit(1);
-    }, SHUTDOWN_DEADLINE_MS).unref();
-    running.close().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        logger.error({ err: error }, 'the shutdown failed');
-        process.exit(1);
-      },
-    );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  // Started with an IPC channel (as the launcher does): its end means that the parent is gone.
-  process.on('disconnect', () => stop('SIGTERM'));
 }
 
 /** One line for the operator: what is taken or missing, and what to set. */

@@ -9,6 +9,7 @@ import { Health } from './health/health.js';
 import { ServiceAdapter } from './http/fastify.js';
 import { NestLogs } from './logs/logger.js';
 import { Metrics } from './metrics/metrics.js';
+import { stopOnSignals } from './stop-on-signals.js';
 import { LOGGER, SERVICE_CONFIG } from './tokens.js';
 
 export type Service = { name: string; module: Type };
@@ -24,8 +25,6 @@ export type RunningService = {
   close(): Promise<void>;
 };
 
-/** Ctrl-C has 10 s for everything; whoever waits for longer than this is cut off. */
-const SHUTDOWN_DEADLINE_MS = 9_000;
 /** How long open responses (event streams above all) may keep the HTTP server from closing. */
 const HTTP_DRAIN_MS = 4_000;
 
@@ -135,30 +134,6 @@ function urlOf(app: NestFastifyApplication): string {
   if (address === null || typeof address === 'string') return String(address);
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   return `http://${host}:${address.port}`;
-}
-
-function stopOnSignals(running: RunningService, logger: Logger): void {
-  let stopping = false;
-  const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) return;
-    stopping = true;
-    logger.info({ signal }, 'shutting down');
-    setTimeout(() => {
-      logger.error(`not finished after ${SHUTDOWN_DEADLINE_MS} ms; leaving the rest to redelivery`);
-      process.exit(1);
-    }, SHUTDOWN_DEADLINE_MS).unref();
-    running.close().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        logger.error({ err: error }, 'the shutdown failed');
-        process.exit(1);
-      },
-    );
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  // Started with an IPC channel (as the launcher does): its end means that the parent is gone.
-  process.on('disconnect', () => stop('SIGTERM'));
 }
 
 function exitWithLine(name: string, error: unknown): never {

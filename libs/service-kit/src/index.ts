@@ -1,5 +1,6 @@
 export { bootService, serve, startService } from './boot.js';
 export type { RunningService, Service } from './boot.js';
+export { stopOnSignals } from './stop-on-signals.js';
 export { ServiceModule } from './service.module.js';
 export type { ServiceOptions } from './service.module.js';
 export { ServiceConfig, ConfigError, DEFAULT_PORTS, loadConfig, requireLongSecret } from './config.js';
