@@ -9,18 +9,12 @@ import type {
   Settlement,
 } from '../session.js';
 import type { ByteReader } from '../wire/bytes.js';
-import {
-  readDeliveries,
-  readMessages,
-  readReceipts,
-  readSettled,
-  writeMessages,
-  writeSettlements,
-  writeStamp,
-} from '../wire/codec.js';
+import { readDeliveries } from '../wire/deliveries.js';
 import type { FrameSocket } from '../wire/frame-socket.js';
 import { FrameType } from '../wire/frames.js';
 import { fromJson, toJson } from '../wire/json.js';
+import { readMessages, readReceipts, writeMessages, writeStamp } from '../wire/sends.js';
+import { readSettled, writeSettlements } from '../wire/settlements.js';
 import { BrokerLink } from './broker-link.js';
 import type { LinkEvents, LinkOptions } from './broker-link.js';
 import { errorText } from './log.js';

@@ -134,7 +134,7 @@ export class EngineSession implements BrokerSession, Producer {
       const giveUp = (): void => {
         if (consumer.pull !== pull) return;
         // What it waits for may be on its way from a file.
-        if (this.engine.dispatcher.isLoading(consumer.group)) {
+        if (this.engine.dispatcher.blocks.isLoading(consumer.group)) {
           timeout = setTimeout(giveUp, 2);
           return;
         }

@@ -4,6 +4,7 @@ import type { Journal } from '../journal/journal.js';
 import { readRecord, recordAt, textOfRecord } from '../topics/record.js';
 import type { Trace } from '../trace/trace.js';
 import { asDelivered } from './as-delivered.js';
+import { BlockReads } from './block-reads.js';
 import type { Consumer, Delivery } from './consumer.js';
 import type { Cursor } from './cursor.js';
 import type { Group, Ready } from './group.js';
@@ -26,8 +27,6 @@ export interface DispatchHost {
 
 /** Messages taken from one partition before the next one has its turn. */
 const TURN_MESSAGES = 64;
-/** Blocks being read for consumers that are behind, over all groups. */
-const MAX_LOADS = 32;
 /** Deliveries made for a group before other work of the event loop has its turn. */
 const MAX_PER_ROUND = 4096;
 
@@ -41,18 +40,21 @@ export class Dispatcher {
   private readonly woken = new Set<Group>();
   private scheduled = false;
   private lastDeliveryNumber = 0;
-  private loads = 0;
-  /** Cursors that wait for one of the loads to end. */
-  private readonly starved = new Set<Cursor>();
-
   private readonly sharedReads = new SharedReads();
+  readonly blocks: BlockReads;
   private journal!: Journal;
 
-  constructor(private readonly host: DispatchHost) {}
+  constructor(private readonly host: DispatchHost) {
+    this.blocks = new BlockReads({
+      unreadable: (error) => host.unreadable(error),
+      resume: (group) => this.wake(group),
+    });
+  }
 
   /** From now on messages are read from this journal. */
   use(journal: Journal): void {
     this.journal = journal;
+    this.blocks.use(journal);
   }
 
   readonly wake = (group: Group): void => {
@@ -108,7 +110,7 @@ export class Dispatcher {
       if (next !== undefined) group.makeReady({ cursor: item.cursor, offset: next, attempt: 1, history: [] });
       return true;
     }
-    const block = this.blockOf(item.cursor, item.offset);
+    const block = this.blocks.of(item.cursor, item.offset);
     if (!block) return false;
     const member = group.nextWithRoom();
     if (!member) return false;
@@ -165,7 +167,7 @@ export class Dispatcher {
       }
       const offset = delivered < limit ? lookahead.take() : undefined;
       if (offset === undefined) return delivered;
-      const block = this.blockOf(cursor, offset);
+      const block = this.blocks.of(cursor, offset);
       const priority = block ? recordAt.priority(block, partition.index.get(offset)) : 9;
       if (block && this.expire(cursor, offset, block, now)) continue;
       const member = block && cursor.group.nextWithRoom();
@@ -182,7 +184,7 @@ export class Dispatcher {
   private admit(cursor: Cursor, offset: number): Block | 'skipped' | 'loading' {
     if (cursor.settled.isSettled(offset)) return 'skipped';
     const position = cursor.partition.index.get(offset);
-    const block = position < 0 ? undefined : this.blockOf(cursor, offset);
+    const block = position < 0 ? undefined : this.blocks.of(cursor, offset);
     if (position >= 0 && !block) return 'loading';
     if (block && !this.isFiltered(cursor, block, position)) return block;
     this.skip(cursor, offset);
@@ -275,53 +277,5 @@ export class Dispatcher {
     if (!cursor.settled.settle(offset) || cursor.group.mode === 'broadcast') return;
     cursor.unrecorded.push(offset);
     this.host.settlementsPending(cursor);
-  }
-
-  /** The block with the record at `offset`; undefined while it is read from its file. */
-  private blockOf(cursor: Cursor, offset: number): Block | undefined {
-    const { journal } = this;
-    const position = cursor.partition.index.get(offset);
-    const { loaded } = cursor;
-    if (loaded && position >= loaded.start && position + 4 <= loaded.end) {
-      if (position + recordAt.length(loaded, position) <= loaded.end) return loaded;
-    }
-    const found = journal.find(position);
-    if (found) return found;
-    this.load(cursor, position);
-    return undefined;
-  }
-
-  private load(cursor: Cursor, position: number): void {
-    if (cursor.loading) return;
-    cursor.loading = true;
-    if (this.loads >= MAX_LOADS) {
-      this.starved.add(cursor);
-      return;
-    }
-    this.loads += 1;
-    this.journal
-      .load(position)
-      .then((block) => {
-        cursor.loaded = block;
-      })
-      .catch((error: unknown) => this.host.unreadable(error))
-      .finally(() => {
-        this.loads -= 1;
-        const waiting = [cursor, ...this.starved];
-        this.starved.clear();
-        for (const resumed of waiting) this.resume(resumed);
-      });
-  }
-
-  /** Whether messages of the group are on their way from a file. */
-  isLoading(group: Group): boolean {
-    for (const cursor of group.cursors.values()) if (cursor.loading) return true;
-    return false;
-  }
-
-  private resume(cursor: Cursor): void {
-    cursor.loading = false;
-    cursor.group.activate(cursor);
-    this.wake(cursor.group);
   }
 }

@@ -57,7 +57,7 @@ export class SequencedAppends {
     for (let next = first; receipts.length < count;) {
       const at = positions[receipts.length] ?? next;
       const block = await journal.load(at);
-      receipts.push(appending.receiptOf(block, at));
+      receipts.push(appending.copies.receiptOf(block, at));
       next = at + recordAt.length(block, at);
     }
     // The first copy may still be on its way to the disk.

@@ -9,19 +9,12 @@ import type {
   SessionEvents,
 } from '../session.js';
 import type { ByteReader } from '../wire/bytes.js';
-import {
-  inFrames,
-  readMessages,
-  readSettlements,
-  readStamp,
-  writeDeliveries,
-  writeMessages,
-  writeReceipts,
-  writeSettled,
-} from '../wire/codec.js';
+import { inFrames, writeDeliveries } from '../wire/deliveries.js';
 import type { FrameSocket } from '../wire/frame-socket.js';
 import { FrameType } from '../wire/frames.js';
 import { fromJson, toJson, toWireError } from '../wire/json.js';
+import { readMessages, readStamp, writeMessages, writeReceipts } from '../wire/sends.js';
+import { readSettlements, writeSettled } from '../wire/settlements.js';
 import { ConsumerIds } from './consumer-ids.js';
 
 /** Requests of one connection that wait for an answer; beyond it, reading pauses. */

@@ -5,7 +5,9 @@ import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
 import { maxStampBytes, writeStamp } from '../producers/stamp.js';
 import type { ProducerStamp } from '../session.js';
+import { MAX_BURIAL_BYTES, buriedReceipt, bury } from './burying.js';
 import { MAX_BATCH_MESSAGES, checkMessages, concernsOneMessage } from './check-message.js';
+import { Copies, type Copy, type Loaded, isDelayed } from './copies.js';
 import {
   DEFAULT_PRIORITY,
   NO_PARTITION,
@@ -13,21 +15,12 @@ import {
   type RecordFields,
   hashOf,
   maxRecordBytes,
-  pastOfRecord,
-  recordAt,
-  textOfRecord,
   writeRecord,
 } from './record.js';
 import type { Group } from '../groups/group.js';
 import type { Out } from '../journal/journal.js';
 import { Admission } from './topic-limit.js';
 import { type Partition, type Topic } from './topics.js';
-
-/** Blocks that were read so that ids in them can be compared, by the position asked for. */
-type Loaded = ReadonlyMap<number, Block>;
-
-/** A record that is stored already, and what its sender is told. */
-type Copy = { position: number; receipt: SendReceipt };
 
 /** `missing`: nothing was written, because the record there has to be read first. */
 type Written = { receipts: SendReceipt[]; sync: boolean; missing?: number };
@@ -61,7 +54,11 @@ export class Appending {
   /** Where the record is that was written last. */
   private lastPosition = 0;
 
-  constructor(private readonly engine: Engine) {}
+  readonly copies: Copies;
+
+  constructor(private readonly engine: Engine) {
+    this.copies = new Copies(engine);
+  }
 
   /** An id that no other message has, in this run or another. */
   newId(): string {
@@ -147,7 +144,7 @@ export class Appending {
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!;
       this.hashes[i] = message.id === undefined ? 0 : hashOf(message.id);
-      const found = this.findCopy(message, this.hashes[i]!, now, loaded);
+      const found = this.copies.find(message, this.hashes[i]!, now, loaded);
       if (typeof found === 'number') return { receipts: [], sync: false, missing: found };
       known[i] = found;
       topics[i] = engine.topic(message.topic);
@@ -178,7 +175,7 @@ export class Appending {
       sync ||= topic.flush === 'sync';
       const delayed = isDelayed(message, now);
       // Again, because the first copy may be one of this very call.
-      const copy = known[i] ?? (i > 0 ? this.findCopy(message, this.hashes[i]!, now, loaded) : undefined);
+      const copy = known[i] ?? (i > 0 ? this.copies.find(message, this.hashes[i]!, now, loaded) : undefined);
       if (typeof copy === 'object') {
         receipts.push(copy.receipt);
         positions?.push(copy.position);
@@ -187,8 +184,11 @@ export class Appending {
       }
       const groups = buried?.get(i);
       if (groups) {
-        receipts.push(this.bury(out, message, this.hashes[i]!, topic, groups, now));
-        positions?.push(this.lastPosition);
+        const id = message.id ?? this.newId();
+        const idHash = message.id === undefined ? undefined : this.hashes[i]!;
+        const position = bury(engine, out, { ...message, id }, idHash, topic, groups, now);
+        receipts.push(buriedReceipt(id, topic.name, false));
+        positions?.push(position);
         dense = false;
         continue;
       }
@@ -243,116 +243,7 @@ export class Appending {
       duplicate: false,
     };
   }
-
-  /** The topic is full: the message becomes a dead letter of each of its groups. */
-  private bury(
-    out: Out,
-    message: OutgoingMessage,
-    idHash: number,
-    topic: Topic,
-    groups: readonly Group[],
-    now: number,
-  ): SendReceipt {
-    const { engine } = this;
-    const id = message.id ?? this.newId();
-    const origin = { topic: topic.name, partition: -1, offset: -1, storedAtMs: now };
-    let first = 0;
-    for (const { name: group } of groups) {
-      const letters = engine.internalTopic('dead-letter', group);
-      const deadLetter = { group, reason: 'queue-full', error: QUEUE_FULL, atMs: now } as const;
-      const { partition, offset } = { partition: 0, offset: letters.partitions[0]!.end };
-      const fields = { ...recordFields(message, id, now), topicId: letters.id, partition, offset, ttlMs: 0 };
-      const position = writeRecord(out, { ...fields, past: { origin, attempt: 0, history: [], deadLetter } });
-      const block = engine.journal.current;
-      block.end = out.start + out.at;
-      engine.state.applyRecord(block, position, message.id === undefined || first > 0 ? undefined : idHash);
-      first ||= position;
-      engine.trace.add(id, 'dead-lettered', now, group, `queue-full: ${QUEUE_FULL}`);
-    }
-    this.lastPosition = first;
-    return buriedReceipt(id, topic.name, false);
-  }
-
-  /** An earlier copy; or the position of a record that has to be read to know; or undefined. */
-  private findCopy(
-    message: OutgoingMessage,
-    idHash: number,
-    now: number,
-    loaded: Loaded | undefined,
-  ): Copy | number | undefined {
-    const { recentIds, timers } = this.engine.state;
-    if (message.id !== undefined) {
-      const candidates = recentIds.candidates(idHash);
-      const found = candidates && this.search(candidates, loaded, (text) => text[0] === message.id);
-      if (found !== undefined) return found;
-    }
-    if (!isDelayed(message, now)) return undefined;
-    const handle = message.timerId ?? message.id;
-    if (handle === undefined) return undefined;
-    return this.search(timers.candidates(hashOf(handle)), loaded, (text) => (text[3] || text[0]) === handle);
-  }
-
-  private search(
-    candidates: readonly number[] | undefined,
-    loaded: Loaded | undefined,
-    isIt: (text: string[]) => boolean,
-  ): Copy | number | undefined {
-    if (!candidates) return undefined;
-    for (const position of candidates) {
-      // Dropped by retention, and so beyond the window.
-      if (position < this.engine.journal.start) continue;
-      const block = loaded?.get(position) ?? this.engine.journal.find(position);
-      if (!block) return position;
-      if (isIt(textOfRecord(block, position))) return { position, receipt: this.receiptOf(block, position) };
-    }
-    return undefined;
-  }
-
-  /** What the sender of the record at `position` is told when it sends it again. */
-  receiptOf(block: Block, position: number): SendReceipt {
-    const number = recordAt.partition(block, position);
-    const topic = this.engine.state.topics.byTopicId(recordAt.topicId(block, position));
-    if (topic.deadLettersOf !== undefined) {
-      const origin = pastOfRecord(block, position)?.origin.topic ?? topic.name;
-      return buriedReceipt(textOfRecord(block, position)[0]!, origin, true);
-    }
-    return {
-      status: 'SEND_OK',
-      messageId: textOfRecord(block, position)[0]!,
-      topic: topic.name,
-      partition: number === NO_PARTITION ? -1 : number,
-      offset: recordAt.offset(block, position),
-      duplicate: true,
-    };
-  }
 }
 
-const QUEUE_FULL = 'the topic was full';
-/** What a dead letter takes beside its message: reason, group and origin. */
-const MAX_BURIAL_BYTES = 2_048;
-
-const recordFields = (message: OutgoingMessage, id: string, now: number) => ({
-  id,
-  tag: message.tag,
-  key: message.key,
-  timerId: undefined,
-  headers: message.headers ?? NO_HEADERS,
-  body: message.body,
-  bornAtMs: now,
-  storedAtMs: now,
-  deliverAtMs: 0,
-  priority: message.priority ?? DEFAULT_PRIORITY,
-});
-
-const buriedReceipt = (messageId: string, topic: string, duplicate: boolean): SendReceipt => ({
-  status: 'DEAD_LETTERED',
-  messageId,
-  topic,
-  partition: -1,
-  offset: -1,
-  duplicate,
-});
 /** Counting by looking up is cheaper than by formatting a number for every message. */
 const ID_ENDINGS = Array.from({ length: 36 * 36 }, (_, number) => number.toString(36).padStart(2, '0'));
-const isDelayed = (message: OutgoingMessage, now: number): boolean =>
-  message.deliverAtMs !== undefined && message.deliverAtMs > now;

@@ -4,20 +4,10 @@ import { DEAD_LETTER_REASONS } from '#libs/messaging';
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
 import type { RawDelivery, Settlement } from '../session.js';
 import { ByteReader, ByteWriter } from './bytes.js';
-import {
-  inFrames,
-  readDeliveries,
-  readMessages,
-  readReceipts,
-  readSettled,
-  readSettlements,
-  writeDeliveries,
-  writeMessages,
-  writeReceipts,
-  writeSettled,
-  writeSettlements,
-} from './codec.js';
+import { inFrames, readDeliveries, writeDeliveries } from './deliveries.js';
 import { fromJson, fromWireError, toJson, toWireError } from './json.js';
+import { readMessages, readReceipts, writeMessages, writeReceipts } from './sends.js';
+import { readSettled, readSettlements, writeSettled, writeSettlements } from './settlements.js';
 
 const text = fc.oneof(fc.string(), fc.string({ unit: 'grapheme', maxLength: 300 }));
 const time = fc.nat({ max: 4_102_444_800_000 });

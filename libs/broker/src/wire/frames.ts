@@ -12,7 +12,7 @@
  * `length` counts everything behind it. `request` pairs an answer with its question, any number of
  * which may be under way; 0 marks what is sent unasked. The first frame of a client is `hello`; until
  * it was accepted, frames are limited to 4 KiB. Payloads of the hot frames (append, receipts,
- * deliveries, settle, settled) are binary, see `codec.ts`; the others are JSON.
+ * deliveries, settle, settled) are binary, see `sends.ts`, `deliveries.ts` and `settlements.ts`; the others are JSON.
  */
 import { MessagingError } from '#libs/messaging';
 import { ByteReader, ByteWriter } from './bytes.js';

@@ -1,0 +1,76 @@
+import type { Block } from '../journal/block.js';
+import type { Journal } from '../journal/journal.js';
+import { recordAt } from '../topics/record.js';
+import type { Cursor } from './cursor.js';
+import type { Group } from './group.js';
+
+/** Blocks being read for consumers that are behind, over all groups. */
+const MAX_LOADS = 32;
+
+type BlockReadsHost = {
+  /** A block could not be read from its file. */
+  unreadable(error: unknown): void;
+  /** What a cursor of the group waited for is in memory now, or could not be read. */
+  resume(group: Group): void;
+};
+
+/** The blocks that cursors read their messages from: in memory for those that keep up, read from files for those that are behind. */
+export class BlockReads {
+  private loads = 0;
+  /** Cursors that wait for one of the loads to end. */
+  private readonly starved = new Set<Cursor>();
+  private journal!: Journal;
+
+  constructor(private readonly host: BlockReadsHost) {}
+
+  use(journal: Journal): void {
+    this.journal = journal;
+  }
+
+  /** The block with the record at `offset`; undefined while it is read from its file. */
+  of(cursor: Cursor, offset: number): Block | undefined {
+    const position = cursor.partition.index.get(offset);
+    const { loaded } = cursor;
+    if (loaded && position >= loaded.start && position + 4 <= loaded.end) {
+      if (position + recordAt.length(loaded, position) <= loaded.end) return loaded;
+    }
+    const found = this.journal.find(position);
+    if (found) return found;
+    this.load(cursor, position);
+    return undefined;
+  }
+
+  /** Whether messages of the group are on their way from a file. */
+  isLoading(group: Group): boolean {
+    for (const cursor of group.cursors.values()) if (cursor.loading) return true;
+    return false;
+  }
+
+  private load(cursor: Cursor, position: number): void {
+    if (cursor.loading) return;
+    cursor.loading = true;
+    if (this.loads >= MAX_LOADS) {
+      this.starved.add(cursor);
+      return;
+    }
+    this.loads += 1;
+    this.journal
+      .load(position)
+      .then((block) => {
+        cursor.loaded = block;
+      })
+      .catch((error: unknown) => this.host.unreadable(error))
+      .finally(() => {
+        this.loads -= 1;
+        const waiting = [cursor, ...this.starved];
+        this.starved.clear();
+        for (const resumed of waiting) this.resume(resumed);
+      });
+  }
+
+  private resume(cursor: Cursor): void {
+    cursor.loading = false;
+    cursor.group.activate(cursor);
+    this.host.resume(cursor.group);
+  }
+}

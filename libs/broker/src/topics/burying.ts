@@ -1,0 +1,62 @@
+import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import type { Engine } from '../engine/engine.js';
+import type { Group } from '../groups/group.js';
+import type { Out } from '../journal/journal.js';
+import { DEFAULT_PRIORITY, writeRecord } from './record.js';
+import type { Topic } from './topics.js';
+
+const QUEUE_FULL = 'the topic was full';
+/** What a dead letter takes beside its message: reason, group and origin. */
+export const MAX_BURIAL_BYTES = 2_048;
+
+/**
+ * Writes a message whose topic is full as a dead letter of each of its groups. Returns the position of the
+ * first one, which alone is found by the message's id (`idHash`) when it is sent again.
+ */
+export function bury(
+  engine: Engine,
+  out: Out,
+  message: OutgoingMessage & { id: string },
+  idHash: number | undefined,
+  topic: Topic,
+  groups: readonly Group[],
+  now: number,
+): number {
+  const origin = { topic: topic.name, partition: -1, offset: -1, storedAtMs: now };
+  let first = 0;
+  for (const { name: group } of groups) {
+    const letters = engine.internalTopic('dead-letter', group);
+    const deadLetter = { group, reason: 'queue-full', error: QUEUE_FULL, atMs: now } as const;
+    const position = writeRecord(out, {
+      topicId: letters.id,
+      partition: 0,
+      offset: letters.partitions[0]!.end,
+      id: message.id,
+      tag: message.tag,
+      key: message.key,
+      headers: message.headers ?? {},
+      body: message.body,
+      bornAtMs: now,
+      storedAtMs: now,
+      deliverAtMs: 0,
+      ttlMs: 0,
+      priority: message.priority ?? DEFAULT_PRIORITY,
+      past: { origin, attempt: 0, history: [], deadLetter },
+    });
+    const block = engine.journal.current;
+    block.end = out.start + out.at;
+    engine.state.applyRecord(block, position, first > 0 ? undefined : idHash);
+    first ||= position;
+    engine.trace.add(message.id, 'dead-lettered', now, group, `queue-full: ${QUEUE_FULL}`);
+  }
+  return first;
+}
+
+export const buriedReceipt = (messageId: string, topic: string, duplicate: boolean): SendReceipt => ({
+  status: 'DEAD_LETTERED',
+  messageId,
+  topic,
+  partition: -1,
+  offset: -1,
+  duplicate,
+});

@@ -1,0 +1,73 @@
+import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import type { Engine } from '../engine/engine.js';
+import type { Block } from '../journal/block.js';
+import { buriedReceipt } from './burying.js';
+import { NO_PARTITION, hashOf, pastOfRecord, recordAt, textOfRecord } from './record.js';
+
+/** Blocks that were read so that ids in them can be compared, by the position asked for. */
+export type Loaded = ReadonlyMap<number, Block>;
+
+/** A record that is stored already, and what its sender is told. */
+export type Copy = { position: number; receipt: SendReceipt };
+
+/** Recognises messages that are stored already, by id or by timer handle. */
+export class Copies {
+  constructor(private readonly engine: Engine) {}
+
+  /** An earlier copy; or the position of a record that has to be read to know; or undefined. */
+  find(
+    message: OutgoingMessage,
+    idHash: number,
+    now: number,
+    loaded: Loaded | undefined,
+  ): Copy | number | undefined {
+    const { recentIds, timers } = this.engine.state;
+    if (message.id !== undefined) {
+      const candidates = recentIds.candidates(idHash);
+      const found = candidates && this.search(candidates, loaded, (text) => text[0] === message.id);
+      if (found !== undefined) return found;
+    }
+    if (!isDelayed(message, now)) return undefined;
+    const handle = message.timerId ?? message.id;
+    if (handle === undefined) return undefined;
+    return this.search(timers.candidates(hashOf(handle)), loaded, (text) => (text[3] || text[0]) === handle);
+  }
+
+  private search(
+    candidates: readonly number[] | undefined,
+    loaded: Loaded | undefined,
+    isIt: (text: string[]) => boolean,
+  ): Copy | number | undefined {
+    if (!candidates) return undefined;
+    for (const position of candidates) {
+      // Dropped by retention, and so beyond the window.
+      if (position < this.engine.journal.start) continue;
+      const block = loaded?.get(position) ?? this.engine.journal.find(position);
+      if (!block) return position;
+      if (isIt(textOfRecord(block, position))) return { position, receipt: this.receiptOf(block, position) };
+    }
+    return undefined;
+  }
+
+  /** What the sender of the record at `position` is told when it sends it again. */
+  receiptOf(block: Block, position: number): SendReceipt {
+    const number = recordAt.partition(block, position);
+    const topic = this.engine.state.topics.byTopicId(recordAt.topicId(block, position));
+    if (topic.deadLettersOf !== undefined) {
+      const origin = pastOfRecord(block, position)?.origin.topic ?? topic.name;
+      return buriedReceipt(textOfRecord(block, position)[0]!, origin, true);
+    }
+    return {
+      status: 'SEND_OK',
+      messageId: textOfRecord(block, position)[0]!,
+      topic: topic.name,
+      partition: number === NO_PARTITION ? -1 : number,
+      offset: recordAt.offset(block, position),
+      duplicate: true,
+    };
+  }
+}
+
+/** Whether it waits in the timers first. */
+export const isDelayed = (message: OutgoingMessage, now: number): boolean =>
+  message.deliverAtMs !== undefined && message.deliverAtMs > now;
