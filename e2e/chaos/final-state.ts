@@ -1,4 +1,4 @@
-import { type BrokerPort, deadLetterTopic } from '#libs/messaging';
+import { type BrokerPort, type StoredMessage, deadLetterTopic } from '#libs/messaging';
 import type { FinalState, LogRow } from './checker/history.js';
 import { GROUPS, TOPICS } from './topics.js';
 import { pause } from './workers/worker.js';
@@ -6,8 +6,7 @@ import { pause } from './workers/worker.js';
 const POLL_MS = 250;
 /** Seen quiet this often in a row, so that nothing is between two states. */
 const QUIET_POLLS = 2;
-const ROWS_PER_READ = 200;
-const DEAD_LETTERS_PER_READ = 1_000;
+const ROWS_PER_READ = 1_000;
 
 /** Waits until nothing is on its way any more; answers what still is when the time is over. */
 export async function untilQuiet({ admin }: BrokerPort, withinMs: number): Promise<string[]> {
@@ -60,24 +59,33 @@ export async function readFinalState(
 async function readTopic(admin: BrokerPort['admin'], topic: string): Promise<LogRow[]> {
   const rows: LogRow[] = [];
   const info = (await admin.topics()).find((each) => each.topic === topic);
-  for (const { partition, startOffset, endOffset } of info?.partitions ?? []) {
-    for (let offset = startOffset; offset < endOffset; offset += ROWS_PER_READ) {
-      const messages = await admin.read(topic, partition, offset, ROWS_PER_READ);
-      for (const { id, offset: at, storedAtMs } of messages)
-        rows.push({ topic, partition, offset: at, id, storedAtMs });
-    }
+  for (const { partition, startOffset } of info?.partitions ?? []) {
+    for await (const { id, offset, storedAtMs } of messagesOf(admin, topic, partition, startOffset))
+      rows.push({ topic, partition, offset, id, storedAtMs });
   }
   return rows;
 }
 
+async function* messagesOf(
+  admin: BrokerPort['admin'],
+  topic: string,
+  partition: number,
+  startOffset: number,
+): AsyncGenerator<StoredMessage> {
+  for (let offset = startOffset; ;) {
+    const page = await admin.read(topic, partition, offset, ROWS_PER_READ);
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined) return;
+    offset = last.offset + 1;
+  }
+}
+
 /** From the topic itself, where a dead letter that was written twice shows twice. */
 async function deadLetterIds(admin: BrokerPort['admin'], group: string): Promise<string[]> {
-  const [partition] =
-    (await admin.topics()).find(({ topic }) => topic === deadLetterTopic(group))?.partitions ?? [];
+  const topic = deadLetterTopic(group);
   const ids: string[] = [];
-  for (let offset = 0; offset < (partition?.endOffset ?? 0); offset += DEAD_LETTERS_PER_READ) {
-    const read = await admin.read(deadLetterTopic(group), 0, offset, DEAD_LETTERS_PER_READ);
-    ids.push(...read.map(({ id }) => id));
-  }
+  if (!(await admin.topics()).some((info) => info.topic === topic)) return ids;
+  for await (const { id } of messagesOf(admin, topic, 0, 0)) ids.push(id);
   return ids;
 }

@@ -4,14 +4,8 @@
  * Deliberately not in it: contracts, parsing, the inbox, retry policies. Those are the delivery
  * pipeline's; a broker moves bytes, keeps positions and does what a delivery's verdict says.
  */
-import type {
-  Attempt,
-  DeadLetter,
-  DeadLetterReason,
-  OutgoingMessage,
-  SendReceipt,
-  StoredMessage,
-} from './message.js';
+import type { BrokerAdmin } from './broker-admin.js';
+import type { Attempt, DeadLetterReason, OutgoingMessage, SendReceipt, StoredMessage } from './message.js';
 
 /** Which messages a group takes from one topic. */
 export type TopicFilter = {
@@ -103,112 +97,6 @@ export type CheckBack = (
   transactionId: string,
   messages: readonly OutgoingMessage[],
 ) => Promise<TransactionDecision>;
-
-export type ResetTarget =
-  'earliest' | 'latest' | { offset: number; partition: number } | { timestampMs: number };
-
-/**
- * Bounds how much of a topic may wait. Counted is what the slowest subscribed group has not settled (its retries and
- * dead letters have left the topic), or all that is stored as long as no group reads it. It is kept where a
- * producer can be answered, at `send` and `prepare`: a delayed message that is due, or a half message that is committed,
- * was accepted before and enters even a full topic.
- */
-export type TopicLimit = {
-  maxMessages?: number;
-  /** Bytes as stored, headers included, from the slowest group's lowest unsettled message on. */
-  maxBytes?: number;
-  /**
-   * `reject` (default): the whole send fails with `QUEUE_FULL`, nothing of it is stored. `dead-letter`: the
-   * newcomer goes to the dead letters of every subscribed group as `queue-full`, its receipt says
-   * `DEAD_LETTERED`; with no group to have a dead letter it is rejected. Never dropped silently.
-   */
-  whenFull?: 'reject' | 'dead-letter';
-};
-/** `partitions`: default 4. `flush`: `sync` (default) answers a send when it is on disk, `async` when it is written. */
-export type TopicOptions = TopicLimit & { partitions?: number; flush?: 'sync' | 'async' };
-
-export type TopicInfo = {
-  topic: string;
-  partitions: { partition: number; startOffset: number; endOffset: number }[];
-  /** Its maximum length, when it has one. */
-  limit?: TopicLimit;
-};
-export type GroupInfo = {
-  group: string;
-  mode: 'shared' | 'broadcast';
-  members: { id: string; client: string; inFlight: number }[];
-  /** Stored messages not yet settled, retries included, dead letters not. */
-  lag: number;
-  inFlight: number;
-  /** Waiting for their next try. */
-  retrying: number;
-  deadLetters: number;
-  /** Deliveries settled since the broker started. */
-  acked: number;
-  positions: { topic: string; partition: number; committedOffset: number; endOffset: number }[];
-  /** What retention dropped before the group had settled it; what was in flight then may have been handled nevertheless. Only where the broker was told to drop what is not settled. */
-  missed: {
-    /** Since the group was made. */
-    messages: number;
-    /** The newest 100 ranges, oldest first: offsets `from` to `to - 1`. */
-    ranges: MissedRange[];
-  };
-};
-export type MissedRange = { topic: string; partition: number; from: number; to: number; atMs: number };
-export type TimerInfo = { pending: number; pastDue: number; nextDueAtMs: number | undefined };
-export type TransactionInfo = {
-  pending: number;
-  /** Gave no decision after the last check; waiting for an operator. */
-  parked: { transactionId: string; producerGroup: string; preparedAtMs: number; checks: number }[];
-};
-/** One step of a message's life, as `trace` returns it. */
-export type TraceEvent = {
-  atMs: number;
-  step:
-    | 'stored'
-    | 'timer-set'
-    | 'timer-recalled'
-    | 'timer-fired'
-    | 'prepared'
-    | 'committed'
-    | 'rolled-back'
-    | 'checked'
-    | 'delivered'
-    | 'acked'
-    | 'retried'
-    | 'lease-expired'
-    | 'dead-lettered'
-    | 'redriven'
-    | 'discarded';
-  group?: string;
-  detail?: string;
-};
-
-export interface BrokerAdmin {
-  /** Creates the topic, or answers that it exists. A topic that is sent to before is made with 4 partitions. */
-  createTopic(topic: string, options?: TopicOptions): Promise<void>;
-  topics(): Promise<TopicInfo[]>;
-  groups(): Promise<GroupInfo[]>;
-  timers(): Promise<TimerInfo>;
-  transactions(): Promise<TransactionInfo>;
-  /**
-   * Decides a transaction in its producer's place, parked or not. The first decision wins, as for the producer:
-   * rejects with `TRANSACTION_CONFLICT` after the opposite one, with `UNKNOWN_TRANSACTION` when there is none.
-   */
-  decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void>;
-  /** Reads without consuming, oldest first, from `offset`, at most `limit` (bound 10,000). */
-  read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]>;
-  /** Sets a group's position. Deliveries in flight lose their lease. */
-  resetGroup(group: string, to: ResetTarget): Promise<void>;
-  /** A group's dead letters, oldest first. */
-  deadLetters(group: string, options?: { limit?: number; afterOffset?: number }): Promise<DeadLetter[]>;
-  /** Gives a dead letter back to its group as a first attempt. False when it is not (or no longer) there: repeating it is harmless. */
-  redrive(group: string, messageId: string): Promise<boolean>;
-  /** Drops a dead letter for good. False when it is not there. */
-  discard(group: string, messageId: string): Promise<boolean>;
-  /** The steps that are known of a message, oldest first; empty when it is unknown or forgotten (the embedded broker remembers the last 100,000 steps). */
-  trace(messageId: string): Promise<TraceEvent[]>;
-}
 
 /** A connection to a broker. One per process is enough: everything on it is pipelined. */
 export interface BrokerPort {

@@ -1,5 +1,6 @@
 export * from './message.js';
 export * from './broker-port.js';
+export * from './broker-admin.js';
 export * from './errors.js';
 export * from './contract.js';
 export * from './envelope.js';

@@ -93,6 +93,8 @@ export type DeadLetter = {
   /** Id of the original message; a redriven message keeps it. */
   id: string;
   group: string;
+  /** Its place in the group's dead-letter topic. */
+  offset: number;
   reason: DeadLetterReason;
   error: string;
   attempts: readonly Attempt[];

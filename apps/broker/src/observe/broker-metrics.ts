@@ -22,6 +22,11 @@ export class BrokerMetrics {
   private readonly deadLetters = this.gauge('broker_group_dead_letters', 'Dead letters of a group.', [
     'group',
   ]);
+  private readonly deadLettersDropped = this.gauge(
+    'broker_group_dead_letters_dropped_total',
+    'Dead letters that were dropped because they were too old or too many.',
+    ['group'],
+  );
   private readonly members = this.gauge('broker_group_members', 'Members of a group.', ['group']);
   private readonly acked = this.gauge('broker_group_acked_total', 'Settled since the broker started.', [
     'group',
@@ -90,11 +95,14 @@ export class BrokerMetrics {
   }
 
   private readGroups(groups: readonly GroupInfo[]): void {
-    for (const { group, members, lag, inFlight, retrying, deadLetters, acked, missed } of groups) {
+    for (const info of groups) {
+      const { group, members, lag, inFlight, retrying, deadLetters, deadLettersDropped, acked, missed } =
+        info;
       this.lag.set({ group }, lag);
       this.inFlight.set({ group }, inFlight);
       this.retrying.set({ group }, retrying);
       this.deadLetters.set({ group }, deadLetters);
+      this.deadLettersDropped.set({ group }, deadLettersDropped);
       this.members.set({ group }, members.length);
       this.acked.set({ group }, acked);
       this.missed.set({ group }, missed.messages);

@@ -86,7 +86,12 @@ describe('the broker’s command line', () => {
     expect((await run(`discard g ${receipts[0]?.messageId}`)).text).toBe('discarded');
     expect((await run(`discard g ${receipts[0]?.messageId}`)).text).toBe('no such dead letter');
     healed = true;
-    expect((await run('redrive g --all')).text).toBe('2 redriven');
+    expect((await run('redrive g --all --reason ttl-expired')).text).toBe('0 redriven');
+    expect((await run('redrive g --all --topic order --tag t --rate 1000')).text).toBe('2 redriven');
+    expect((await run('audit --group g')).lines.slice(1)).toEqual([
+      expect.stringMatching(/cli:\d+ +discard +g +\S+ +1$/),
+      expect.stringMatching(/cli:\d+ +redrive-all +g +\{"topic":"order","tag":"t"\} +2$/),
+    ]);
     expect((await run(`trace ${receipts[1]?.messageId}`)).text).toContain('redriven');
   });
 

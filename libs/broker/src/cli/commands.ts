@@ -1,6 +1,15 @@
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import type { BrokerPort, DeadLetter, OutgoingMessage, ResetTarget, StoredMessage } from '#libs/messaging';
+import type {
+  BrokerPort,
+  DeadLetter,
+  DeadLetterFilter,
+  DeadLetterReason,
+  OutgoingMessage,
+  RedrivePace,
+  ResetTarget,
+  StoredMessage,
+} from '#libs/messaging';
 import { table } from './table.js';
 import { UsageError } from './usage.js';
 
@@ -8,6 +17,7 @@ import { UsageError } from './usage.js';
 const PRODUCE_BATCH = 500;
 const DEFAULT_PEEK = 10;
 const DEFAULT_LETTERS = 100;
+const DEFAULT_ACTS = 50;
 
 export type CliOptions = {
   url?: string;
@@ -24,6 +34,10 @@ export type CliOptions = {
   delay?: string;
   ttl?: string;
   timer?: string;
+  reason?: string;
+  topic?: string;
+  group?: string;
+  rate?: string;
 };
 
 export type CliContext = {
@@ -155,13 +169,14 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       return out(redriven ? 'redriven' : 'no such dead letter');
     }
     let count = 0;
+    let upToOffset: number | undefined;
     for (;;) {
-      const letters = await port.admin.deadLetters(group, { limit: DEFAULT_LETTERS });
-      let done = 0;
-      for (const { id } of letters) if (await port.admin.redrive(group, id)) done++;
-      count += done;
-      // A full page that held nothing to redrive would come again for ever.
-      if (letters.length < DEFAULT_LETTERS || done === 0) break;
+      const filter = { ...letterFilter(options), ...(upToOffset !== undefined && { upToOffset }) };
+      const report = await port.admin.redriveAll(group, filter, paceOf(options));
+      count += report.redriven;
+      upToOffset = report.upToOffset;
+      // What cannot be given back would remain for ever.
+      if (report.remaining === 0 || report.redriven === 0) break;
     }
     out(`${count} redriven`);
   },
@@ -208,6 +223,23 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     out(decision === 'commit' ? 'committed' : 'rolled back');
   },
 
+  audit: async ({ port, options, out }) => {
+    const limit = number(options.limit, '--limit') ?? DEFAULT_ACTS;
+    const acts = await port.admin.audit({
+      limit,
+      ...(options.group !== undefined && { group: options.group }),
+    });
+    const rows = acts.map(({ atMs, by, action, group = '', subject = '', count }) => ({
+      at: new Date(atMs).toISOString(),
+      by,
+      action,
+      group,
+      subject,
+      count,
+    }));
+    show(rows, options, out);
+  },
+
   trace: async ({ port, operands, options, out }) => {
     const events = await port.admin.trace(operand(operands, 0, 'ID'));
     const rows = events.map(({ atMs, step, group = '', detail = '' }) => ({
@@ -244,6 +276,20 @@ function letterLine(letter: DeadLetter, options: CliOptions): string {
   if (options.json === true) return JSON.stringify({ ...letter, message: { ...message, body } });
   const at = new Date(deadAtMs).toISOString();
   return `${at} ${message.topic}.${message.tag} ${id} ${reason} after ${attempts.length}: ${error.split('\n')[0] ?? ''} ${body}`;
+}
+
+function letterFilter({ reason, topic, tag }: CliOptions): DeadLetterFilter {
+  return {
+    // Another reason than there is is the broker's to refuse.
+    ...(reason !== undefined && { reason: reason as DeadLetterReason }),
+    ...(topic !== undefined && { topic }),
+    ...(tag !== undefined && { tag }),
+  };
+}
+
+function paceOf({ rate }: CliOptions): RedrivePace {
+  const ratePerSecond = number(rate, '--rate');
+  return ratePerSecond === undefined ? {} : { ratePerSecond };
 }
 
 function outgoing(options: CliOptions): Omit<OutgoingMessage, 'topic' | 'tag' | 'body'> {

@@ -80,6 +80,10 @@ function parse(args: readonly string[]): { values: CliOptions; positionals: stri
         delay: text,
         ttl: text,
         timer: text,
+        reason: text,
+        topic: text,
+        group: text,
+        rate: text,
       },
     });
   } catch (error) {

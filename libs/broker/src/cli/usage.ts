@@ -11,11 +11,13 @@ export const USAGE = `npm run broker -- COMMAND [OPTIONS]
   recall TIMER                    takes back a delayed message
   dlq GROUP [--limit N]           dead letters, oldest first
   redrive GROUP ID | --all        gives dead letters back to their group, oldest first
+       --reason R --topic T --tag T --rate N    those only; N in a second (default: 100)
   discard GROUP ID                drops a dead letter for good
   reset GROUP TO                  TO: earliest, latest, PARTITION:OFFSET, or a time (2026-11-21T08:00:00Z)
   timers                          delayed messages
   transactions                    half messages, and those that wait for a decision
   decide ID commit | rollback     decides a transaction in its producer's place
+  audit [--group G] [--limit N]   who did what by hand, and what became of dead letters by itself
   trace ID                        what is known of a message
 
   dump FILE                       what is in a journal segment, entry by entry; needs no broker

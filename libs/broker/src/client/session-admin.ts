@@ -1,7 +1,9 @@
 import type {
+  AuditEntry,
   BrokerAdmin,
   DeadLetter,
   GroupInfo,
+  RedriveReport,
   ResetTarget,
   StoredMessage,
   TimerInfo,
@@ -57,12 +59,20 @@ export class SessionAdmin implements BrokerAdmin {
     return this.call('redrive', [group, messageId]);
   }
 
+  redriveAll(...args: Parameters<BrokerAdmin['redriveAll']>): Promise<RedriveReport> {
+    return this.call('redriveAll', args);
+  }
+
   discard(group: string, messageId: string): Promise<boolean> {
     return this.call('discard', [group, messageId]);
   }
 
   trace(messageId: string): Promise<TraceEvent[]> {
     return this.call('trace', [messageId]);
+  }
+
+  audit(...args: Parameters<BrokerAdmin['audit']>): Promise<AuditEntry[]> {
+    return this.call('audit', args);
   }
 
   private call<Result>(method: keyof BrokerAdmin, args: readonly unknown[]): Promise<Result> {

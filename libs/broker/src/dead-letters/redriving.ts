@@ -1,15 +1,29 @@
-import { type DeadLetter, deadLetterTopic } from '#libs/messaging';
+import { randomUUID } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import {
+  DEAD_LETTER_REASONS,
+  type DeadLetter,
+  type DeadLetterFilter,
+  MessagingError,
+  type RedrivePace,
+  type RedriveReport,
+  deadLetterTopic,
+} from '#libs/messaging';
+import type { AuditNote } from '../audit/audit.js';
+import { AnswerRoom } from '../engine/answer-room.js';
 import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import { type DecodedRecord, encodePast, maxRecordBytes, readRecord, writeRecord } from '../topics/record.js';
+import type { Letter } from './dead-letters.js';
 
-async function readLetter(engine: Engine, group: string, offset: number): Promise<DecodedRecord> {
-  const topic = engine.state.topics.require(deadLetterTopic(group));
-  const position = topic.partitions[0]!.index.get(offset);
-  return readRecord(await engine.load(position), position, topic.name);
-}
+const DEFAULT_PER_SECOND = 100;
+const MAX_PER_SECOND = 10_000;
+/** Most letters of one call of `redriveAll`. */
+const MAX_PER_CALL = 10_000;
+/** And its longest time: far below what a client waits for an answer. */
+const MAX_CALL_MS = 2_000;
 
-/** A group's live dead letters behind an offset of its dead-letter topic, oldest first. */
+/** A group's live dead letters behind an offset of its dead-letter topic, oldest first, as many as fit into one answer. */
 export async function listDeadLetters(
   engine: Engine,
   group: string,
@@ -17,54 +31,153 @@ export async function listDeadLetters(
   limit: number,
 ): Promise<DeadLetter[]> {
   const letters: DeadLetter[] = [];
-  for (const offset of engine.state.deadLetters.offsets(group, afterOffset, limit)) {
+  const room = new AnswerRoom();
+  for (const [, { offset }] of engine.state.deadLetters.live(group)) {
+    if (letters.length >= limit) break;
+    if (offset <= afterOffset) continue;
     const { message, past } = await readLetter(engine, group, offset);
     if (!past?.deadLetter) continue;
-    const { reason, error, atMs } = past.deadLetter;
-    letters.push({
-      id: message.id,
-      group,
-      reason,
-      error,
-      attempts: past.history,
-      deadAtMs: atMs,
-      message: { ...message, ...past.origin },
-    });
+    const { reason, error, atMs: deadAtMs } = past.deadLetter;
+    const about = { id: message.id, group, offset, reason, error, attempts: past.history, deadAtMs };
+    const { body, ...rest } = { ...message, ...past.origin };
+    if (!room.take(body.byteLength, { ...about, ...rest })) break;
+    letters.push({ ...about, message: { ...rest, body } });
   }
   return letters;
 }
 
-/** Gives a dead letter back to its group, as a first attempt with its history; in one entry it leaves the one place and enters the other. */
-export async function redrive(engine: Engine, group: string, id: string): Promise<boolean> {
-  const { deadLetters } = engine.state;
-  const offset = deadLetters.offsetOf(group, id);
-  if (offset === undefined) return false;
-  const { message, past } = await readLetter(engine, group, offset);
-  // Again, because somebody may have redriven or discarded it while it was read.
-  if (!past || deadLetters.offsetOf(group, id) !== offset) return false;
-  const topic = engine.internalTopic('retry', group);
-  const partition = topic.partitions[0]!;
-  const now = engine.now();
-  const encodedPast = encodePast({ origin: past.origin, attempt: 0, history: past.history });
-  engine.commit(
-    EntryType.REDRIVEN,
-    { group, id },
-    maxRecordBytes(message) + encodedPast.byteLength,
-    (out) => {
-      const place = { topicId: topic.id, partition: partition.number, offset: partition.end };
-      writeRecord(out, { ...message, ...place, storedAtMs: now, deliverAtMs: 0, ttlMs: 0 }, encodedPast);
-    },
-  );
-  engine.trace.add(id, 'redriven', now, group);
-  await engine.journal.flush(true);
-  return true;
+async function readLetter(engine: Engine, group: string, offset: number): Promise<DecodedRecord> {
+  const topic = engine.state.topics.require(deadLetterTopic(group));
+  const position = topic.partitions[0]!.index.get(offset);
+  return readRecord(await engine.load(position), position, topic.name);
 }
 
-/** Drops a dead letter for good; its bytes go when their segment goes. */
-export async function discard(engine: Engine, group: string, id: string): Promise<boolean> {
-  if (engine.state.deadLetters.offsetOf(group, id) === undefined) return false;
-  engine.commit(EntryType.DISCARDED, { group, id });
-  engine.trace.add(id, 'discarded', engine.now(), group);
-  await engine.journal.flush(true);
-  return true;
+/** Gives dead letters back to their groups, or drops them. */
+export class Redriving {
+  /** By group: when the next letter may go. */
+  private readonly nextAtMs = new Map<string, number>();
+  private stopped = false;
+
+  constructor(private readonly engine: Engine) {}
+
+  /** Ends what is under way between two letters. */
+  stop(): void {
+    this.stopped = true;
+  }
+
+  /** Gives one back, as a first attempt with its history. False when it is not there. */
+  async redrive(group: string, id: string, by: string): Promise<boolean> {
+    const letter = this.engine.state.deadLetters.find(group, id);
+    if (!letter) return false;
+    const note = { ...this.noteOf(by, group), action: 'redrive', subject: id } as const;
+    const given = await this.give(group, id, letter, note);
+    await this.engine.journal.flush(true);
+    return given;
+  }
+
+  /** See `BrokerAdmin.redriveAll`. @throws {MessagingError} `INVALID_ARGUMENT` */
+  async redriveAll(
+    group: string,
+    filter: DeadLetterFilter,
+    pace: RedrivePace,
+    by: string,
+  ): Promise<RedriveReport> {
+    checkFilter(filter);
+    const perSecond = bounded('ratePerSecond', pace.ratePerSecond ?? DEFAULT_PER_SECOND, MAX_PER_SECOND);
+    const limit = bounded('limit', pace.limit ?? MAX_PER_CALL, MAX_PER_CALL);
+    const { deadLetters } = this.engine.state;
+    const all = deadLetters.matching(group, filter);
+    const upToOffset = filter.upToOffset ?? all.at(-1)?.[1].offset ?? -1;
+    const note = {
+      ...this.noteOf(by, group),
+      action: 'redrive-all',
+      subject: JSON.stringify(filter),
+      run: randomUUID(),
+    } as const;
+    const redriven = await this.giveAll(group, all, { perSecond, limit, forMs: MAX_CALL_MS }, note);
+    await this.engine.journal.flush(true);
+    const remaining = deadLetters.matching(group, { ...filter, upToOffset }).length;
+    return { matched: all.length, redriven, remaining, upToOffset };
+  }
+
+  /** Gives letters back one after the other, at the group's pace; the answer is how many were. */
+  async giveAll(
+    group: string,
+    letters: Iterable<[id: string, letter: Letter]>,
+    { perSecond, limit, forMs }: { perSecond: number; limit: number; forMs: number },
+    note: Omit<AuditNote, 'atMs'>,
+  ): Promise<number> {
+    const { state, options } = this.engine;
+    const endsAtMs = performance.now() + forMs;
+    let given = 0;
+    for (const [id, letter] of letters) {
+      if (given >= limit) break;
+      if (state.deadLetters.find(group, id) !== letter) continue;
+      if (!(await this.turn(group, perSecond, endsAtMs))) break;
+      try {
+        if (await this.give(group, id, letter, { ...note, atMs: this.engine.now() })) given += 1;
+      } catch (error) {
+        if (this.stopped || this.engine.journal.failed) throw error;
+        // It stays where it is; those behind it need not wait for it.
+        options.onProblem({ message: `dead letter ${id} of ${group} could not be given back`, error });
+      }
+    }
+    return given;
+  }
+
+  /** Waits for the group's next turn. False when none comes in time. */
+  private async turn(group: string, perSecond: number, endsAtMs: number): Promise<boolean> {
+    const nowMs = performance.now();
+    const turnAtMs = Math.max(nowMs, this.nextAtMs.get(group) ?? 0);
+    if (turnAtMs > endsAtMs) return false;
+    this.nextAtMs.set(group, turnAtMs + 1_000 / perSecond);
+    if (turnAtMs - nowMs >= 1) await wait(turnAtMs - nowMs);
+    return !this.stopped;
+  }
+
+  /** In one entry it leaves the one place and enters the other. */
+  private async give(group: string, id: string, letter: Letter, audit: AuditNote): Promise<boolean> {
+    const { engine } = this;
+    const { message, past } = await readLetter(engine, group, letter.offset);
+    // Again, because somebody may have redriven or discarded it while it was read.
+    if (!past || this.stopped || engine.state.deadLetters.find(group, id) !== letter) return false;
+    const topic = engine.internalTopic('retry', group);
+    const partition = topic.partitions[0]!;
+    const now = engine.now();
+    const automaticRedrives = letter.automaticRedrives + (audit.action === 'automatic-redrive' ? 1 : 0);
+    const { origin, history } = past;
+    const encodedPast = encodePast({ origin, attempt: 0, history, automaticRedrives });
+    const bytes = maxRecordBytes(message) + encodedPast.byteLength;
+    engine.commit(EntryType.REDRIVEN, { group, id, audit }, bytes, (out) => {
+      const place = { topicId: topic.id, partition: partition.number, offset: partition.end };
+      writeRecord(out, { ...message, ...place, storedAtMs: now, deliverAtMs: 0, ttlMs: 0 }, encodedPast);
+    });
+    engine.trace.add(id, 'redriven', now, group);
+    return true;
+  }
+
+  /** Drops a dead letter for good; its bytes go when their segment goes. */
+  async discard(group: string, id: string, by: string): Promise<boolean> {
+    const { engine } = this;
+    if (!engine.state.deadLetters.find(group, id)) return false;
+    const audit: AuditNote = { ...this.noteOf(by, group), action: 'discard', subject: id };
+    engine.commit(EntryType.DISCARDED, { group, id, audit });
+    engine.trace.add(id, 'discarded', engine.now(), group);
+    await engine.journal.flush(true);
+    return true;
+  }
+
+  private noteOf(by: string, group: string): Pick<AuditNote, 'atMs' | 'by' | 'group'> {
+    return { atMs: this.engine.now(), by, group };
+  }
+}
+
+function checkFilter({ reason }: DeadLetterFilter): void {
+  if (reason === undefined || DEAD_LETTER_REASONS.includes(reason)) return;
+  throw new MessagingError('INVALID_ARGUMENT', `no dead-letter reason ${JSON.stringify(reason)}`);
+}
+
+function bounded(name: string, value: number, max: number): number {
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
+  throw new MessagingError('INVALID_ARGUMENT', `${name}: from 1 to ${max}, not ${String(value)}`);
 }

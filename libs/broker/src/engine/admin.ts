@@ -1,8 +1,13 @@
 import {
+  type AuditAction,
+  type AuditEntry,
   type BrokerAdmin,
   type DeadLetter,
+  type DeadLetterFilter,
   type GroupInfo,
   MessagingError,
+  type RedrivePace,
+  type RedriveReport,
   type ResetTarget,
   type StoredMessage,
   type TimerInfo,
@@ -12,13 +17,15 @@ import {
   type TraceEvent,
   type TransactionInfo,
 } from '#libs/messaging';
-import { discard, listDeadLetters, redrive } from '../dead-letters/redriving.js';
+import { type AuditNote, MAX_AUDIT_ENTRIES } from '../audit/audit.js';
+import { listDeadLetters } from '../dead-letters/redriving.js';
 import { asDelivered } from '../groups/as-delivered.js';
 import type { Group } from '../groups/group.js';
 import { resetGroup } from '../groups/resetting.js';
 import type { AdminCall } from '../session.js';
 import { readRecord } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
+import { AnswerRoom } from './answer-room.js';
 import type { Engine } from './engine.js';
 
 /** Most messages of one read or list. */
@@ -26,7 +33,11 @@ const MAX_LIMIT = 10_000;
 
 /** What operators ask. */
 export class Admin implements BrokerAdmin {
-  constructor(private readonly engine: Engine) {}
+  /** @param by who asks, for the audit */
+  constructor(
+    private readonly engine: Engine,
+    private readonly by: string,
+  ) {}
 
   /** A call by name, as sessions carry it. @throws {MessagingError} `INVALID_ARGUMENT` when there is no such call */
   call({ method, args }: AdminCall): Promise<unknown> {
@@ -36,7 +47,8 @@ export class Admin implements BrokerAdmin {
     const bound = this[method as (typeof CALLS)[number]].bind(this) as (
       ...args: readonly unknown[]
     ) => Promise<unknown>;
-    return bound(...args);
+    // JSON has no `undefined`: an argument that was left out before another one comes as null.
+    return bound(...args.map((arg) => arg ?? undefined));
   }
 
   async createTopic(name: string, options: TopicOptions = {}): Promise<void> {
@@ -84,6 +96,7 @@ export class Admin implements BrokerAdmin {
       inFlight: group.inFlight,
       retrying: group.waitingRetries + heldBack,
       deadLetters: this.engine.state.deadLetters.count(group.name),
+      deadLettersDropped: this.engine.state.deadLetters.dropped(group.name),
       acked: group.acked,
       missed: group.missed,
       positions: cursors.map(({ partition, settled }) => ({
@@ -112,26 +125,34 @@ export class Admin implements BrokerAdmin {
     if (decision !== 'commit' && decision !== 'rollback') {
       throw new MessagingError('INVALID_ARGUMENT', `commit or rollback, not ${JSON.stringify(decision)}`);
     }
-    await this.engine.deciding.decide(transactionId, decision);
+    await this.engine.deciding.decide(transactionId, decision, {
+      ...this.note('decide-transaction'),
+      subject: `${transactionId} ${decision}`,
+    });
   }
 
   async read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]> {
     const found = this.engine.state.topics.require(topic).partitions[partition];
     if (!found) throw new MessagingError('INVALID_ARGUMENT', `topic ${topic} has no partition ${partition}`);
     const messages: StoredMessage[] = [];
-    const first = Math.max(found.start, Math.floor(offset));
-    const end = Math.min(found.visibleEnd, first + Math.min(limit, MAX_LIMIT));
-    for (let at = first; at < end; at++) {
+    const most = Math.min(limit, MAX_LIMIT);
+    const room = new AnswerRoom();
+    for (let at = Math.max(found.start, Math.floor(offset)); at < found.visibleEnd; at++) {
+      if (messages.length >= most) break;
       const position = found.index.get(at);
       if (position < 0) continue;
-      const block = await this.engine.load(position);
-      messages.push(asDelivered(readRecord(block, position, topic), { attempt: 1, history: [] }).message);
+      const record = readRecord(await this.engine.load(position), position, topic);
+      const { message } = asDelivered(record, { attempt: 1, history: [] });
+      const { body, ...rest } = message;
+      if (!room.take(body.byteLength, rest)) break;
+      messages.push(message);
     }
     return messages;
   }
 
   async resetGroup(group: string, to: ResetTarget): Promise<void> {
-    await resetGroup(this.engine, this.engine.state.groups.require(group), to);
+    const audit = { ...this.note('reset-group'), group, subject: JSON.stringify(to) };
+    await resetGroup(this.engine, this.engine.state.groups.require(group), to, audit);
   }
 
   deadLetters(group: string, options: { limit?: number; afterOffset?: number } = {}): Promise<DeadLetter[]> {
@@ -140,15 +161,29 @@ export class Admin implements BrokerAdmin {
   }
 
   redrive(group: string, messageId: string): Promise<boolean> {
-    return redrive(this.engine, group, messageId);
+    return this.engine.redriving.redrive(group, messageId, this.by);
+  }
+
+  redriveAll(group: string, filter: DeadLetterFilter = {}, pace: RedrivePace = {}): Promise<RedriveReport> {
+    return this.engine.redriving.redriveAll(group, filter, pace, this.by);
   }
 
   discard(group: string, messageId: string): Promise<boolean> {
-    return discard(this.engine, group, messageId);
+    return this.engine.redriving.discard(group, messageId, this.by);
   }
 
   trace(messageId: string): Promise<TraceEvent[]> {
     return Promise.resolve(this.engine.trace.of(messageId));
+  }
+
+  audit({ limit = MAX_AUDIT_ENTRIES, group }: { limit?: number; group?: string } = {}): Promise<
+    AuditEntry[]
+  > {
+    return Promise.resolve(this.engine.state.audit.last(limit, group));
+  }
+
+  private note(action: AuditAction): AuditNote {
+    return { atMs: this.engine.now(), by: this.by, action };
   }
 }
 
@@ -163,6 +198,8 @@ const CALLS = [
   'resetGroup',
   'deadLetters',
   'redrive',
+  'redriveAll',
   'discard',
   'trace',
+  'audit',
 ] as const satisfies readonly (keyof BrokerAdmin)[];

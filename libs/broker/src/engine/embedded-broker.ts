@@ -1,4 +1,5 @@
 import { type BrokerPort, MessagingError, type TopicOptions } from '#libs/messaging';
+import { BROKER } from '../audit/audit.js';
 import { type PortOptions, portOver } from '../client/port.js';
 import { DirectoryLock } from '../journal/directory-lock.js';
 import type { LostRange } from '../journal/recovery.js';
@@ -26,7 +27,7 @@ export class EmbeddedBroker {
     private readonly engine: Engine,
     private readonly lock: DirectoryLock,
   ) {
-    this.admins = new Admin(engine);
+    this.admins = new Admin(engine, BROKER);
   }
 
   /**
@@ -51,7 +52,7 @@ export class EmbeddedBroker {
   /** @throws {MessagingError} `CLOSED` */
   openSession(clientName: string, events: SessionEvents): BrokerSession {
     if (this.closing) throw new MessagingError('CLOSED', 'the broker is closed');
-    const session = new EngineSession(this.engine, this.admins, clientName, events, (ended) => {
+    const session = new EngineSession(this.engine, clientName, events, (ended) => {
       this.sessions.delete(ended);
     });
     this.sessions.add(session);

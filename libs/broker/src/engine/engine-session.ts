@@ -19,7 +19,7 @@ import type {
   Settlement,
 } from '../session.js';
 import type { Producer } from '../transactions/producers.js';
-import type { Admin } from './admin.js';
+import { Admin } from './admin.js';
 import type { Engine } from './engine.js';
 
 /** One client's dealings with the engine. */
@@ -27,14 +27,16 @@ export class EngineSession implements BrokerSession, Producer {
   private readonly consumers = new Map<number, Consumer>();
   private lastConsumerId = 0;
   private isClosed = false;
+  private readonly admins: Admin;
 
   constructor(
     private readonly engine: Engine,
-    private readonly admins: Admin,
     readonly clientName: string,
     private readonly events: SessionEvents,
     private readonly onClose: (session: EngineSession) => void,
-  ) {}
+  ) {
+    this.admins = new Admin(engine, clientName);
+  }
 
   private checkOpen(): void {
     if (this.isClosed) throw new MessagingError('CLOSED', 'the session is closed');

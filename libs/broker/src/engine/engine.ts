@@ -5,6 +5,8 @@ import {
   deadLetterTopic,
   retryTopic,
 } from '#libs/messaging';
+import { LetterRetention } from '../dead-letters/letter-retention.js';
+import { Redriving } from '../dead-letters/redriving.js';
 import { encodeAcks } from '../groups/ack-entry.js';
 import type { Cursor } from '../groups/cursor.js';
 import { Dispatcher } from '../groups/dispatcher.js';
@@ -50,6 +52,8 @@ export class Engine implements CommitObserver {
   readonly producers = new Producers();
   readonly ticker: Ticker;
   readonly retention: Retention;
+  readonly redriving: Redriving;
+  readonly letterRetention: LetterRetention;
   journal!: Journal;
   segments!: Segments;
   lost: readonly LostRange[] = [];
@@ -81,6 +85,8 @@ export class Engine implements CommitObserver {
     this.deciding = new Deciding(this);
     this.ticker = new Ticker(this);
     this.retention = new Retention(this, options.retention);
+    this.redriving = new Redriving(this);
+    this.letterRetention = new LetterRetention(this, options.deadLetters);
   }
 
   /** Recovers the journal of `options.dir`. */
@@ -279,6 +285,7 @@ export class Engine implements CommitObserver {
   /** Writes what is left and closes the files. */
   async close(): Promise<void> {
     this.ticker.stop();
+    this.redriving.stop();
     await this.retention.idle();
     await this.journal.close();
     if (!this.journal.failed) {

@@ -1,9 +1,13 @@
 import type { Attempt } from '#libs/messaging';
+import type { AuditNote } from '../audit/audit.js';
 import type { ProducerFacts } from '../producers/sequences.js';
 import type { TopicFacts } from '../topics/topics.js';
 
 /** A cursor's place: topic id, partition, offset. */
 export type Place = [topicId: number, partition: number, offset: number];
+
+/** Who an entry is owed to, where an operator may ask. */
+export type Audited = { audit?: AuditNote };
 
 /** What each entry type records beside its message records. */
 export type Facts = {
@@ -17,11 +21,13 @@ export type Facts = {
   /** `handle` is what the producer recalled it by. */
   timerRecalled: { hash: number; position: number; handle?: string; groupName?: string };
   prepared: { id: string; producerGroup: string; atMs: number };
-  decided: { id: string; decision: 'commit' | 'rollback' };
-  groupReset: { groupId: number; cursors: Place[] };
-  redriven: { group: string; id: string };
+  decided: { id: string; decision: 'commit' | 'rollback' } & Audited;
+  groupReset: { groupId: number; cursors: Place[] } & Audited;
+  redriven: { group: string; id: string } & Audited;
   producerOpened: ProducerFacts;
   /** `place` is the first offset that is kept. */
   missed: { atMs: number; groups: { groupId: number; place: Place }[] };
-  discarded: { group: string; id: string };
+  discarded: { group: string; id: string } & Audited;
+  /** `before` is the first offset of the dead-letter topic that is kept. */
+  deadLettersDropped: { group: string; before: number } & Audited;
 };

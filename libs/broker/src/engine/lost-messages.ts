@@ -43,11 +43,8 @@ export function mergeSnapshot(state: BrokerState, snapshot: Snapshot): void {
     if (missed && missed.messages > group.missed.messages) group.missed = missed;
     for (const place of cursors) mergeCursor(state, group, place);
   }
-  const live = new Set(snapshot.deadLetters.map(([group, id]) => `${group}\0${id}`));
-  for (const [group, id] of [...state.deadLetters.entries()]) {
-    if (!live.has(`${group}\0${id}`)) state.deadLetters.remove(group, id);
-  }
-  for (const [group, id, offset] of snapshot.deadLetters) state.deadLetters.add(group, id, offset);
+  if (snapshot.letters) state.deadLetters.restore(snapshot.letters);
+  if (snapshot.acts) state.audit.restore(snapshot.acts);
   for (const producer of snapshot.producers ?? []) state.sequences.catchUp(producer);
 }
 
@@ -101,9 +98,10 @@ export function settleLoss(state: BrokerState): void {
       for (const offset of heldBack.keys()) if (partition.index.get(offset) < 0) heldBack.delete(offset);
     }
   }
-  for (const [group, id, offset] of [...state.deadLetters.entries()]) {
+  for (const group of state.deadLetters.groups()) {
     const letters = state.topics.get(deadLetterTopic(group))?.partitions[0];
-    if (!letters || offset >= letters.end || letters.index.get(offset) < 0) {
+    for (const [id, { offset }] of state.deadLetters.live(group)) {
+      if (letters && offset < letters.end && letters.index.get(offset) >= 0) continue;
       state.deadLetters.remove(group, id);
     }
   }

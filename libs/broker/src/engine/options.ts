@@ -1,3 +1,4 @@
+import { DEAD_LETTER_DEFAULTS, type DeadLetterRetention } from '../dead-letters/letter-retention.js';
 import type { Files } from '../journal/files.js';
 import { nodeFiles } from '../journal/files.js';
 import type { Flush } from '../topics/topics.js';
@@ -33,6 +34,8 @@ export type BrokerOptions = {
   deduplication?: { windowMs?: number; maxIds?: number };
   /** When old segments are dropped. Default: after 7 days, no bound in bytes; never what is still needed. */
   retention?: Partial<RetentionOptions>;
+  /** When dead letters are dropped that nobody redrove or discarded. Default: after 30 days, or when a group has more than 100,000. */
+  deadLetters?: Partial<DeadLetterRetention>;
   /** Steps of messages' lives that are remembered. Default 100,000; 0 switches the trace off. */
   traceSteps?: number;
   /** Told about things that no caller hears of: a failed journal, a record that cannot be read, what recovery cut off. Default: nobody. */
@@ -40,9 +43,10 @@ export type BrokerOptions = {
 };
 
 export type ResolvedOptions = Required<
-  Omit<BrokerOptions, 'transactions' | 'deduplication' | 'retention'>
+  Omit<BrokerOptions, 'transactions' | 'deduplication' | 'retention' | 'deadLetters'>
 > & {
   retention: RetentionOptions;
+  deadLetters: DeadLetterRetention;
   transactions: TransactionOptions;
   deduplication: { windowMs: number; maxIds: number };
 };
@@ -64,6 +68,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     ...options,
     segmentBytes: Math.max(64 * 1024, options.segmentBytes ?? 64 * MIB),
     retention: { ...RETENTION_DEFAULTS, ...options.retention },
+    deadLetters: { ...DEAD_LETTER_DEFAULTS, ...options.deadLetters },
     transactions: { ...TRANSACTION_DEFAULTS, ...options.transactions },
     deduplication: { windowMs: 120_000, maxIds: 1_000_000, ...options.deduplication },
   };

@@ -1,3 +1,5 @@
+import type { Audit } from '../audit/audit.js';
+import type { GroupLettersFacts } from '../dead-letters/dead-letters.js';
 import type { HeldBack } from '../groups/cursor.js';
 import type { ProducerFacts } from '../producers/sequences.js';
 import type { GroupInfo } from '#libs/messaging';
@@ -28,7 +30,10 @@ export type Snapshot = {
     cursors: CursorSnapshot[];
     missed?: GroupInfo['missed'];
   }[];
-  deadLetters: [group: string, id: string, offset: number][];
+  /** Absent in logs that are older than the retention of dead letters: there, all live ones lie behind the oldest snapshot. */
+  letters?: GroupLettersFacts[];
+  /** Absent in logs that are older than the audit. */
+  acts?: ReturnType<Audit['facts']>;
   /** Absent in logs that are older than producers' sequences. */
   producers?: (ProducerFacts & { last: number })[];
 };
@@ -57,7 +62,8 @@ export function takeSnapshot(state: BrokerState): Snapshot {
         heldBack: [...heldBack],
       })),
     })),
-    deadLetters: [...state.deadLetters.entries()],
+    letters: state.deadLetters.facts(),
+    acts: state.audit.facts(),
     producers: state.sequences.facts(),
   };
 }
@@ -79,6 +85,7 @@ export function restoreSnapshot(state: BrokerState, snapshot: Snapshot): void {
       for (const [offset, held] of heldBack) cursor.heldBack.set(offset, held);
     }
   }
-  for (const [group, id, offset] of snapshot.deadLetters) state.deadLetters.add(group, id, offset);
+  if (snapshot.letters) state.deadLetters.restore(snapshot.letters);
+  if (snapshot.acts) state.audit.restore(snapshot.acts);
   for (const producer of snapshot.producers ?? []) state.sequences.catchUp(producer);
 }

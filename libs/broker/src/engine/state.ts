@@ -1,4 +1,5 @@
 import { MessagingError, retryTopic } from '#libs/messaging';
+import { Audit } from '../audit/audit.js';
 import { DeadLetters } from '../dead-letters/dead-letters.js';
 import type { Cursor } from '../groups/cursor.js';
 import type { Group } from '../groups/group.js';
@@ -12,10 +13,17 @@ import { isStamp, readStamp } from '../producers/stamp.js';
 import { Recalls } from '../timers/recalls.js';
 import { TimerStore, hashOfPosition } from '../timers/timer-store.js';
 import { RecentIds } from '../topics/recent-ids.js';
-import { DEFAULT_PRIORITY, NO_PARTITION, hashOf, recordAt, textOfRecord } from '../topics/record.js';
+import {
+  DEFAULT_PRIORITY,
+  NO_PARTITION,
+  hashOf,
+  pastOfRecord,
+  recordAt,
+  textOfRecord,
+} from '../topics/record.js';
 import { type Partition, Topics } from '../topics/topics.js';
 import { type TransactionOptions, Transactions } from '../transactions/transactions.js';
-import type { Facts, Place } from './facts.js';
+import type { Audited, Facts, Place } from './facts.js';
 import { beginWhereGroupsAre, mergeSnapshot } from './lost-messages.js';
 import { type Snapshot, restoreSnapshot } from './snapshot.js';
 
@@ -39,6 +47,7 @@ export class BrokerState {
   readonly recalls = new Recalls();
   readonly transactions: Transactions;
   readonly deadLetters = new DeadLetters();
+  readonly audit = new Audit();
   readonly sequences = new Sequences();
   readonly recentIds: RecentIds;
   /** True once a damaged range was left out: from there on offsets may be missing, and entries may refer to what was in it. */
@@ -71,6 +80,8 @@ export class BrokerState {
 
   /** `from` and `to`: journal positions between which the entry's records lie in `block`. */
   apply(type: number, facts: unknown, block: Block, from: number, to: number): void {
+    const note = (facts as Audited | undefined)?.audit;
+    if (note) this.audit.note(note);
     switch (type) {
       case EntryType.MESSAGES:
         return this.applyRecords(block, from, to, true);
@@ -132,6 +143,11 @@ export class BrokerState {
         this.deadLetters.remove(group, id);
         return;
       }
+      case EntryType.DEAD_LETTERS_DROPPED: {
+        const { group, before } = facts as Facts['deadLettersDropped'];
+        this.deadLetters.dropBefore(group, before);
+        return;
+      }
       default:
         throw new MessagingError(
           'LOG_CORRUPT',
@@ -188,10 +204,24 @@ export class BrokerState {
     partition.index.push(position);
     if (topic.limit?.maxBytes !== undefined) partition.countBytes(recordAt.length(block, position));
     if (topic.deadLettersOf !== undefined) {
-      this.deadLetters.add(topic.deadLettersOf, textOfRecord(block, position)[0]!, offset);
+      this.applyDeadLetter(topic.deadLettersOf, block, position, offset);
     }
     if (recordAt.priority(block, position) !== DEFAULT_PRIORITY) partition.hasPriorities = true;
     this.options.touched(partition);
+  }
+
+  private applyDeadLetter(group: string, block: Block, position: number, offset: number): void {
+    const past = pastOfRecord(block, position);
+    if (!past?.deadLetter) return;
+    const [id, tag] = textOfRecord(block, position) as [string, string];
+    const { reason, kind, atMs } = past.deadLetter;
+    const cause = { topic: past.origin.topic, tag, reason, ...(kind && { kind }) };
+    this.deadLetters.add(group, id, {
+      offset,
+      atMs,
+      automaticRedrives: past.automaticRedrives ?? 0,
+      cause,
+    });
   }
 
   private applyTimer(block: Block, position: number, topicName: string): void {

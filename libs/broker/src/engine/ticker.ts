@@ -72,6 +72,7 @@ export class Ticker {
     this.sweptAtMs = now;
     this.sweepLeases(now);
     engine.deciding.check();
+    engine.letterRetention.enforce();
     if (Math.abs(now - this.retainedAtMs) < RETENTION_EVERY_MS) return;
     this.retainedAtMs = now;
     void engine.retention.enforce();

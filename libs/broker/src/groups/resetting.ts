@@ -1,4 +1,5 @@
 import { MessagingError, type ResetTarget } from '#libs/messaging';
+import type { AuditNote } from '../audit/audit.js';
 import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import { recordAt } from '../topics/record.js';
@@ -10,7 +11,12 @@ import type { Group } from './group.js';
  * Sets where the group reads on, in all its topics. Deliveries in flight lose their lease. What waits for a
  * retry is not part of a topic's order and comes nevertheless.
  */
-export async function resetGroup(engine: Engine, group: Group, to: ResetTarget): Promise<void> {
+export async function resetGroup(
+  engine: Engine,
+  group: Group,
+  to: ResetTarget,
+  audit: AuditNote,
+): Promise<void> {
   const cursors = [...group.cursors.values()].filter((cursor) => !cursor.isRetry);
   const targets = new Map<Cursor, number>();
   for (const cursor of cursors) {
@@ -36,6 +42,7 @@ export async function resetGroup(engine: Engine, group: Group, to: ResetTarget):
   engine.commit(EntryType.GROUP_RESET, {
     groupId: group.id,
     cursors: [...targets].map(([{ partition }, offset]) => [partition.topic.id, partition.number, offset]),
+    audit,
   });
   await engine.journal.flush(true);
   for (const cursor of targets.keys()) group.activate(cursor);

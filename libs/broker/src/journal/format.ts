@@ -68,6 +68,8 @@ export const EntryType = {
   PRODUCER_OPENED: 16,
   /** Groups were moved over messages that retention is about to drop. */
   MISSED: 17,
+  /** Dead letters were dropped because they are too old or too many. */
+  DEAD_LETTERS_DROPPED: 18,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 

@@ -101,8 +101,14 @@ export async function stored(broker: EmbeddedBroker): Promise<Map<string, string
   const found = new Map<string, string[]>();
   for (const { topic, partitions } of (await session.admin({ method: 'topics', args: [] })) as TopicInfo[]) {
     for (const { partition, startOffset } of partitions) {
-      const messages = await session.admin({ method: 'read', args: [topic, partition, startOffset, 10_000] });
-      const ids = (messages as StoredMessage[]).map(({ id }) => id);
+      const ids: string[] = [];
+      for (let offset = startOffset; ;) {
+        const page = await session.admin({ method: 'read', args: [topic, partition, offset, 10_000] });
+        const messages = page as StoredMessage[];
+        if (messages.length === 0) break;
+        ids.push(...messages.map(({ id }) => id));
+        offset = messages.at(-1)!.offset + 1;
+      }
       if (ids.length > 0) found.set(`${topic}/${partition}`, ids);
     }
   }

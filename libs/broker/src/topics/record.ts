@@ -19,7 +19,7 @@
  *      …  …    past: JSON (`Past`) of a message that was delivered before, else empty
  *      …  …    body
  */
-import type { Attempt, DeadLetterReason, StoredMessage } from '#libs/messaging';
+import type { Attempt, DeadLetterReason, ErrorKind, StoredMessage } from '#libs/messaging';
 import type { Block } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
 
@@ -37,7 +37,9 @@ export type Past = {
   /** Deliveries so far. */
   attempt: number;
   history: readonly Attempt[];
-  deadLetter?: { group: string; reason: DeadLetterReason; error: string; atMs: number };
+  deadLetter?: { group: string; reason: DeadLetterReason; kind?: ErrorKind; error: string; atMs: number };
+  /** How often the broker has given it back by itself; absent: never. */
+  automaticRedrives?: number;
 };
 
 export type RecordFields = {

@@ -5,6 +5,7 @@ import {
   type SendReceipt,
   type TransactionDecision,
 } from '#libs/messaging';
+import type { AuditNote } from '../audit/audit.js';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
@@ -72,8 +73,8 @@ export class Deciding {
     return id;
   }
 
-  /** The first decision wins. `unknown` changes nothing: the producer is asked again later. */
-  async decide(id: string, decision: TransactionDecision): Promise<SendReceipt[]> {
+  /** The first decision wins. `audit`: it is an operator's, not the producer's. `unknown` changes nothing: the producer is asked again later. */
+  async decide(id: string, decision: TransactionDecision, audit?: AuditNote): Promise<SendReceipt[]> {
     const { engine } = this;
     const { transactions } = engine.state;
     if (decision === 'unknown') {
@@ -95,27 +96,33 @@ export class Deciding {
       return [];
     }
     const receipts =
-      decision === 'commit' ? this.commit(transaction, halves) : this.rollBack(transaction, halves);
+      decision === 'commit'
+        ? this.commit(transaction, halves, audit)
+        : this.rollBack(transaction, halves, audit);
     await engine.journal.flush(true);
     return receipts;
   }
 
-  private rollBack({ id }: Transaction, halves: readonly Half[]): SendReceipt[] {
+  private rollBack(
+    { id }: Transaction,
+    halves: readonly Half[],
+    audit: AuditNote | undefined,
+  ): SendReceipt[] {
     const { engine } = this;
-    engine.commit(EntryType.DECIDED, { id, decision: 'rollback' });
+    engine.commit(EntryType.DECIDED, { id, decision: 'rollback', audit });
     for (const { block, position } of halves) {
       engine.trace.add(textOfRecord(block, position)[0]!, 'rolled-back', engine.now(), undefined, id);
     }
     return [];
   }
 
-  private commit({ id }: Transaction, halves: readonly Half[]): SendReceipt[] {
+  private commit({ id }: Transaction, halves: readonly Half[], audit: AuditNote | undefined): SendReceipt[] {
     const { engine } = this;
     const now = engine.now();
     const receipts: SendReceipt[] = [];
     const ends = new Map<Partition, number>();
     const bytes = halves.reduce((sum, { block, position }) => sum + recordAt.length(block, position), 0);
-    engine.commit(EntryType.DECIDED, { id, decision: 'commit' }, bytes, (out) => {
+    engine.commit(EntryType.DECIDED, { id, decision: 'commit', audit }, bytes, (out) => {
       for (const { block, position } of halves) {
         const topic = engine.state.topics.byTopicId(recordAt.topicId(block, position));
         const text = textOfRecord(block, position);

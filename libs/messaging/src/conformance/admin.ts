@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import type { GroupInfo } from '../broker-port.js';
+import type { GroupInfo } from '../broker-admin.js';
 import { gathered, keep, range, until } from './stage.js';
 import type { Stage } from './stage.js';
 
@@ -65,6 +65,58 @@ export function adminSection(stage: () => Stage): void {
     ]);
     expect(read[0]).toMatchObject({ topic, tag: 'sent', key: undefined, headers: { h: 'v' } });
     expect(await stage().port.admin.read(topic, 0, 5, 3)).toEqual([]);
+  });
+
+  it('reads and lists more than one answer can hold, page by page', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    await stage().port.admin.createTopic(topic, { partitions: 1 });
+    const body = Buffer.alloc(1024 * 1024, 'x');
+    for (const n of range(8)) await stage().port.send([{ topic, tag: 't', key: `${n}`, body }]);
+    await stage().collect(topic, { group }, (delivery) =>
+      delivery.deadLetter({ reason: 'rejected', error: 'no' }),
+    );
+    const { admin } = stage().port;
+    const offsets: number[] = [];
+    for (let page = await admin.read(topic, 0, 0, 100); page.length > 0;) {
+      expect(page.length).toBeLessThan(8);
+      offsets.push(...page.map(({ offset }) => offset));
+      page = await admin.read(topic, 0, (page.at(-1)?.offset ?? 0) + 1, 100);
+    }
+    expect(offsets).toEqual(range(8));
+    await until(async () => (await groupInfo(group))?.deadLetters === 8, 'the dead letters');
+    const keys: unknown[] = [];
+    for (let page = await admin.deadLetters(group); page.length > 0;) {
+      expect(page.length).toBeLessThan(8);
+      keys.push(...page.map(({ message }) => message.key));
+      page = await admin.deadLetters(group, { afterOffset: page.at(-1)?.offset ?? 0 });
+    }
+    expect(keys.sort()).toEqual(range(8).map(String));
+  });
+
+  it('tells who did what, also after a crash', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    await stage().collect(topic, { group }, (delivery) =>
+      delivery.deadLetter({ reason: 'rejected', error: 'no' }),
+    );
+    await stage().sendAll(topic, ['a', 'b', 'c']);
+    await until(async () => (await groupInfo(group))?.deadLetters === 3, 'the dead letters');
+    const [first] = await stage().port.admin.deadLetters(group);
+    const { admin } = stage().connect('operator');
+    await admin.discard(group, first?.id ?? '');
+    await admin.redriveAll(group);
+    await admin.resetGroup(group, 'latest');
+    const half = await stage().port.prepare(group, [{ topic, tag: 't', body: Buffer.from('half') }]);
+    await admin.decideTransaction(half.transactionId, 'rollback');
+    const expected = [
+      { by: 'operator', action: 'discard', group, subject: first?.id, count: 1 },
+      { by: 'operator', action: 'redrive-all', group, count: 2 },
+      { by: 'operator', action: 'reset-group', group, count: 1 },
+      { by: 'operator', action: 'decide-transaction', count: 1 },
+    ];
+    expect((await admin.audit()).slice(-4)).toMatchObject(expected);
+    await stage().restart();
+    expect((await stage().port.admin.audit()).slice(-4)).toMatchObject(expected);
+    expect(await stage().port.admin.audit({ group, limit: 2 })).toMatchObject(expected.slice(1, 3));
   });
 
   it('refuses to read a topic that does not exist', async () => {

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import type { GroupInfo } from '../broker-port.js';
+import type { GroupInfo } from '../broker-admin.js';
 import { ack, gathered, keep, range, until } from './stage.js';
 import type { Stage } from './stage.js';
 

@@ -72,6 +72,56 @@ export function deadLetterSection(stage: () => Stage): void {
     await until(async () => (await letters(group)).length === 1, 'the dead letter again');
   });
 
+  it('gives back all that match, oldest first, each once, whoever asks how often', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    let healed = false;
+    const collector = await givingUp(topic, group, () => healed);
+    await stage().port.admin.createTopic(topic, { partitions: 1 });
+    for (const n of range(6)) {
+      await stage().send(topic, `bad ${n}`, { tag: n < 2 ? 'other' : 'sent' });
+      await until(async () => (await letters(group)).length === n + 1, 'the dead letter');
+    }
+    healed = true;
+    const seen = collector.received.length;
+    const { admin } = stage().port;
+    const reports = await Promise.all(
+      range(2).map(() => admin.redriveAll(group, { topic, tag: 'sent' }, { ratePerSecond: 1_000 })),
+    );
+    expect(reports.map(({ matched }) => matched)).toEqual([4, 4]);
+    expect(reports.reduce((sum, { redriven }) => sum + redriven, 0)).toBe(4);
+    await gathered(collector, seen + 4);
+    const back = collector.received.slice(seen);
+    expect(back.map(textOf)).toEqual(range(4).map((n) => `bad ${n + 2}`));
+    expect(back.every(({ attempt, history }) => attempt === 1 && history.length > 0)).toBe(true);
+    expect((await letters(group)).map(textOf)).toEqual(['bad 0', 'bad 1']);
+    expect(await admin.redriveAll(group, { reason: 'ttl-expired' })).toMatchObject({ matched: 0 });
+    const rest = await admin.redriveAll(group, { upToOffset: reports[0]?.upToOffset ?? -1 });
+    expect(rest).toMatchObject({ matched: 2, redriven: 2, remaining: 0 });
+  });
+
+  it('paces what it gives back', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    let healed = false;
+    await givingUp(topic, group, () => healed);
+    await stage().sendAll(
+      topic,
+      range(11).map((n) => `bad ${n}`),
+    );
+    await until(async () => (await letters(group)).length === 11, 'the dead letters');
+    healed = true;
+    const startedAt = performance.now();
+    await stage().port.admin.redriveAll(group, {}, { ratePerSecond: 20 });
+    expect(performance.now() - startedAt).toBeGreaterThan(450);
+    expect(await letters(group)).toEqual([]);
+  });
+
+  it('refuses a filter or a pace that makes no sense', async () => {
+    const { admin } = stage().port;
+    const refused = { code: 'INVALID_ARGUMENT' };
+    await expect(admin.redriveAll('g', { reason: 'bad luck' as never })).rejects.toMatchObject(refused);
+    await expect(admin.redriveAll('g', {}, { ratePerSecond: 0 })).rejects.toMatchObject(refused);
+  });
+
   it('drops a discarded dead letter for good', async () => {
     const [topic, group] = [stage().topic(), stage().group()];
     await givingUp(topic, group);
@@ -96,6 +146,9 @@ export function deadLetterSection(stage: () => Stage): void {
       'bad 0',
       'bad 1',
     ]);
+    const afterOffset = (await letters(group))[1]?.offset ?? -1;
+    const next = await stage().port.admin.deadLetters(group, { limit: 2, afterOffset });
+    expect(next.map(textOf)).toEqual(['bad 2', 'bad 3']);
   });
 
   it('answers for a group without dead letters', async () => {

@@ -1,6 +1,6 @@
+import type { BrokerAdmin } from '../broker-admin.js';
 import type {
   BatchHandler,
-  BrokerAdmin,
   BrokerConsumer,
   BrokerPort,
   CheckBack,

@@ -1,0 +1,178 @@
+/** What an operator asks of a broker, and what it answers. */
+import type { DeadLetter, DeadLetterReason, StoredMessage } from './message.js';
+
+export type ResetTarget =
+  'earliest' | 'latest' | { offset: number; partition: number } | { timestampMs: number };
+
+/**
+ * Bounds how much of a topic may wait. Counted is what the slowest subscribed group has not settled (its retries and
+ * dead letters have left the topic), or all that is stored as long as no group reads it. It is kept where a
+ * producer can be answered, at `send` and `prepare`: a delayed message that is due, or a half message that is committed,
+ * was accepted before and enters even a full topic.
+ */
+export type TopicLimit = {
+  maxMessages?: number;
+  /** Bytes as stored, headers included, from the slowest group's lowest unsettled message on. */
+  maxBytes?: number;
+  /**
+   * `reject` (default): the whole send fails with `QUEUE_FULL`, nothing of it is stored. `dead-letter`: the
+   * newcomer goes to the dead letters of every subscribed group as `queue-full`, its receipt says
+   * `DEAD_LETTERED`; with no group to have a dead letter it is rejected. Never dropped silently.
+   */
+  whenFull?: 'reject' | 'dead-letter';
+};
+/** `partitions`: default 4. `flush`: `sync` (default) answers a send when it is on disk, `async` when it is written. */
+export type TopicOptions = TopicLimit & { partitions?: number; flush?: 'sync' | 'async' };
+
+export type TopicInfo = {
+  topic: string;
+  partitions: { partition: number; startOffset: number; endOffset: number }[];
+  /** Its maximum length, when it has one. */
+  limit?: TopicLimit;
+};
+export type GroupInfo = {
+  group: string;
+  mode: 'shared' | 'broadcast';
+  members: { id: string; client: string; inFlight: number }[];
+  /** Stored messages not yet settled, retries included, dead letters not. */
+  lag: number;
+  inFlight: number;
+  /** Waiting for their next try. */
+  retrying: number;
+  deadLetters: number;
+  /** Dead letters that retention dropped since the group was made, see `DeadLetterRetention`. */
+  deadLettersDropped: number;
+  /** Deliveries settled since the broker started. */
+  acked: number;
+  positions: { topic: string; partition: number; committedOffset: number; endOffset: number }[];
+  /** What retention dropped before the group had settled it; what was in flight then may have been handled nevertheless. Only where the broker was told to drop what is not settled. */
+  missed: {
+    /** Since the group was made. */
+    messages: number;
+    /** The newest 100 ranges, oldest first: offsets `from` to `to - 1`. */
+    ranges: MissedRange[];
+  };
+};
+export type MissedRange = { topic: string; partition: number; from: number; to: number; atMs: number };
+export type TimerInfo = { pending: number; pastDue: number; nextDueAtMs: number | undefined };
+export type TransactionInfo = {
+  pending: number;
+  /** Gave no decision after the last check; waiting for an operator. */
+  parked: { transactionId: string; producerGroup: string; preparedAtMs: number; checks: number }[];
+};
+/** One step of a message's life, as `trace` returns it. */
+export type TraceEvent = {
+  atMs: number;
+  step:
+    | 'stored'
+    | 'timer-set'
+    | 'timer-recalled'
+    | 'timer-fired'
+    | 'prepared'
+    | 'committed'
+    | 'rolled-back'
+    | 'checked'
+    | 'delivered'
+    | 'acked'
+    | 'retried'
+    | 'lease-expired'
+    | 'dead-lettered'
+    | 'redriven'
+    | 'discarded';
+  group?: string;
+  detail?: string;
+};
+
+/** Which of a group's dead letters; an absent field takes all. */
+export type DeadLetterFilter = {
+  reason?: DeadLetterReason;
+  /** Of the original message. */
+  topic?: string;
+  tag?: string;
+  /** Died before this time, epoch milliseconds. */
+  deadBeforeMs?: number;
+  /** Not behind this `DeadLetter.offset`: whatever dies from now on is left alone. */
+  upToOffset?: number;
+};
+export type RedrivePace = {
+  /** Of all calls for the group together. Default 100, from 1 to 10,000. */
+  ratePerSecond?: number;
+  /** Most letters of this call. Default and bound 10,000. */
+  limit?: number;
+};
+export type RedriveReport = {
+  /** Matched when the call began. */
+  matched: number;
+  redriven: number;
+  /** Match still, of those that were there when the call began. */
+  remaining: number;
+  /** The newest letter that was looked at; -1 when there was none. Pass it on, or a poison message that dies again is redriven for ever. */
+  upToOffset: number;
+};
+
+/** What the audit tells of. A closed list. */
+export const AUDIT_ACTIONS = [
+  'redrive',
+  'redrive-all',
+  'automatic-redrive',
+  'discard',
+  'dead-letters-dropped',
+  'decide-transaction',
+  'reset-group',
+] as const;
+export type AuditAction = (typeof AUDIT_ACTIONS)[number];
+/** Recorded in the same entry of the log as what it tells of: neither is there without the other. */
+export type AuditEntry = {
+  atMs: number;
+  /** The same as `atMs` unless it is an act of many steps. */
+  untilMs: number;
+  /** The client's name, as it introduced itself; `broker` for what the broker does by itself. */
+  by: string;
+  action: AuditAction;
+  group?: string;
+  /** Message id, filter, transaction id and decision, or where a group was reset to; cut to 512 characters. */
+  subject?: string;
+  /** Messages, transactions or groups concerned. */
+  count: number;
+};
+
+export interface BrokerAdmin {
+  /** Creates the topic, or answers that it exists. A topic that is sent to before is made with 4 partitions. */
+  createTopic(topic: string, options?: TopicOptions): Promise<void>;
+  topics(): Promise<TopicInfo[]>;
+  groups(): Promise<GroupInfo[]>;
+  timers(): Promise<TimerInfo>;
+  transactions(): Promise<TransactionInfo>;
+  /**
+   * Decides a transaction in its producer's place, parked or not. The first decision wins, as for the producer:
+   * rejects with `TRANSACTION_CONFLICT` after the opposite one, with `UNKNOWN_TRANSACTION` when there is none.
+   */
+  decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void>;
+  /**
+   * Reads without consuming, oldest first, from `offset`, at most `limit` (bound 10,000) and as many as fit into one
+   * answer, one at least. Read on at the last message's offset + 1; an empty answer is the end.
+   */
+  read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]>;
+  /** Sets a group's position. Deliveries in flight lose their lease. */
+  resetGroup(group: string, to: ResetTarget): Promise<void>;
+  /**
+   * A group's dead letters, oldest first, at most `limit` (default 1,000, bound 10,000) and as many as fit into one
+   * answer. The next page begins `afterOffset` of the last one's `offset`.
+   */
+  deadLetters(group: string, options?: { limit?: number; afterOffset?: number }): Promise<DeadLetter[]>;
+  /** Gives a dead letter back to its group as a first attempt. False when it is not (or no longer) there: repeating it is harmless. */
+  redrive(group: string, messageId: string): Promise<boolean>;
+  /**
+   * Gives back what matches, oldest first, at a pace that its consumers can bear. One call works for two seconds at
+   * the most; ask again with the answer's `upToOffset` until nothing remains. A letter that was redriven is gone from
+   * the list, in the same entry of the log: a call that a crash cuts short leaves none half done, the next one goes on
+   * where it was, and two at the same time share the pace and never give a letter twice.
+   */
+  redriveAll(group: string, filter?: DeadLetterFilter, pace?: RedrivePace): Promise<RedriveReport>;
+  /** Drops a dead letter for good. False when it is not there. */
+  discard(group: string, messageId: string): Promise<boolean>;
+  /** The steps that are known of a message, oldest first; empty when it is unknown or forgotten (the embedded broker remembers the last 100,000 steps). */
+  trace(messageId: string): Promise<TraceEvent[]>;
+  /** What was done to the broker by hand, and by itself with dead letters: the newest 1,000 acts at the most, oldest first. */
+  audit(options?: { limit?: number; group?: string }): Promise<AuditEntry[]>;
+}
