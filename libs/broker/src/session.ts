@@ -12,13 +12,20 @@ import type {
   Subscription,
   TransactionDecision,
 } from '#libs/messaging';
+import type { Block } from './journal/block.js';
+
+/** Where a message lies: as a record (see `topics/record.ts`) at `position` of `block`. */
+export type StoredRecord = { readonly block: Block; readonly position: number; readonly topic: string };
 
 /** A message handed to a consumer. `deliveryId` is the fence: unique per broker run, never used again. */
 export type RawDelivery = {
-  deliveryId: number;
-  attempt: number;
-  history: readonly Attempt[];
-  message: StoredMessage;
+  readonly deliveryId: number;
+  readonly attempt: number;
+  readonly history: readonly Attempt[];
+  /** May be decoded only when it is asked for. */
+  readonly message: StoredMessage;
+  /** Its record, when nothing is known about the message but what is in there: a frame takes these bytes as they are. */
+  readonly asStored?: StoredRecord | undefined;
 };
 
 export type Settlement =

@@ -81,7 +81,15 @@ export class EngineSession implements BrokerSession, Producer {
     this.checkOpen();
     const id = this.freeConsumerId();
     const consumer = join(this.engine, subscription, (group: Group) => {
-      return new Consumer(id, group, this.clientName, this.events, mode, subscription);
+      return new Consumer(
+        id,
+        group,
+        this.clientName,
+        this.events,
+        mode,
+        subscription,
+        this.engine.dispatcher.deliveries,
+      );
     });
     this.consumers.set(id, consumer);
     // A group that was answered for exists after a crash, with the positions it started from.
@@ -150,10 +158,15 @@ export class EngineSession implements BrokerSession, Producer {
   settle(settlements: readonly Settlement[]): Promise<boolean[]> {
     return new Promise((resolve, reject) => {
       if (this.engine.journal.failed) return reject(this.engine.journal.failed);
+      const now = this.engine.now();
       const results = new Array<boolean>(settlements.length);
       for (let i = 0; i < settlements.length; i++) {
         const settlement = settlements[i]!;
-        results[i] = this.engine.settling.settle(this.consumers.get(settlement.deliveryId % 256), settlement);
+        results[i] = this.engine.settling.settle(
+          this.consumers.get(settlement.deliveryId % MAX_CONSUMERS_PER_SESSION),
+          settlement,
+          now,
+        );
       }
       this.engine.journal.flushThen(false, { resolve: () => resolve(results), reject });
     });

@@ -86,7 +86,7 @@ export class Ticker {
         this.engine.settling.loseLeases(expired, 'the lease ran out');
         member.events.leaseLost(
           member.id,
-          expired.map(({ id }) => id),
+          expired.map(({ deliveryId }) => deliveryId),
         );
       }
     }

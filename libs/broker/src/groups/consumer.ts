@@ -1,23 +1,9 @@
-import { MessagingError, type Attempt, type StoredMessage, type Subscription } from '#libs/messaging';
+import { MessagingError, type Subscription } from '#libs/messaging';
 import type { RawDelivery, SessionEvents } from '../session.js';
-import type { Cursor } from './cursor.js';
+import { bodyBytesOf } from '../topics/record.js';
+import type { Delivery } from './delivery.js';
 import type { Group } from './group.js';
-
-/** A message that is with a consumer. */
-export type Delivery = {
-  id: number;
-  consumer: Consumer;
-  cursor: Cursor;
-  offset: number;
-  attempt: number;
-  history: readonly Attempt[];
-  /** The same for this record alone: a retried message is a new record, and brings its past with it. */
-  tries: { attempt: number; history: readonly Attempt[] };
-  message: StoredMessage;
-  deadlineMs: number;
-  /** At-most-once: it counted as settled before it was handed over. */
-  settledBefore: boolean;
-};
+import { InFlight } from './in-flight.js';
 
 /** Consumers of one session; a delivery id names its consumer in the lowest eight bits. */
 export const MAX_CONSUMERS_PER_SESSION = 256;
@@ -28,9 +14,7 @@ type PullWaiter = { wanted: number; resolve: (deliveries: readonly RawDelivery[]
 
 /** A member of a group. */
 export class Consumer {
-  readonly inFlight = new Map<number, Delivery>();
-  /** Deliveries whose lease was extended: only these can outlive ones that were delivered later. */
-  private readonly extended = new Set<Delivery>();
+  readonly inFlight: InFlight;
   private inFlightBytes = 0;
   paused = false;
   readonly maxInFlightMessages: number;
@@ -48,12 +32,15 @@ export class Consumer {
     readonly events: SessionEvents,
     readonly mode: 'push' | 'pull',
     subscription: Subscription,
+    /** Number of its last delivery, from which the next ones count. No earlier consumer of this id may have had a higher one. */
+    private lastNumber: number,
   ) {
     this.maxInFlightMessages = bounded(
       'maxInFlightMessages',
       subscription.maxInFlightMessages ?? DEFAULTS.maxInFlightMessages,
       65_536,
     );
+    this.inFlight = new InFlight(this.maxInFlightMessages);
     this.maxInFlightBytes = bounded(
       'maxInFlightBytes',
       subscription.maxInFlightBytes ?? DEFAULTS.maxInFlightBytes,
@@ -69,39 +56,26 @@ export class Consumer {
     return this.inFlight.size < this.maxInFlightMessages && this.inFlightBytes < this.maxInFlightBytes;
   }
 
+  nextDeliveryId(): number {
+    this.lastNumber += 1;
+    return this.lastNumber * MAX_CONSUMERS_PER_SESSION + this.id;
+  }
+
   take(delivery: Delivery): void {
-    this.inFlight.set(delivery.id, delivery);
-    this.inFlightBytes += delivery.message.body.byteLength;
-    this.outbox.push({
-      deliveryId: delivery.id,
-      attempt: delivery.attempt,
-      history: delivery.history,
-      message: delivery.message,
-    });
+    this.inFlight.add(delivery);
+    this.inFlightBytes += bodyBytesOf(delivery.block, delivery.position);
+    this.outbox.push(delivery);
   }
 
   /** It is settled, or its lease is lost. */
   remove(delivery: Delivery): void {
-    this.inFlight.delete(delivery.id);
-    this.extended.delete(delivery);
-    this.inFlightBytes -= delivery.message.body.byteLength;
+    this.inFlight.remove(delivery);
+    this.inFlightBytes -= bodyBytesOf(delivery.block, delivery.position);
   }
 
-  extend(delivery: Delivery, deadlineMs: number): void {
-    delivery.deadlineMs = deadlineMs;
-    this.extended.add(delivery);
-  }
-
-  /** Deliveries whose lease has run out. Those not extended are in the order of their deadlines. */
+  /** Deliveries whose lease has run out. */
   expired(nowMs: number): Delivery[] {
-    const expired: Delivery[] = [];
-    for (const delivery of this.inFlight.values()) {
-      if (this.extended.has(delivery)) continue;
-      if (delivery.deadlineMs > nowMs) break;
-      expired.push(delivery);
-    }
-    for (const delivery of this.extended) if (delivery.deadlineMs <= nowMs) expired.push(delivery);
-    return expired;
+    return this.inFlight.filter(({ deadlineMs }) => deadlineMs <= nowMs);
   }
 
   /** Hands over what the dispatch has gathered. */

@@ -50,6 +50,21 @@ describe('delivery', () => {
     expect(third.texts).toEqual(['1', '2', '3', '4']);
   });
 
+  it('never gives a delivery id twice, even to a consumer that has the id of one that left', async () => {
+    const first = await client.attach();
+    await send('1');
+    const old = await client.take();
+    await client.session.detach(first);
+    let id = await client.attach();
+    while (id !== first) {
+      await client.session.detach(id);
+      id = await client.attach();
+    }
+    await until(() => client.texts.includes('1'));
+    expect(client.delivered.map(({ deliveryId }) => deliveryId)).not.toContain(old.deliveryId);
+    expect(await client.ack(old)).toBe(false);
+  });
+
   it('delivers no more than the member may have unsettled, in messages and in bytes', async () => {
     await client.attach({ maxInFlightMessages: 2 });
     await client.attach({ group: 'h', maxInFlightBytes: 5 });

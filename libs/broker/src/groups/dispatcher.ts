@@ -3,11 +3,11 @@ import type { Block } from '../journal/block.js';
 import type { Journal } from '../journal/journal.js';
 import { readRecord, recordAt, textOfRecord } from '../topics/record.js';
 import type { Trace } from '../trace/trace.js';
-import { asDelivered } from './as-delivered.js';
 import { BlockReads } from './block-reads.js';
-import type { Consumer, Delivery } from './consumer.js';
+import type { Consumer } from './consumer.js';
 import type { Cursor } from './cursor.js';
-import type { Group, Ready } from './group.js';
+import { Delivery, FIRST_TRY, type Tries } from './delivery.js';
+import type { Group } from './group.js';
 import { MAX_LOOKAHEAD } from './priority-lookahead.js';
 import { SharedReads } from './shared-reads.js';
 
@@ -39,7 +39,8 @@ const MAX_PER_ROUND = 4096;
 export class Dispatcher {
   private readonly woken = new Set<Group>();
   private scheduled = false;
-  private lastDeliveryNumber = 0;
+  /** Deliveries made so far. */
+  deliveries = 0;
   private readonly sharedReads = new SharedReads();
   readonly blocks: BlockReads;
   private journal!: Journal;
@@ -116,7 +117,7 @@ export class Dispatcher {
     if (!member) return false;
     group.ready.shift();
     item.cursor.loaded = undefined;
-    this.deliver(member, item, block, now);
+    this.deliver(member, item.cursor, item.offset, item, block, now);
     return true;
   }
 
@@ -143,7 +144,7 @@ export class Dispatcher {
         cursor.next = offset;
         return -1;
       }
-      this.deliver(member, { cursor, offset, attempt: 1, history: [] }, block, now);
+      this.deliver(member, cursor, offset, FIRST_TRY, block, now);
       delivered += 1;
     }
     return delivered;
@@ -176,7 +177,7 @@ export class Dispatcher {
         lookahead.putBack(offset, priority);
         return block ? -1 : delivered;
       }
-      this.deliver(member, { cursor, offset, attempt: 1, history: [] }, block, now);
+      this.deliver(member, cursor, offset, FIRST_TRY, block, now);
     }
   }
 
@@ -245,32 +246,24 @@ export class Dispatcher {
     if (cursor.lanes.get(key)?.[0] === offset) cursor.lanes.delete(key);
   }
 
-  private deliver(member: Consumer, item: Ready, block: Block, now: number): void {
-    const { cursor, offset } = item;
+  private deliver(
+    member: Consumer,
+    cursor: Cursor,
+    offset: number,
+    tries: Tries,
+    block: Block,
+    now: number,
+  ): void {
     const position = cursor.partition.index.get(offset);
-    const { topic, listeners } = cursor.partition;
-    const record =
-      listeners.length > 1
-        ? this.sharedReads.read(block, position, topic.name)
-        : readRecord(block, position, topic.name);
-    const seen = asDelivered(record, item);
-    this.lastDeliveryNumber += 1;
-    const delivery: Delivery = {
-      id: this.lastDeliveryNumber * 256 + member.id,
-      consumer: member,
-      cursor,
-      offset,
-      attempt: seen.attempt,
-      history: seen.history,
-      tries: item,
-      message: seen.message,
-      deadlineMs: now + member.leaseMs,
-      settledBefore: member.atMostOnce,
-    };
-    member.take(delivery);
-    this.host.leased(delivery.deadlineMs);
+    const deadlineMs = now + member.leaseMs;
+    const id = member.nextDeliveryId();
+    this.deliveries += 1;
+    member.take(
+      new Delivery(id, member, cursor, offset, tries, block, position, deadlineMs, this.sharedReads),
+    );
+    this.host.leased(deadlineMs);
     if (member.atMostOnce) this.skipDelivered(cursor, offset);
-    this.host.trace.add(seen.message.id, 'delivered', now, member.group.name);
+    this.host.trace.addRecord(block, position, 'delivered', now, member.group.name);
   }
 
   private skipDelivered(cursor: Cursor, offset: number): void {

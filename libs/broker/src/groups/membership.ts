@@ -50,7 +50,7 @@ export function leave(engine: Engine, consumer: Consumer): void {
   const { group } = consumer;
   const place = group.members.indexOf(consumer);
   if (place >= 0) group.members.splice(place, 1);
-  engine.settling.loseLeases([...consumer.inFlight.values()], 'the consumer left');
+  engine.settling.loseLeases(consumer.inFlight.all(), 'the consumer left');
   if (group.mode !== 'broadcast') return;
   for (const [partition, cursor] of group.cursors) {
     const listener = partition.listeners.indexOf(cursor);

@@ -39,9 +39,7 @@ export function miss(cursor: Cursor, kept: number, atMs: number): void {
   const { group, partition, settled } = cursor;
   const inFlight = new Set<number>();
   for (const member of group.members) {
-    for (const delivery of member.inFlight.values()) {
-      if (delivery.cursor === cursor) inFlight.add(delivery.offset);
-    }
+    for (const { offset } of member.inFlight.filter((each) => each.cursor === cursor)) inFlight.add(offset);
   }
   const { missed } = group;
   const isHere = (range: MissedRange): boolean =>

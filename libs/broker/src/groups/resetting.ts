@@ -26,12 +26,12 @@ export async function resetGroup(
   if (targets.size === 0)
     throw new MessagingError('INVALID_ARGUMENT', `group ${group.name} reads no such partition`);
   for (const member of group.members) {
-    const lost = [...member.inFlight.values()];
+    const lost = member.inFlight.all();
     if (lost.length === 0) continue;
     engine.settling.loseLeases(lost, 'the group was reset');
     member.events.leaseLost(
       member.id,
-      lost.map(({ id }) => id),
+      lost.map(({ deliveryId }) => deliveryId),
     );
   }
   for (const list of [group.ready, group.waiting]) {

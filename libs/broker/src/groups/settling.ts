@@ -4,8 +4,9 @@ import { EntryType } from '../journal/format.js';
 import type { Settlement } from '../session.js';
 import { NO_PARTITION, type Past, encodePast, maxRecordBytes, writeRecord } from '../topics/record.js';
 import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
-import type { Consumer, Delivery } from './consumer.js';
+import type { Consumer } from './consumer.js';
 import type { Cursor } from './cursor.js';
+import type { Delivery } from './delivery.js';
 
 /** Longest wait before the next try. */
 const MAX_RETRY_DELAY_MS = 40 * 24 * 3_600_000;
@@ -18,18 +19,18 @@ export class Settling {
   constructor(private readonly engine: Engine) {}
 
   /** False when the delivery is not (or no longer) with this consumer. */
-  settle(consumer: Consumer | undefined, settlement: Settlement): boolean {
+  settle(consumer: Consumer | undefined, settlement: Settlement, now: number): boolean {
     const delivery = consumer?.inFlight.get(settlement.deliveryId);
     if (!consumer || !delivery) return false;
     if (settlement.verdict === 'extend') {
-      consumer.extend(delivery, this.engine.now() + settlement.leaseMs);
+      delivery.deadlineMs = now + settlement.leaseMs;
       return true;
     }
     consumer.remove(delivery);
     const { group } = consumer;
     group.acked += 1;
-    if (delivery.settledBefore || group.mode === 'broadcast') this.forget(delivery);
-    else if (settlement.verdict === 'ack') this.ack(delivery);
+    if (consumer.atMostOnce || group.mode === 'broadcast') this.forget(delivery);
+    else if (settlement.verdict === 'ack') this.ack(delivery, now);
     else if (settlement.verdict === 'retry') this.retry(delivery, settlement);
     else this.deadLetter(delivery.cursor, delivery.offset, delivery, settlement);
     if (group.queue.length + group.ready.length > 0) this.engine.dispatcher.wake(group);
@@ -37,17 +38,19 @@ export class Settling {
     return true;
   }
 
-  private forget({ cursor, offset, message }: Delivery): void {
+  private forget(delivery: Delivery): void {
+    const { cursor, offset } = delivery;
     cursor.settled.settle(offset);
-    this.freeLane(cursor, offset, message.key);
+    if (cursor.group.order === 'by-key') this.freeLane(cursor, offset, delivery.key);
   }
 
-  private ack({ cursor, offset, message }: Delivery): void {
+  private ack(delivery: Delivery, now: number): void {
+    const { cursor, offset, block, position } = delivery;
     cursor.settled.settle(offset);
     cursor.unrecorded.push(offset);
     this.engine.settlementsPending(cursor);
-    this.freeLane(cursor, offset, message.key);
-    this.engine.trace.add(message.id, 'acked', this.engine.now(), cursor.group.name);
+    if (cursor.group.order === 'by-key') this.freeLane(cursor, offset, delivery.key);
+    this.engine.trace.addRecord(block, position, 'acked', now, cursor.group.name);
   }
 
   private retry(delivery: Delivery, failure: { delayMs: number; error: string }): void {
@@ -156,7 +159,7 @@ export class Settling {
     for (const delivery of deliveries) {
       const { consumer, cursor, offset, tries, attempt } = delivery;
       consumer.remove(delivery);
-      if (delivery.settledBefore || cursor.group.mode === 'broadcast') {
+      if (consumer.atMostOnce || cursor.group.mode === 'broadcast') {
         this.forget(delivery);
         continue;
       }

@@ -6,7 +6,7 @@ import type { ConnectOptions } from '../client/connect-broker.js';
 import { FakeBroker } from '../testing/fake-broker.js';
 import { TEST_CERT, TEST_KEY } from '../testing/tls.js';
 import { until } from '../testing/until.js';
-import { PROTOCOL_VERSION } from '../wire/frames.js';
+import { FrameType, FrameWriter, PROTOCOL_VERSION } from '../wire/frames.js';
 import { BrokerServer } from './broker-server.js';
 import type { ServerOptions } from './broker-server.js';
 
@@ -15,6 +15,14 @@ const quiet = { info: () => undefined, warn: () => undefined };
 
 function message(text: string, more: Partial<OutgoingMessage> = {}): OutgoingMessage {
   return { topic: 'order', tag: 'created', body: Buffer.from(text), ...more };
+}
+
+function hello(version: number, clientName: string): Buffer {
+  const writer = new FrameWriter();
+  writer.begin(FrameType.hello, 0);
+  writer.json({ version, token, clientName });
+  writer.end();
+  return writer.take();
 }
 
 describe('a broker over TCP', () => {
@@ -203,6 +211,16 @@ describe('a broker over TCP', () => {
     await expect(port.send([message('a')])).resolves.toHaveLength(1);
   });
 
+  it('tells a client that speaks another version which one is spoken here', async () => {
+    const older = connect(server.address.port, '127.0.0.1');
+    older.write(hello(PROTOCOL_VERSION - 1, 'older'));
+    const answer = (await older.toArray()).join('');
+    expect(answer).toContain(
+      `this broker speaks version ${PROTOCOL_VERSION}, the client ${PROTOCOL_VERSION - 1}`,
+    );
+    expect(broker.sessions).toEqual([]);
+  });
+
   it('closes a connection that never says hello', async () => {
     await server.close();
     server = await listen({ helloTimeoutMs: 50 });
@@ -226,11 +244,7 @@ describe('a broker over TCP', () => {
     await port.ready();
     // Says hello, then nothing: no heartbeat, as a peer whose machine is gone.
     const mute = connect(server.address.port, '127.0.0.1').resume();
-    const hello = Buffer.from(JSON.stringify({ version: PROTOCOL_VERSION, token, clientName: 'mute' }));
-    const frame = Buffer.concat([Buffer.alloc(9), Buffer.from([hello.length]), hello]);
-    frame.writeUInt32LE(frame.length - 4, 0);
-    frame[4] = 1;
-    mute.write(frame);
+    mute.write(hello(PROTOCOL_VERSION, 'mute'));
     await until(() => broker.sessions.some(({ clientName }) => clientName === 'mute'));
     await new Promise((resolve) => mute.once('close', resolve));
     await until(() => broker.sessions.find(({ clientName }) => clientName === 'mute')?.open === false);

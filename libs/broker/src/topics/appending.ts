@@ -233,7 +233,7 @@ export class Appending {
     // An id made here cannot be repeated by anybody: no need to remember it.
     engine.state.applyRecord(block, position, message.id === undefined ? undefined : idHash);
     if (!partition) engine.dueAt(message.deliverAtMs!);
-    engine.trace.add(id, partition ? 'stored' : 'timer-set', now);
+    engine.trace.addRecord(block, position, partition ? 'stored' : 'timer-set', now);
     return {
       status: 'SEND_OK',
       messageId: id,

@@ -214,6 +214,19 @@ export function textOfRecord(block: Block, position: number): string[] {
   return block.bytes.utf8Slice(textAt, textAt + block.view.getUint32(at + 52, true)).split('\0');
 }
 
+export function keyOfRecord(block: Block, position: number): string {
+  return textOfRecord(block, position)[2]!;
+}
+
+export const hasPast = (block: Block, position: number): boolean =>
+  block.view.getUint32(position - block.start + 56, true) > 0;
+
+export function bodyBytesOf({ view, start }: Block, position: number): number {
+  const at = position - start;
+  const beforeBody = RECORD_HEADER_BYTES + view.getUint32(at + 52, true) + view.getUint32(at + 56, true);
+  return view.getUint32(at, true) - beforeBody;
+}
+
 export function pastOfRecord(block: Block, position: number): Past | undefined {
   const at = position - block.start;
   const length = block.view.getUint32(at + 56, true);
@@ -247,8 +260,29 @@ function headersIn(text: string, start: number): Record<string, string> {
   return headers;
 }
 
-/** The message at `position`; its body is a view into the block, not a copy. `topic` is the name of its topic id. */
+/** Length of the record at `position` when all of it lies before `end` and its parts fit into it; 0 otherwise. For bytes that came from elsewhere. */
+export function validRecordLength(block: Block, position: number, end: number): number {
+  if (position + RECORD_HEADER_BYTES > end) return 0;
+  const { view } = block;
+  const at = position - block.start;
+  const length = view.getUint32(at, true);
+  const used = RECORD_HEADER_BYTES + view.getUint32(at + 52, true) + view.getUint32(at + 56, true);
+  return used <= length && position + length <= end ? length : 0;
+}
+
 export function readRecord(block: Block, position: number, topic: string): DecodedRecord {
+  const hasTimerId = (block.view.getUint8(position - block.start + 10) & HAS_TIMER_ID) !== 0;
+  return {
+    message: readMessage(block, position, topic),
+    timerId: hasTimerId ? textOfRecord(block, position)[3] : undefined,
+    past: pastOfRecord(block, position),
+    ttlMs: recordAt.ttlMs(block, position),
+    deliverAtMs: recordAt.deliverAtMs(block, position),
+  };
+}
+
+/** The message at `position`; its body is a view into the block, not a copy. `topic` is the name of its topic id. */
+export function readMessage(block: Block, position: number, topic: string): StoredMessage {
   const { view, bytes } = block;
   const at = position - block.start;
   const textAt = at + RECORD_HEADER_BYTES;
@@ -260,22 +294,16 @@ export function readRecord(block: Block, position: number, topic: string): Decod
   const flags = view.getUint8(at + 10);
   const bodyAt = at + RECORD_HEADER_BYTES + view.getUint32(at + 52, true) + view.getUint32(at + 56, true);
   return {
-    message: {
-      id: text.slice(0, idEnd),
-      topic,
-      tag: text.slice(idEnd + 1, tagEnd),
-      key: flags & HAS_KEY ? text.slice(tagEnd + 1, keyEnd) : undefined,
-      partition: view.getUint16(at + 8, true),
-      offset: view.getFloat64(at + 12, true),
-      headers: headersIn(text, timerIdEnd + 1),
-      body: bytes.subarray(bodyAt, at + view.getUint32(at, true)),
-      bornAtMs: view.getFloat64(at + 20, true),
-      storedAtMs: view.getFloat64(at + 28, true),
-      priority: view.getUint8(at + 11),
-    },
-    timerId: flags & HAS_TIMER_ID ? text.slice(keyEnd + 1, timerIdEnd) : undefined,
-    past: pastOfRecord(block, position),
-    ttlMs: view.getUint32(at + 44, true),
-    deliverAtMs: view.getFloat64(at + 36, true),
+    id: text.slice(0, idEnd),
+    topic,
+    tag: text.slice(idEnd + 1, tagEnd),
+    key: flags & HAS_KEY ? text.slice(tagEnd + 1, keyEnd) : undefined,
+    partition: view.getUint16(at + 8, true),
+    offset: view.getFloat64(at + 12, true),
+    headers: headersIn(text, timerIdEnd + 1),
+    body: bytes.subarray(bodyAt, at + view.getUint32(at, true)),
+    bornAtMs: view.getFloat64(at + 20, true),
+    storedAtMs: view.getFloat64(at + 28, true),
+    priority: view.getUint8(at + 11),
   };
 }

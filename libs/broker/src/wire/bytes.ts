@@ -63,6 +63,13 @@ export class ByteWriter {
     this.position += value.byteLength;
   }
 
+  /** Without their length. */
+  raw(memory: Uint8Array, from: number, length: number): void {
+    this.reserve(length);
+    this.buffer.set(new Uint8Array(memory.buffer, memory.byteOffset + from, length), this.position);
+    this.position += length;
+  }
+
   json(value: unknown): void {
     this.string(JSON.stringify(value));
   }
@@ -107,9 +114,9 @@ export class ByteWriter {
 /** Reads what `ByteWriter` wrote. Never reads past the end: a short or lying input is a `PROTOCOL_ERROR`. */
 export class ByteReader {
   constructor(
-    private readonly buffer: Buffer,
-    private position = 0,
-    private readonly end = buffer.length,
+    readonly buffer: Buffer,
+    public position = 0,
+    readonly end = buffer.length,
   ) {}
 
   /** Bytes that are not read yet. */
@@ -178,6 +185,10 @@ export class ByteReader {
     if (this.position !== this.end) {
       throw new MessagingError('PROTOCOL_ERROR', `a frame has ${this.end - this.position} bytes too many`);
     }
+  }
+
+  skip(bytes: number): void {
+    this.advance(bytes);
   }
 
   private advance(bytes: number): number {

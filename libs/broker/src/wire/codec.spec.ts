@@ -2,7 +2,10 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { DEAD_LETTER_REASONS } from '#libs/messaging';
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import { newBlock } from '../journal/block.js';
+import type { Out } from '../journal/journal.js';
 import type { RawDelivery, Settlement } from '../session.js';
+import { maxRecordBytes, readMessage, writeRecord } from '../topics/record.js';
 import { ByteReader, ByteWriter } from './bytes.js';
 import { inFrames, readDeliveries, writeDeliveries } from './deliveries.js';
 import { fromJson, fromWireError, toJson, toWireError } from './json.js';
@@ -86,6 +89,26 @@ const settlement: fc.Arbitrary<Settlement> = fc.oneof(
   ),
 );
 
+/** The delivery of a message as it lies in the journal. */
+const storedDelivery: fc.Arbitrary<RawDelivery> = delivery.map(({ message, ...delivery }) => {
+  const block = newBlock(0, 64 + maxRecordBytes(message));
+  const out: Out = { bytes: block.bytes, view: block.view, at: 64, start: 0 };
+  const fields = { ...message, topicId: 1, deliverAtMs: 0, ttlMs: 0 };
+  const position = writeRecord(out, { ...fields, partition: message.partition & 0xff });
+  block.end = out.at;
+  const { topic } = message;
+  const asStored = { block, position, topic };
+  return { ...delivery, message: readMessage(block, position, topic), asStored };
+});
+
+/** Without where its record lies, which is another place on each side. */
+const plain = ({ deliveryId, attempt, history, message }: RawDelivery) => ({
+  deliveryId,
+  attempt,
+  history,
+  message,
+});
+
 function carried<Value>(write: (writer: ByteWriter) => void, read: (reader: ByteReader) => Value): Value {
   const writer = new ByteWriter(16);
   write(writer);
@@ -117,6 +140,21 @@ describe('the codec of the hot frames', () => {
           (reader) => readDeliveries(reader),
         );
         expect(got).toEqual(deliveries);
+      }),
+    );
+  });
+
+  it('carries messages as their records, mixed with others', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(delivery, storedDelivery)), (deliveries) => {
+        const got = carried(
+          (writer) => writeDeliveries(writer, deliveries),
+          (reader) => readDeliveries(reader),
+        );
+        expect(got.map(plain)).toEqual(deliveries.map(plain));
+        expect(got.map(({ asStored }) => asStored !== undefined)).toEqual(
+          deliveries.map(({ asStored }) => asStored !== undefined),
+        );
       }),
     );
   });
@@ -190,7 +228,7 @@ describe('the codec of the hot frames', () => {
   it('answers any damage of one byte with a value or a protocol error', () => {
     fc.assert(
       fc.property(
-        fc.array(delivery, { minLength: 1, maxLength: 5 }),
+        fc.array(fc.oneof(delivery, storedDelivery), { minLength: 1, maxLength: 5 }),
         fc.nat(),
         fc.nat(255),
         (deliveries, at, value) => {
@@ -199,7 +237,7 @@ describe('the codec of the hot frames', () => {
           const bytes = writer.take();
           bytes[at % bytes.length] = value;
           try {
-            readDeliveries(new ByteReader(bytes));
+            for (const { message } of readDeliveries(new ByteReader(bytes))) expect(message).toBeDefined();
           } catch (error) {
             expect(error).toMatchObject({ code: 'PROTOCOL_ERROR' });
           }

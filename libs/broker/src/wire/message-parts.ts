@@ -12,6 +12,8 @@ export const TIMER_ID = 32;
 export const TTL = 64;
 export const PRIORITY = 128;
 export const HISTORY = 256;
+/** The message follows as its record (see `topics/record.ts`), and nothing else of it. */
+export const RECORD = 512;
 
 export const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 export function countHeaders(headers: Readonly<Record<string, string>>): number {

@@ -1,0 +1,68 @@
+import type { Attempt, StoredMessage } from '#libs/messaging';
+import type { Block } from '../journal/block.js';
+import type { RawDelivery, StoredRecord } from '../session.js';
+import { type DecodedRecord, hasPast, keyOfRecord, readRecord } from '../topics/record.js';
+import { asDelivered } from './as-delivered.js';
+import type { Consumer } from './consumer.js';
+import type { Cursor } from './cursor.js';
+import type { SharedReads } from './shared-reads.js';
+
+/** How often a record was delivered, and what came of it. A retried message is a new record, and brings its past with it. */
+export type Tries = { readonly attempt: number; readonly history: readonly Attempt[] };
+
+export const FIRST_TRY: Tries = { attempt: 1, history: Object.freeze([]) };
+
+/**
+ * A message that is with a consumer. It is one object for each message under way, and knows where its record
+ * lies rather than what is in it: over TCP the record's bytes travel as they are, and nothing is decoded here.
+ */
+export class Delivery implements RawDelivery, StoredRecord {
+  private seen: ReturnType<typeof asDelivered> | undefined;
+
+  constructor(
+    readonly deliveryId: number,
+    readonly consumer: Consumer,
+    readonly cursor: Cursor,
+    readonly offset: number,
+    /** Of this record alone; `attempt` and `history` count those of its past too. */
+    readonly tries: Tries,
+    readonly block: Block,
+    readonly position: number,
+    public deadlineMs: number,
+    private readonly sharedReads: SharedReads,
+  ) {}
+
+  get topic(): string {
+    return this.cursor.partition.topic.name;
+  }
+
+  get key(): string {
+    return keyOfRecord(this.block, this.position);
+  }
+
+  get asStored(): StoredRecord | undefined {
+    return hasPast(this.block, this.position) ? undefined : this;
+  }
+
+  get message(): StoredMessage {
+    return this.decoded.message;
+  }
+
+  get attempt(): number {
+    return hasPast(this.block, this.position) ? this.decoded.attempt : this.tries.attempt;
+  }
+
+  get history(): readonly Attempt[] {
+    return hasPast(this.block, this.position) ? this.decoded.history : this.tries.history;
+  }
+
+  private get decoded(): ReturnType<typeof asDelivered> {
+    return (this.seen ??= asDelivered(this.read(), this.tries));
+  }
+
+  private read(): DecodedRecord {
+    const { block, position, topic, cursor } = this;
+    if (cursor.partition.listeners.length === 1) return readRecord(block, position, topic);
+    return this.sharedReads.read(block, position, topic);
+  }
+}
