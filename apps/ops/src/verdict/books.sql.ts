@@ -52,6 +52,9 @@ export const ORDER_FINDINGS = [
   ),
 ].join('\nUNION ALL\n');
 
+/** The row, not the message: it is there even when the broker was away while Redis was put right. */
+export const REDIS_REBUILDS = `SELECT count(*)::int AS count FROM stock.ledger WHERE movement = 'SYNC'`;
+
 export const CAPTURED = `SELECT count(*)::int AS count FROM payment.payments WHERE status = 'SUCCEEDED'`;
 
 /**

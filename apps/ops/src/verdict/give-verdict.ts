@@ -39,12 +39,10 @@ export class GiveVerdict {
     const accepted = await this.readLog.acceptedOrders();
     const books = await this.readBooks.execute(demand);
     const redis = await this.readStock.execute(books.ticketTypes.map(({ ticketTypeId }) => ticketTypeId));
-    // Only rejected orders need the excuse that Redis lost something.
-    const redisRebuilds = books.orders.rejected.count === 0 ? 0 : await this.readLog.redisRebuilds();
     return {
       ticketTypes: books.ticketTypes.map((type) => ({ ...type, redis: redis.get(type.ticketTypeId) })),
       demand: books.demand,
-      orders: { ...books.orders, ...accepted, redisRebuilds },
+      orders: { ...books.orders, ...accepted },
       money: books.money,
       effects: books.effects,
       broker,

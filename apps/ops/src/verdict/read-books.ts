@@ -6,6 +6,7 @@ import {
   MONEY_FINDINGS,
   ORDER_FINDINGS,
   ORDERS_BY_STATUS,
+  REDIS_REBUILDS,
   RETURNED_SINCE,
   TICKET_TYPES,
 } from './books.sql.js';
@@ -22,7 +23,7 @@ const RETURN_MARGIN_MS = 5_000;
 export type Books = {
   ticketTypes: Omit<VerdictSnapshot['ticketTypes'][number], 'redis'>[];
   demand: VerdictSnapshot['demand'];
-  orders: Omit<VerdictSnapshot['orders'], 'accepted' | 'missing' | 'redisRebuilds'>;
+  orders: Omit<VerdictSnapshot['orders'], 'accepted' | 'missing'>;
   money: VerdictSnapshot['money'];
   effects: VerdictSnapshot['effects'];
 };
@@ -45,6 +46,7 @@ export class ReadBooks {
         const money = await findings(query, MONEY_FINDINGS);
         const effects = await findings(query, EFFECT_FINDINGS);
         const [captured] = await query<{ count: number }>(CAPTURED);
+        const [rebuilds] = await query<{ count: number }>(REDIS_REBUILDS);
         return {
           ticketTypes: await ticketTypes(query),
           demand: demand && { ...demand, returnedSince: await returnedSince(query, demand) },
@@ -53,6 +55,7 @@ export class ReadBooks {
             illegal: orders('illegal'),
             rejected: orders('rejected'),
             ledgerOnly: orders('ledgerOnly'),
+            redisRebuilds: rebuilds?.count ?? 0,
           },
           money: {
             captured: captured?.count ?? 0,

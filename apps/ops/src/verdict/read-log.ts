@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
-import { OrderSubmitted, StockSynced } from '#libs/contracts';
-import { BROKER_PORT, decodePayload, type BrokerPort, type StoredMessage } from '#libs/messaging';
+import { OrderSubmitted } from '#libs/contracts';
+import { BROKER_PORT, type BrokerPort, type StoredMessage } from '#libs/messaging';
 import { PrismaClient } from '#prisma/ops';
 import { WITHOUT_ROW } from './books.sql.js';
 import type { BrokerFacts, Findings } from './snapshot.js';
@@ -36,18 +36,6 @@ export class ReadLog {
       examples.push(...rows.slice(0, MAX_EXAMPLES - examples.length).map((row) => row.order_no));
     }
     return { accepted, missing: { count: missing, examples } };
-  }
-
-  /** How often Redis had to be made anew or put right from the ledger, as far as the log remembers. */
-  async redisRebuilds(): Promise<number> {
-    let rebuilds = 0;
-    for await (const messages of this.scan(StockSynced.topic)) {
-      for (const message of messages) {
-        if (message.tag !== StockSynced.tag) continue;
-        if (decodePayload(StockSynced, message).cause !== 'created') rebuilds += 1;
-      }
-    }
-    return rebuilds;
   }
 
   async state(): Promise<BrokerFacts> {
