@@ -10,7 +10,8 @@ export const CodeRequested = defineEvent({
   topic: 'user',
   tag: 'code-requested',
   version: 1,
-  key: (request) => request.phone,
+  // Not the phone: keys are shown in logs, traces and command lines.
+  key: (request) => request.codeId,
   payload: z.object({ codeId: z.uuid(), phone: Phone, code: z.string(), expiresAt: Instant }),
 });
 export type CodeRequested = PayloadOf<typeof CodeRequested>;
@@ -20,7 +21,7 @@ export const CodeExpired = defineCommand({
   topic: 'user',
   tag: 'code-expired',
   version: 1,
-  key: (expiry) => expiry.phone,
+  key: (expiry) => expiry.codeId,
   payload: z.object({ codeId: z.uuid(), phone: Phone }),
 });
 export type CodeExpired = PayloadOf<typeof CodeExpired>;
