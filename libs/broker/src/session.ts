@@ -6,6 +6,7 @@
 import type {
   Attempt,
   DeadLetterReason,
+  ErrorKind,
   OutgoingMessage,
   SendReceipt,
   StoredMessage,
@@ -30,8 +31,14 @@ export type RawDelivery = {
 
 export type Settlement =
   | { deliveryId: number; verdict: 'ack' }
-  | { deliveryId: number; verdict: 'retry'; delayMs: number; error: string }
-  | { deliveryId: number; verdict: 'dead-letter'; reason: DeadLetterReason; error: string }
+  | { deliveryId: number; verdict: 'retry'; delayMs: number; error: string; kind?: ErrorKind | undefined }
+  | {
+      deliveryId: number;
+      verdict: 'dead-letter';
+      reason: DeadLetterReason;
+      error: string;
+      kind?: ErrorKind | undefined;
+    }
   | { deliveryId: number; verdict: 'extend'; leaseMs: number };
 
 /** What the broker tells a connection unasked. Called synchronously, in order; must not throw. */

@@ -5,6 +5,7 @@
  * pipeline's; a broker moves bytes, keeps positions and does what a delivery's verdict says.
  */
 import type { BrokerAdmin } from './broker-admin.js';
+import type { ErrorKind } from './errors.js';
 import type { Attempt, DeadLetterReason, OutgoingMessage, SendReceipt, StoredMessage } from './message.js';
 
 /** Which messages a group takes from one topic. */
@@ -27,6 +28,19 @@ export type TopicFilter = {
  */
 export type FailingPolicy = 'block' | { blockTimes: number } | 'skip';
 
+/**
+ * Gives dead letters back without an operator, where another try can help and nothing else: those given up as
+ * `retries-exhausted` whose last failure was of the kind `transient`. Oldest first, while the group has members.
+ */
+export type AutomaticRedrive = {
+  /** From its death to the redrive. At least 1,000 ms. */
+  coolDownMs: number;
+  /** For one message in all its life: the count travels with it, and the last death is for an operator. Default 3, bound 100. */
+  maxPerMessage?: number;
+  /** Default 10, bound 10,000; shared with redrives by hand. */
+  ratePerSecond?: number;
+};
+
 export type Subscription = {
   group: string;
   topics: readonly TopicFilter[];
@@ -39,6 +53,8 @@ export type Subscription = {
   order?: 'unordered' | 'by-key';
   /** With `by-key`: what a failing message does to those behind it of the same key. Default `block`. */
   whenFailing?: FailingPolicy;
+  /** Default: dead letters wait for an operator. */
+  automaticRedrive?: AutomaticRedrive;
   /** Where a group without a committed position starts. Default `earliest`. */
   startAt?: 'earliest' | 'latest';
   /** Most messages handed to one call of the handler. Default 1, bound 10,000. */
@@ -67,10 +83,10 @@ export interface DeliveredMessage {
   /** Aborted when the lease is lost. */
   readonly signal: AbortSignal;
   ack(): Promise<void>;
-  /** Deliver again after `delayMs`; the failure is added to the history. */
-  retry(failure: { delayMs: number; error: string }): Promise<void>;
+  /** Deliver again after `delayMs`; the failure is added to the history. `kind` counts where the broker gives it up instead (`whenFailing`). */
+  retry(failure: { delayMs: number; error: string; kind?: ErrorKind | undefined }): Promise<void>;
   /** Move to the group's dead letters. Recorded together with the ack: never both, never neither. */
-  deadLetter(cause: { reason: DeadLetterReason; error: string }): Promise<void>;
+  deadLetter(cause: { reason: DeadLetterReason; error: string; kind?: ErrorKind | undefined }): Promise<void>;
   /** Start the lease anew for `leaseMs` from now. */
   extend(leaseMs: number): Promise<void>;
 }

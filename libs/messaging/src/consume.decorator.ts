@@ -12,6 +12,7 @@ export type GroupOptions = Pick<
   | 'mode'
   | 'order'
   | 'whenFailing'
+  | 'automaticRedrive'
   | 'startAt'
   | 'maxInFlightMessages'
   | 'maxInFlightBytes'

@@ -135,7 +135,7 @@ describe('a message that cannot be parsed', () => {
     await broker.send([{ topic: 'test', tag: 'counted', id: 'm', ...part }]);
     await broker.settled();
     expect(calls).toBe(0);
-    expect(broker.deadLettered).toMatchObject([{ reason: 'not-parseable', history: [] }]);
+    expect(broker.deadLettered).toMatchObject([{ reason: 'not-parseable', kind: 'invalid', history: [] }]);
     expect(broker.deadLettered[0]?.error).toContain('test.counted m');
     expect(ends).toMatchObject([{ outcome: 'dead-lettered', reason: 'not-parseable' }]);
   });
@@ -147,7 +147,7 @@ describe('a message whose handler fails', () => {
     await send(1);
     expect(broker.retryDelaysMs).toEqual([10, 10]);
     expect(broker.deadLettered).toMatchObject([
-      { reason: 'retries-exhausted', history: [{ attempt: 1 }, { attempt: 2 }] },
+      { reason: 'retries-exhausted', kind: 'transient', history: [{ attempt: 1 }, { attempt: 2 }] },
     ]);
     expect(broker.deadLettered[0]?.error).toBe('DomainError: FAILED: transient');
     expect(outcomes()).toEqual(['retried', 'retried', 'dead-lettered']);
@@ -164,7 +164,7 @@ describe('a message whose handler fails', () => {
   it('is rejected at once when it can never succeed', async () => {
     await consume(one(() => Promise.reject(failing('invalid'))));
     await send(1);
-    expect(broker.deadLettered).toMatchObject([{ reason: 'rejected', history: [] }]);
+    expect(broker.deadLettered).toMatchObject([{ reason: 'rejected', kind: 'invalid', history: [] }]);
   });
 
   it('is done when the failure was the expected other outcome', async () => {
@@ -191,7 +191,7 @@ describe('a message whose handler fails', () => {
     );
     await send(1);
     expect(calls).toBe(0);
-    expect(broker.deadLettered).toMatchObject([{ reason: 'retries-exhausted' }]);
+    expect(broker.deadLettered).toMatchObject([{ reason: 'retries-exhausted', kind: undefined }]);
   });
 });
 

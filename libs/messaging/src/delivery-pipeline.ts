@@ -14,7 +14,7 @@
 import { decodePayload, type AnyContract, type MessageContract } from './contract.js';
 import type { BatchHandler, DeliveredMessage } from './broker-port.js';
 import type { Delivery } from './delivery.js';
-import { MessagingError } from './errors.js';
+import { MessagingError, type ErrorKind } from './errors.js';
 import { describeError, kindOf, verdictOn } from './failure.js';
 import type { InboxStore } from './inbox.js';
 import { Header, type DeadLetterReason } from './message.js';
@@ -100,7 +100,7 @@ export class DeliveryPipeline {
     try {
       return { delivered, delivery: parse(route.contract, delivered), route, startedAtMs };
     } catch (error) {
-      return this.deadLetter({ delivered, startedAtMs }, 'not-parseable', describeError(error));
+      return this.deadLetter({ delivered, startedAtMs }, 'not-parseable', describeError(error), 'invalid');
     }
   }
 
@@ -199,7 +199,7 @@ export class DeliveryPipeline {
     const { delivered, route } = work;
     const verdict = verdictOn(error, delivered.attempt, route.retry, this.parts.random);
     if (verdict.action === 'dead-letter') {
-      return this.deadLetter(work, verdict.reason, describeError(error), error);
+      return this.deadLetter(work, verdict.reason, describeError(error), kindOf(error), error);
     }
     if (verdict.action === 'ack') {
       this.parts.logger.info(
@@ -210,16 +210,28 @@ export class DeliveryPipeline {
     }
     const { delayMs } = verdict;
     this.parts.logger.warn({ ...this.about(work), delayMs, err: error }, 'handling failed, will be retried');
-    await this.settle(work, 'retried', () => delivered.retry({ delayMs, error: describeError(error) }));
+    const failure = { delayMs, error: describeError(error), kind: kindOf(error) };
+    await this.settle(work, 'retried', () => delivered.retry(failure));
   }
 
   private ack(work: Arrived, outcome: DeliveryOutcome): Promise<void> {
     return this.settle(work, outcome, () => work.delivered.ack());
   }
 
-  private deadLetter(work: Arrived, reason: DeadLetterReason, error: string, err?: unknown): Promise<void> {
-    this.parts.logger.error({ ...this.about(work), reason, error, err }, 'dead letter');
-    return this.settle(work, 'dead-lettered', () => work.delivered.deadLetter({ reason, error }), reason);
+  private deadLetter(
+    work: Arrived,
+    reason: DeadLetterReason,
+    error: string,
+    kind?: ErrorKind,
+    err?: unknown,
+  ): Promise<void> {
+    this.parts.logger.error({ ...this.about(work), reason, kind, error, err }, 'dead letter');
+    return this.settle(
+      work,
+      'dead-lettered',
+      () => work.delivered.deadLetter({ reason, error, kind }),
+      reason,
+    );
   }
 
   private async settle(

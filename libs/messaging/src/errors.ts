@@ -1,5 +1,6 @@
-/** Whether another try can help. The same five kinds are used by the shop's domain errors. */
-export type ErrorKind = 'invalid' | 'not-found' | 'conflict' | 'transient' | 'unknown';
+/** Whether another try can help. A closed list; the shop's domain errors use the same five kinds. */
+export const ERROR_KINDS = ['invalid', 'not-found', 'conflict', 'transient', 'unknown'] as const;
+export type ErrorKind = (typeof ERROR_KINDS)[number];
 
 /** Every way in which messaging itself can fail. A closed list: add here, nowhere else. */
 export const MESSAGING_ERRORS = {

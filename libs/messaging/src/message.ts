@@ -3,6 +3,8 @@
  * receives them. Topic and tag follow RocketMQ: the topic names the owner, the tag the fact.
  */
 
+import type { ErrorKind } from './errors.js';
+
 /** The largest body a broker accepts, in bytes. A larger one is refused with `MESSAGE_TOO_LARGE`. */
 export const MAX_BODY_BYTES = 1024 * 1024;
 
@@ -96,7 +98,11 @@ export type DeadLetter = {
   /** Its place in the group's dead-letter topic. */
   offset: number;
   reason: DeadLetterReason;
+  /** Of the failure that ended it, where its consumer knew; `transient` is what an automatic redrive waits for. */
+  kind?: ErrorKind;
   error: string;
+  /** How often the broker has given it back by itself. */
+  automaticRedrives: number;
   attempts: readonly Attempt[];
   deadAtMs: number;
   /** The original message, with its original topic, partition and offset. */

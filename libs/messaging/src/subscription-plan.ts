@@ -15,6 +15,7 @@ const GROUP_OPTIONS = [
   'mode',
   'order',
   'whenFailing',
+  'automaticRedrive',
   'startAt',
   'maxInFlightMessages',
   'maxInFlightBytes',

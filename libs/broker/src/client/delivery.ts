@@ -1,5 +1,5 @@
 import { MessagingError } from '#libs/messaging';
-import type { Attempt, DeadLetterReason, DeliveredMessage, StoredMessage } from '#libs/messaging';
+import type { Attempt, DeliveredMessage, StoredMessage } from '#libs/messaging';
 import type { BrokerSession, RawDelivery, Settlement } from '../session.js';
 
 /** `open` until a verdict is asked for; `settled` when the broker recorded it; `lost` when it is somebody else's. */
@@ -48,12 +48,12 @@ export class Delivery implements DeliveredMessage {
     return this.settle({ deliveryId: this.raw.deliveryId, verdict: 'ack' });
   }
 
-  retry({ delayMs, error }: { delayMs: number; error: string }): Promise<void> {
-    return this.settle({ deliveryId: this.raw.deliveryId, verdict: 'retry', delayMs, error });
+  retry({ delayMs, error, kind }: Parameters<DeliveredMessage['retry']>[0]): Promise<void> {
+    return this.settle({ deliveryId: this.raw.deliveryId, verdict: 'retry', delayMs, error, kind });
   }
 
-  deadLetter({ reason, error }: { reason: DeadLetterReason; error: string }): Promise<void> {
-    return this.settle({ deliveryId: this.raw.deliveryId, verdict: 'dead-letter', reason, error });
+  deadLetter({ reason, error, kind }: Parameters<DeliveredMessage['deadLetter']>[0]): Promise<void> {
+    return this.settle({ deliveryId: this.raw.deliveryId, verdict: 'dead-letter', reason, error, kind });
   }
 
   extend(leaseMs: number): Promise<void> {

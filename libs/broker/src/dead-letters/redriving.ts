@@ -37,8 +37,9 @@ export async function listDeadLetters(
     if (offset <= afterOffset) continue;
     const { message, past } = await readLetter(engine, group, offset);
     if (!past?.deadLetter) continue;
-    const { reason, error, atMs: deadAtMs } = past.deadLetter;
-    const about = { id: message.id, group, offset, reason, error, attempts: past.history, deadAtMs };
+    const { atMs: deadAtMs, ...cause } = past.deadLetter;
+    const { history: attempts, automaticRedrives = 0 } = past;
+    const about = { id: message.id, offset, ...cause, automaticRedrives, attempts, deadAtMs };
     const { body, ...rest } = { ...message, ...past.origin };
     if (!room.take(body.byteLength, { ...about, ...rest })) break;
     letters.push({ ...about, message: { ...rest, body } });

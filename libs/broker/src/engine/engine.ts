@@ -5,6 +5,7 @@ import {
   deadLetterTopic,
   retryTopic,
 } from '#libs/messaging';
+import { AutomaticRedriving } from '../dead-letters/automatic-redriving.js';
 import { LetterRetention } from '../dead-letters/letter-retention.js';
 import { Redriving } from '../dead-letters/redriving.js';
 import { encodeAcks } from '../groups/ack-entry.js';
@@ -53,6 +54,7 @@ export class Engine implements CommitObserver {
   readonly ticker: Ticker;
   readonly retention: Retention;
   readonly redriving: Redriving;
+  readonly automaticRedriving: AutomaticRedriving;
   readonly letterRetention: LetterRetention;
   journal!: Journal;
   segments!: Segments;
@@ -86,6 +88,7 @@ export class Engine implements CommitObserver {
     this.ticker = new Ticker(this);
     this.retention = new Retention(this, options.retention);
     this.redriving = new Redriving(this);
+    this.automaticRedriving = new AutomaticRedriving(this);
     this.letterRetention = new LetterRetention(this, options.deadLetters);
   }
 

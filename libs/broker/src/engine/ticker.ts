@@ -73,6 +73,7 @@ export class Ticker {
     this.sweepLeases(now);
     engine.deciding.check();
     engine.letterRetention.enforce();
+    engine.automaticRedriving.look();
     if (Math.abs(now - this.retainedAtMs) < RETENTION_EVERY_MS) return;
     this.retainedAtMs = now;
     void engine.retention.enforce();

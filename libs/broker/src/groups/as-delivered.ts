@@ -1,6 +1,13 @@
 import type { Attempt, StoredMessage } from '#libs/messaging';
 import type { DecodedRecord } from '../topics/record.js';
 
+type Seen = {
+  message: StoredMessage;
+  attempt: number;
+  history: readonly Attempt[];
+  automaticRedrives: number;
+};
+
 /**
  * A stored record as a consumer sees it. A retry shows the place of the original message. A dead
  * letter, read by a subscriber of `%DLQ%<group>`, is a message of that topic with the original's
@@ -9,34 +16,33 @@ import type { DecodedRecord } from '../topics/record.js';
 export function asDelivered(
   record: DecodedRecord,
   tries: { attempt: number; history: readonly Attempt[] },
-): { message: StoredMessage; attempt: number; history: readonly Attempt[] } {
+): Seen {
   const { message, past } = record;
-  if (!past) return { message, attempt: tries.attempt, history: tries.history };
-  const { origin, deadLetter } = past;
+  if (!past) return { message, attempt: tries.attempt, history: tries.history, automaticRedrives: 0 };
+  const { origin, deadLetter, automaticRedrives = 0 } = past;
   if (deadLetter) {
     const headers = {
       ...message.headers,
       'x-dead-letter-group': deadLetter.group,
       'x-dead-letter-reason': deadLetter.reason,
+      ...(deadLetter.kind && { 'x-dead-letter-kind': deadLetter.kind }),
       'x-dead-letter-error': deadLetter.error,
       'x-dead-letter-at': new Date(deadLetter.atMs).toISOString(),
       'x-dead-letter-attempts': JSON.stringify(past.history),
       'x-dead-letter-origin': JSON.stringify(origin),
+      'x-dead-letter-automatic-redrives': String(automaticRedrives),
     };
-    return { message: { ...message, headers }, ...triesOf(tries) };
+    const { attempt, history } = tries;
+    return { message: { ...message, headers }, attempt, history, automaticRedrives: 0 };
   }
   return {
     message: { ...message, ...origin },
     attempt: past.attempt + tries.attempt,
     // After a lost lease the tries of this very record are in `tries`, older ones came with it.
     history: [...past.history, ...tries.history].slice(-MAX_HISTORY),
+    automaticRedrives,
   };
 }
-
-const triesOf = ({ attempt, history }: { attempt: number; history: readonly Attempt[] }) => ({
-  attempt,
-  history,
-});
 
 /** Failed tries that travel with a message. */
 export const MAX_HISTORY = 16;

@@ -56,6 +56,11 @@ export class Delivery implements RawDelivery, StoredRecord {
     return hasPast(this.block, this.position) ? this.decoded.history : this.tries.history;
   }
 
+  /** How often the broker has given it back by itself. */
+  get automaticRedrives(): number {
+    return hasPast(this.block, this.position) ? this.decoded.automaticRedrives : 0;
+  }
+
   private get decoded(): ReturnType<typeof asDelivered> {
     return (this.seen ??= asDelivered(this.read(), this.tries));
   }

@@ -1,5 +1,6 @@
 import {
   type Attempt,
+  type AutomaticRedrive,
   type GroupInfo,
   type Subscription,
   type TopicFilter,
@@ -30,6 +31,8 @@ export class Group {
   order: GroupOrder = 'unordered';
   /** Ordered groups: failures after which a message may still hold its key back. */
   blockTimes = Infinity;
+  /** As its members asked for; nobody did since the start: undefined. */
+  automaticRedrive: AutomaticRedrive | undefined;
   filters: readonly TopicFilter[] = [];
   private tagFilters = new Map<string, TagFilter | undefined>();
   startAt: 'earliest' | 'latest' = 'earliest';
@@ -73,6 +76,7 @@ export class Group {
     this.filters = subscription.topics;
     this.order = subscription.order ?? 'unordered';
     this.blockTimes = blockTimesOf(subscription);
+    this.automaticRedrive = subscription.automaticRedrive;
     this.startAt = subscription.startAt ?? 'earliest';
     this.tagFilters = new Map();
   }

@@ -1,4 +1,4 @@
-import { MessagingError, type Subscription, type TopicFilter } from '#libs/messaging';
+import { type AutomaticRedrive, MessagingError, type Subscription, type TopicFilter } from '#libs/messaging';
 import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import { checkTopicName } from '../topics/topics.js';
@@ -21,7 +21,7 @@ export function join(
   if (group.members.length > 0 && !alike(group, subscription)) {
     throw new MessagingError(
       'INVALID_ARGUMENT',
-      `group ${group.name} has members with another subscription; members of a group take the same topics, tags and order`,
+      `group ${group.name} has members with another subscription; members of a group take the same topics, tags, order and redrives`,
     );
   }
   group.subscribe(subscription);
@@ -74,6 +74,7 @@ function checkSubscription(subscription: Subscription): void {
   if (order === 'by-key' && mode === 'broadcast') {
     throw new MessagingError('INVALID_ARGUMENT', 'a broadcast has no retries, and so no order by key');
   }
+  if (subscription.automaticRedrive) checkAutomaticRedrive(subscription.automaticRedrive, mode);
   if (subscription.whenFailing === undefined) return;
   if (order !== 'by-key') {
     throw new MessagingError('INVALID_ARGUMENT', 'whenFailing is for subscriptions in order by key');
@@ -84,12 +85,30 @@ function checkSubscription(subscription: Subscription): void {
   }
 }
 
+function checkAutomaticRedrive(
+  { coolDownMs, maxPerMessage = 1, ratePerSecond = 1 }: AutomaticRedrive,
+  mode: Subscription['mode'],
+): void {
+  const why =
+    mode === 'broadcast'
+      ? 'a broadcast has no dead letters'
+      : !(coolDownMs >= 1_000)
+        ? 'coolDownMs is at least 1,000'
+        : !(Number.isInteger(maxPerMessage) && maxPerMessage >= 1 && maxPerMessage <= 100)
+          ? 'maxPerMessage is from 1 to 100'
+          : !(ratePerSecond >= 1 && ratePerSecond <= 10_000)
+            ? 'ratePerSecond is from 1 to 10,000'
+            : undefined;
+  if (why) throw new MessagingError('INVALID_ARGUMENT', `automaticRedrive: ${why}`);
+}
+
 const isPlainName = (topic: string): boolean => !topic.endsWith('*') && !topic.startsWith('%');
 
 function alike(group: Group, subscription: Subscription): boolean {
   return (
     (subscription.order ?? 'unordered') === group.order &&
     blockTimesOf(subscription) === group.blockTimes &&
+    JSON.stringify(subscription.automaticRedrive) === JSON.stringify(group.automaticRedrive) &&
     canonical(subscription.topics) === canonical(group.filters)
   );
 }

@@ -1,4 +1,4 @@
-import { type Attempt, type DeadLetterReason, type StoredMessage } from '#libs/messaging';
+import { type Attempt, type DeadLetterReason, type ErrorKind, type StoredMessage } from '#libs/messaging';
 import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import type { Settlement } from '../session.js';
@@ -12,7 +12,15 @@ import type { Delivery } from './delivery.js';
 const MAX_RETRY_DELAY_MS = 40 * 24 * 3_600_000;
 
 /** `consumer` is the one that gave up; nobody did when a time to live ran out. */
-type Doomed = { message: StoredMessage; attempt: number; history: readonly Attempt[]; consumer?: Consumer };
+type Doomed = {
+  message: StoredMessage;
+  attempt: number;
+  history: readonly Attempt[];
+  automaticRedrives?: number;
+  consumer?: Consumer;
+};
+
+type Failure = { error: string; kind?: ErrorKind | undefined };
 
 /** What becomes of a delivery: done, tried again, dead, or lost to its member. */
 export class Settling {
@@ -53,12 +61,11 @@ export class Settling {
     this.engine.trace.addRecord(block, position, 'acked', now, cursor.group.name);
   }
 
-  private retry(delivery: Delivery, failure: { delayMs: number; error: string }): void {
-    const { cursor, offset, message, consumer, attempt } = delivery;
+  private retry(delivery: Delivery, failure: Failure & { delayMs: number }): void {
+    const { cursor, offset, message, consumer, attempt, automaticRedrives } = delivery;
     const { group } = cursor;
     if (group.order === 'by-key' && delivery.tries.attempt > group.blockTimes) {
-      const cause = { reason: 'retries-exhausted', error: failure.error } as const;
-      return this.deadLetter(cursor, offset, delivery, cause);
+      return this.deadLetter(cursor, offset, delivery, { ...failure, reason: 'retries-exhausted' });
     }
     const now = this.engine.now();
     const failed: Attempt = {
@@ -71,7 +78,8 @@ export class Settling {
     this.engine.trace.add(message.id, 'retried', now, group.name, failed.error);
     if (group.order === 'by-key') return this.holdBack(delivery, failed, now + delayMs);
     const history = [...delivery.history, failed].slice(-MAX_HISTORY);
-    this.move(cursor, offset, message, { origin: originOf(message), attempt, history }, delayMs);
+    const past = { origin: originOf(message), attempt, history, automaticRedrives };
+    this.move(cursor, offset, message, past, delayMs);
   }
 
   /** An ordered group's message stays where it is, and its key with it. */
@@ -93,16 +101,18 @@ export class Settling {
     cursor: Cursor,
     offset: number,
     doomed: Doomed,
-    cause: { reason: DeadLetterReason; error: string },
+    cause: Failure & { reason: DeadLetterReason },
   ): void {
-    const { message, attempt, consumer } = doomed;
+    const { message, attempt, consumer, automaticRedrives = 0 } = doomed;
     const { group } = cursor;
     const now = this.engine.now();
     const error = cause.error.slice(0, MAX_ERROR_CHARS);
     const last = consumer ? [{ attempt, atMs: now, consumer: consumer.clientName, error }] : [];
     const history = [...doomed.history, ...last].slice(-MAX_HISTORY);
-    const deadLetter = { group: group.name, reason: cause.reason, error, atMs: now };
-    this.move(cursor, offset, message, { origin: originOf(message), attempt, history, deadLetter }, 0);
+    const { reason, kind } = cause;
+    const deadLetter = { group: group.name, reason, ...(kind && { kind }), error, atMs: now };
+    const past = { origin: originOf(message), attempt, history, automaticRedrives, deadLetter };
+    this.move(cursor, offset, message, past, 0);
     this.engine.trace.add(message.id, 'dead-lettered', now, group.name, `${cause.reason}: ${error}`);
   }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { DEAD_LETTER_REASONS } from '#libs/messaging';
+import { DEAD_LETTER_REASONS, ERROR_KINDS } from '#libs/messaging';
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
 import { newBlock } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
@@ -68,10 +68,11 @@ const delivery: fc.Arbitrary<RawDelivery> = fc.record(
   { noNullPrototype: true },
 );
 
+const kind = fc.option(fc.constantFrom(...ERROR_KINDS), { nil: undefined });
 const settlement: fc.Arbitrary<Settlement> = fc.oneof(
   fc.record({ deliveryId: fc.maxSafeNat(), verdict: fc.constant('ack' as const) }, { noNullPrototype: true }),
   fc.record(
-    { deliveryId: fc.maxSafeNat(), verdict: fc.constant('retry' as const), delayMs: time, error: text },
+    { deliveryId: fc.maxSafeNat(), verdict: fc.constant('retry' as const), delayMs: time, error: text, kind },
     { noNullPrototype: true },
   ),
   fc.record(
@@ -79,6 +80,7 @@ const settlement: fc.Arbitrary<Settlement> = fc.oneof(
       deliveryId: fc.maxSafeNat(),
       verdict: fc.constant('dead-letter' as const),
       reason: fc.constantFrom(...DEAD_LETTER_REASONS),
+      kind,
       error: text,
     },
     { noNullPrototype: true },

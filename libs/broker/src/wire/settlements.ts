@@ -1,7 +1,18 @@
 /** Payloads of verdicts and of the answer to them. */
-import { DEAD_LETTER_REASONS, MessagingError } from '#libs/messaging';
+import { DEAD_LETTER_REASONS, ERROR_KINDS, type ErrorKind, MessagingError } from '#libs/messaging';
 import type { Settlement } from '../session.js';
 import type { ByteReader, ByteWriter } from './bytes.js';
+
+/** 0: not known. */
+const kindNumber = (kind: ErrorKind | undefined): number =>
+  kind === undefined ? 0 : ERROR_KINDS.indexOf(kind) + 1;
+
+function readKind(reader: ByteReader): ErrorKind | undefined {
+  const number = reader.u8();
+  const kind = ERROR_KINDS[number - 1];
+  if (number > 0 && kind === undefined) throw new MessagingError('PROTOCOL_ERROR', 'no such kind of error');
+  return kind;
+}
 
 const VERDICTS = ['ack', 'retry', 'dead-letter', 'extend'] as const;
 const SETTLEMENT_BYTES = 9;
@@ -16,10 +27,12 @@ export function writeSettlements(writer: ByteWriter, settlements: readonly Settl
         break;
       case 'retry':
         writer.f64(settlement.delayMs);
+        writer.u8(kindNumber(settlement.kind));
         writer.string(settlement.error);
         break;
       case 'dead-letter':
         writer.u8(DEAD_LETTER_REASONS.indexOf(settlement.reason));
+        writer.u8(kindNumber(settlement.kind));
         writer.string(settlement.error);
         break;
       case 'extend':
@@ -40,12 +53,18 @@ export function readSettlements(reader: ByteReader): Settlement[] {
         settlements.push({ deliveryId, verdict });
         break;
       case 'retry':
-        settlements.push({ deliveryId, verdict, delayMs: reader.f64(), error: reader.string() });
+        settlements.push({
+          deliveryId,
+          verdict,
+          delayMs: reader.f64(),
+          kind: readKind(reader),
+          error: reader.string(),
+        });
         break;
       case 'dead-letter': {
         const reason = DEAD_LETTER_REASONS[reader.u8()];
         if (reason === undefined) throw new MessagingError('PROTOCOL_ERROR', 'no such dead-letter reason');
-        settlements.push({ deliveryId, verdict, reason, error: reader.string() });
+        settlements.push({ deliveryId, verdict, reason, kind: readKind(reader), error: reader.string() });
         break;
       }
       case 'extend':

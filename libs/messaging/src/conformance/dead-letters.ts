@@ -122,6 +122,35 @@ export function deadLetterSection(stage: () => Stage): void {
     await expect(admin.redriveAll('g', {}, { ratePerSecond: 0 })).rejects.toMatchObject(refused);
   });
 
+  it('gives back by itself what failed because of the world, after a cool-down and not for ever', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    const automaticRedrive = { coolDownMs: 1_000, maxPerMessage: 1 };
+    const collector = await stage().collect(topic, { group, automaticRedrive }, (delivery) =>
+      delivery.deadLetter({
+        reason: 'retries-exhausted',
+        error: 'down',
+        kind: textOf(delivery) === 'bad' ? 'unknown' : 'transient',
+      }),
+    );
+    await stage().sendAll(topic, ['bad', 'unlucky']);
+    await until(async () => (await letters(group)).length === 2, 'the dead letters');
+    await gathered(collector, 3);
+    expect(collector.received[2]).toMatchObject({ attempt: 1, history: [{ error: 'down' }] });
+    expect(collector.texts()[2]).toBe('unlucky');
+    await until(async () => (await letters(group)).length === 2, 'its second death');
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
+    expect(collector.received).toHaveLength(3);
+    const known = (await letters(group)).map((letter) => [
+      textOf(letter),
+      letter.kind,
+      letter.automaticRedrives,
+    ]);
+    expect(known).toEqual([
+      ['bad', 'unknown', 0],
+      ['unlucky', 'transient', 1],
+    ]);
+  });
+
   it('drops a discarded dead letter for good', async () => {
     const [topic, group] = [stage().topic(), stage().group()];
     await givingUp(topic, group);

@@ -9,13 +9,14 @@ import type {
   Subscription,
   TransactionDecision,
 } from '../broker-port.js';
-import { MessagingError } from '../errors.js';
+import { MessagingError, type ErrorKind } from '../errors.js';
 import type { Attempt, DeadLetterReason, OutgoingMessage, SendReceipt, StoredMessage } from '../message.js';
 
 export type FakeDeadLetter = {
   group: string;
   message: StoredMessage;
   reason: DeadLetterReason;
+  kind: ErrorKind | undefined;
   error: string;
   history: readonly Attempt[];
 };
@@ -159,9 +160,9 @@ export class FakeBroker implements BrokerPort {
           const failed = { attempt, atMs: 0, consumer: 'fake', error };
           this.deliver(member, [{ message, history: [...history, failed] }]);
         }),
-      deadLetter: ({ reason, error }) =>
+      deadLetter: ({ reason, kind, error }) =>
         verdict('dead-letter', () => {
-          this.deadLettered.push({ group, message, reason, error, history });
+          this.deadLettered.push({ group, message, reason, kind, error, history });
         }),
       extend: () => (lease.signal.aborted ? verdict('extend') : Promise.resolve()),
     };

@@ -1,0 +1,74 @@
+import type { AutomaticRedrive } from '#libs/messaging';
+import { BROKER } from '../audit/audit.js';
+import type { Engine } from '../engine/engine.js';
+import type { Group } from '../groups/group.js';
+import type { Letter } from './dead-letters.js';
+
+/** How often dead letters are looked at. */
+const EVERY_MS = 1_000;
+/** Redrives of one group within this time are told as one act in the audit. */
+const TOLD_EVERY_MS = 3_600_000;
+const DEFAULT_MAX_PER_MESSAGE = 3;
+const DEFAULT_PER_SECOND = 10;
+
+/**
+ * Gives dead letters back by itself when the world was at fault and has had time to recover: what a group's members
+ * asked for as `Subscription.automaticRedrive`. How often that happened to a message is part of its record,
+ * and so survives whatever the broker does not.
+ */
+export class AutomaticRedriving {
+  private lookedAtMs = 0;
+  private readonly running = new Set<Group>();
+
+  constructor(private readonly engine: Engine) {}
+
+  /** Begins what is due. */
+  look(): void {
+    const now = this.engine.now();
+    if (Math.abs(now - this.lookedAtMs) < EVERY_MS) return;
+    this.lookedAtMs = now;
+    for (const group of this.engine.state.groups.all()) {
+      const { automaticRedrive } = group;
+      if (!automaticRedrive || group.members.length === 0 || this.running.has(group)) continue;
+      const due = this.dueOf(group, automaticRedrive, now);
+      if (due.length === 0) continue;
+      this.running.add(group);
+      void this.give(group, due, automaticRedrive, now).finally(() => this.running.delete(group));
+    }
+  }
+
+  /** As many as the pace allows until it is looked at again, oldest first. */
+  private dueOf(
+    group: Group,
+    { coolDownMs, maxPerMessage = DEFAULT_MAX_PER_MESSAGE, ratePerSecond }: AutomaticRedrive,
+    now: number,
+  ): [id: string, letter: Letter][] {
+    const most = ratePerSecond ?? DEFAULT_PER_SECOND;
+    const due: [id: string, letter: Letter][] = [];
+    for (const each of this.engine.state.deadLetters.live(group.name)) {
+      const { atMs, cause, automaticRedrives } = each[1];
+      if (due.length >= most || atMs > now - coolDownMs) break;
+      const isTransient = cause.reason === 'retries-exhausted' && cause.kind === 'transient';
+      if (isTransient && automaticRedrives < maxPerMessage) due.push(each);
+    }
+    return due;
+  }
+
+  private async give(
+    { name: group }: Group,
+    due: readonly [id: string, letter: Letter][],
+    { ratePerSecond: perSecond = DEFAULT_PER_SECOND }: AutomaticRedrive,
+    now: number,
+  ): Promise<void> {
+    const { redriving, options } = this.engine;
+    const run = `automatic ${group} ${Math.floor(now / TOLD_EVERY_MS)}`;
+    const note = { by: BROKER, action: 'automatic-redrive', group, run } as const;
+    const pace = { perSecond, limit: due.length, forMs: EVERY_MS };
+    await redriving.giveAll(group, due, pace, note).catch((error: unknown) =>
+      options.onProblem({
+        message: `dead letters of ${group} could not be given back; tried again`,
+        error,
+      }),
+    );
+  }
+}
