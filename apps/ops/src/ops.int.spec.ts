@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { BrokerServer, EmbeddedBroker } from '#libs/broker';
 import type { AlertView, DeadLetterPage, DeadLetterSummary, DeadLetterView, Verdict } from '#libs/contracts';
 import type { BrokerPort, DeliveredMessage } from '#libs/messaging';
-import { signToken, startService, type RunningService } from '#libs/service-kit';
+import { RowRetention, signToken, startService, type RunningService } from '#libs/service-kit';
 import { startPostgres, startRedis, type TestPostgres, type TestRedis } from '#libs/service-kit/testing';
 import { PrismaClient } from '#prisma/ops';
 import { OpsModule } from './ops.module.js';
@@ -214,6 +214,32 @@ describe('ops, from the broker to HTTP', () => {
     const unknown = (await call('/verdict?demand=tt0123456789:5')).body as Verdict;
     expect(unknown.ok).toBe(false);
   }, 30_000);
+
+  test('what was settled long ago is forgotten, what waits for an operator is not', async () => {
+    const database = ops.app.get(PrismaClient);
+    const longAgo = new Date(Date.now() - 366 * 86_400_000);
+    const letter = {
+      group: 'retention',
+      messageId: 'm',
+      topic: 't',
+      tag: 't',
+      reason: 'rejected',
+      error: '',
+    };
+    const row = { ...letter, attempts: [], headers: {}, body: Buffer.of(), bornAt: longAgo, deadAt: longAgo };
+    await database.deadLetter.create({ data: { ...row, id: 'waits', status: 'DEAD' } });
+    await database.deadLetter.create({
+      data: { ...row, id: 'settled', status: 'DISCARDED', resolvedAt: longAgo },
+    });
+    const entry = { actor: 'retention', action: 'discard', subject: 's', detail: '' };
+    await database.auditEntry.create({ data: { ...entry, at: longAgo } });
+    await database.auditEntry.create({ data: entry });
+    expect(await ops.app.get(RowRetention).forgetOld()).toBe(2);
+    const kept = await database.deadLetter.findMany({ where: { group: 'retention' } });
+    expect(kept.map(({ id }) => id)).toEqual(['waits']);
+    expect(await database.auditEntry.count({ where: { actor: 'retention' } })).toBe(1);
+    await database.deadLetter.deleteMany({ where: { group: 'retention' } });
+  });
 
   test('nobody but an admin gets an answer', async () => {
     const buyer = signToken({ sub: 'buyer', roles: [], expiresInSeconds: 600 }, SECRET);

@@ -21,7 +21,19 @@ import { ReadStock } from './verdict/read-stock.js';
 import { VerdictController } from './verdict/verdict.controller.js';
 
 @Module({
-  imports: [ServiceModule.forRoot({ name: 'ops', prisma: PrismaClient, redis: true })],
+  imports: [
+    ServiceModule.forRoot({
+      name: 'ops',
+      prisma: PrismaClient,
+      redis: true,
+      // What waits for an operator is kept however old it gets.
+      forget: [
+        { table: 'dead_letters', since: 'resolved_at', keepDays: 30 },
+        { table: 'alerts', since: 'resolved_at', keepDays: 90 },
+        { table: 'audit', since: 'at', keepDays: 365 },
+      ],
+    }),
+  ],
   controllers: [
     InspectDeadLettersController,
     RedriveDeadLettersController,

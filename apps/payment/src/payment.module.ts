@@ -15,7 +15,18 @@ import { RefundRequestedConsumer } from './request-refund/refund-requested.consu
 import { RequestRefund } from './request-refund/request-refund.js';
 
 @Module({
-  imports: [ServiceModule.forRoot({ name: 'payment', prisma: PrismaClient }), SimulatedProviderModule],
+  imports: [
+    ServiceModule.forRoot({
+      name: 'payment',
+      prisma: PrismaClient,
+      // A replay is known by its row; one as old as this is refused for its timestamp.
+      forget: [
+        { table: 'webhook_events', since: 'received_at', keepDays: 30 },
+        { table: 'provider_webhooks', since: 'delivered_at', keepDays: 30 },
+      ],
+    }),
+    SimulatedProviderModule,
+  ],
   controllers: [CreatePaymentController, PaymentWebhookController, RefundRequestedConsumer],
   providers: [
     { provide: PAYMENT_CONFIG, useFactory: () => loadConfig(PaymentConfig) },

@@ -26,4 +26,5 @@ export { Metrics } from './metrics/metrics.js';
 export { openDatabase, MAX_DATABASE_CONNECTIONS } from './database/database.js';
 export type { DatabaseClass, ServiceDatabase } from './database/database.js';
 export { PrismaInbox } from './database/prisma-inbox.js';
+export { RowRetention } from './database/row-retention.js';
 export { openRedis } from './redis/redis.js';

@@ -14,8 +14,8 @@ import { BrokerModule } from './broker.module.js';
 import { CLOCK, systemClock, type Clock } from './clock.js';
 import { loadConfig, required, ServiceConfig } from './config.js';
 import { openDatabase, type DatabaseClass, type ServiceDatabase } from './database/database.js';
-import { InboxRetention } from './database/inbox-retention.js';
 import { hasInbox, PrismaInbox } from './database/prisma-inbox.js';
+import { OLD_INBOX_ROWS, RowRetention, type OldRows } from './database/row-retention.js';
 import { Health, HealthController } from './health/health.js';
 import { createLogger } from './logs/logger.js';
 import { DeliveryMetrics } from './metrics/delivery-metrics.js';
@@ -30,6 +30,8 @@ export type ServiceOptions = {
   name: string;
   /** The generated client of `#prisma/<service>`; it can then be injected by its class. */
   prisma?: DatabaseClass;
+  /** Rows that are deleted when they are old; those of the inbox always are. */
+  forget?: readonly OldRows[];
   /** Provides `REDIS`; with a bound on how long a command waits where somebody waits for its answer. */
   redis?: boolean | { commandTimeoutMs: number };
 };
@@ -107,7 +109,7 @@ function basics(name: string): Exclude<Provider, new (...parameters: never[]) =>
   ];
 }
 
-function database({ name, prisma }: ServiceOptions): ReturnType<typeof basics> {
+function database({ name, prisma, forget = [] }: ServiceOptions): ReturnType<typeof basics> {
   if (prisma === undefined) {
     return [
       { provide: DATABASE, useValue: undefined },
@@ -126,10 +128,10 @@ function database({ name, prisma }: ServiceOptions): ReturnType<typeof basics> {
     },
     { provide: DATABASE, useExisting: prisma },
     {
-      provide: InboxRetention,
+      provide: RowRetention,
       inject: [prisma, CLOCK, LOGGER],
       useFactory: (client: ServiceDatabase, clock: Clock, logger: Logger) =>
-        hasInbox(client) ? new InboxRetention(client, clock, logger) : undefined,
+        new RowRetention(hasInbox(client) ? [OLD_INBOX_ROWS, ...forget] : forget, client, clock, logger),
     },
     {
       provide: INBOX_STORE,

@@ -117,3 +117,20 @@ test('a rush of payments, each webhook sent twice: every one is announced once',
   await payments.until('all sent', async () => (await waiting()) === 0);
   for (const paymentId of all) expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
 }, 120_000);
+
+test('webhooks that were done with a month ago are forgotten, one that still waits is not', async () => {
+  const { database, retention } = payments;
+  const { paymentId, checkoutUrl } = await payments.created();
+  await payments.post(checkoutUrl, { outcome: 'succeed' });
+  await payments.until('paid', async () => (await payments.statusOf(paymentId)) === 'SUCCEEDED');
+  const longAgo = new Date(Date.now() - 31 * 86_400_000);
+  await database.webhookEvent.create({
+    data: { eventId: randomUUID(), paymentId, type: 'old', receivedAt: longAgo },
+  });
+  const hook = { eventId: randomUUID(), body: '{"waits": true}', dueAt: new Date(Date.now() + 3_600_000) };
+  await database.providerWebhook.create({ data: { ...hook, body: '{"old": true}', deliveredAt: longAgo } });
+  await database.providerWebhook.create({ data: hook });
+  expect(await retention.forgetOld()).toBe(2);
+  expect(await database.providerWebhook.count({ where: { body: hook.body } })).toBe(1);
+  expect(await database.webhookEvent.count({ where: { paymentId } })).toBe(1);
+});

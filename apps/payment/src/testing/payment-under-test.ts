@@ -5,7 +5,7 @@ import { Test } from '@nestjs/testing';
 import { PrismaClient } from '#prisma/payment';
 import { PaymentWebhookHeaders, type PaymentResponse, type PaymentWebhook } from '#libs/contracts';
 import { BROKER_PORT, MessageBus } from '#libs/messaging';
-import { serve, ServiceAdapter, signToken, type RunningService } from '#libs/service-kit';
+import { RowRetention, serve, ServiceAdapter, signToken, type RunningService } from '#libs/service-kit';
 import { RehearsalBus } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
 import { freePort, startPostgres } from '../../../../libs/service-kit/src/testing/index.js';
 import { PaymentCheckBack } from '../check-back/payment.check-back.js';
@@ -27,6 +27,7 @@ export class PaymentUnderTest {
   readonly book: PaymentBook;
   readonly requestRefund: RequestRefund;
   readonly database: PrismaClient;
+  readonly retention: RowRetention;
 
   private constructor(
     private readonly service: RunningService,
@@ -39,6 +40,7 @@ export class PaymentUnderTest {
     this.book = app.get(PaymentBook);
     this.requestRefund = app.get(RequestRefund);
     this.database = app.get(PrismaClient);
+    this.retention = app.get(RowRetention);
   }
 
   static async start(): Promise<PaymentUnderTest> {

@@ -4,8 +4,8 @@ import { PrismaClient as OrderClient } from '#prisma/order';
 import { PrismaClient, type Prisma } from '#prisma/stock';
 import { startPostgres, type TestPostgres } from '../testing/index.js';
 import { openDatabase } from './database.js';
-import { InboxRetention } from './inbox-retention.js';
 import { hasInbox, PrismaInbox } from './prisma-inbox.js';
+import { OLD_INBOX_ROWS, RowRetention } from './row-retention.js';
 
 let postgres: TestPostgres;
 let database: PrismaClient;
@@ -81,7 +81,8 @@ describe('the inbox', () => {
     await inbox.once('g', 'new', effect);
     await database.$executeRaw`
       INSERT INTO inbox SELECT 'g', 'm' || i, 'epoch'::timestamptz FROM generate_series(1, 10001) AS i`;
-    const retention = new InboxRetention(database, { now: () => Date.now() }, pino({ level: 'silent' }));
+    const logger = pino({ level: 'silent' });
+    const retention = new RowRetention([OLD_INBOX_ROWS], database, { now: () => Date.now() }, logger);
     expect(await retention.forgetOld()).toBe(10_001);
     expect(await database.inboxMessage.findMany({ select: { messageId: true } })).toEqual([
       { messageId: 'new' },

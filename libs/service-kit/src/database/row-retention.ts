@@ -4,17 +4,23 @@ import type { Clock } from '../clock.js';
 import type { ServiceDatabase } from './database.js';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
+
+/** Rows of a table that nobody needs once `since` lies more than `keepDays` back; a row without that time is kept. */
+export type OldRows = { table: string; since: string; keepDays: number };
+
 /** Far longer than any message is redelivered. A replay that reaches further back runs its handlers again. */
-export const KEEP_INBOX_MS = 14 * DAY_MS;
+export const OLD_INBOX_ROWS: OldRows = { table: 'inbox', since: 'handled_at', keepDays: 14 };
+
 const EVERY_MS = 60 * 60 * 1000;
 /** Small enough that a deletion holds its locks for a moment only. */
 const MAX_ROWS_PER_STATEMENT = 10_000;
 
-/** Keeps the inbox bounded: it would otherwise hold a row for every message that was ever handled. */
-export class InboxRetention implements OnApplicationBootstrap, OnApplicationShutdown {
+/** Keeps tables bounded that would otherwise hold a row for everything that ever happened. */
+export class RowRetention implements OnApplicationBootstrap, OnApplicationShutdown {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(
+    private readonly rows: readonly OldRows[],
     private readonly database: ServiceDatabase,
     private readonly clock: Clock,
     private readonly logger: Logger,
@@ -23,10 +29,7 @@ export class InboxRetention implements OnApplicationBootstrap, OnApplicationShut
   onApplicationBootstrap(): void {
     this.timer = setInterval(() => {
       this.forgetOld().catch((error: unknown) => {
-        this.logger.warn(
-          { err: error },
-          'the inbox could not be cleared of old rows; trying again in an hour',
-        );
+        this.logger.warn({ err: error }, 'old rows could not be deleted; trying again in an hour');
       });
     }, EVERY_MS);
     this.timer.unref();
@@ -36,14 +39,20 @@ export class InboxRetention implements OnApplicationBootstrap, OnApplicationShut
     clearInterval(this.timer);
   }
 
-  /** Deletes what is older than `KEEP_INBOX_MS` and returns how many rows that were. */
+  /** Deletes what is too old and returns how many rows that were. */
   async forgetOld(): Promise<number> {
-    const before = new Date(this.clock.now() - KEEP_INBOX_MS);
+    let forgotten = 0;
+    for (const rows of this.rows) forgotten += await this.forget(rows);
+    return forgotten;
+  }
+
+  private async forget({ table, since, keepDays }: OldRows): Promise<number> {
+    const before = new Date(this.clock.now() - keepDays * DAY_MS);
     let forgotten = 0;
     for (;;) {
       const deleted = await this.database.$executeRawUnsafe(
-        `DELETE FROM inbox WHERE ctid = ANY (ARRAY(
-           SELECT ctid FROM inbox WHERE handled_at < $1::timestamptz ORDER BY handled_at LIMIT ${MAX_ROWS_PER_STATEMENT}))`,
+        `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
+           SELECT ctid FROM ${table} WHERE ${since} < $1::timestamptz ORDER BY ${since} LIMIT ${MAX_ROWS_PER_STATEMENT}))`,
         before,
       );
       forgotten += deleted;
