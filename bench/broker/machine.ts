@@ -15,6 +15,8 @@ export function describeMachine(): Record<string, unknown> {
     versions: {
       redis: versionOf(['redis-server', 'valkey-server'], ['--version'], /v=([\d.]+)/),
       rabbitmq: versionOf(['dpkg-query'], ['-W', '-f', '${Version}', 'rabbitmq-server'], /(.+)/),
+      kafka: versionOf(['node'], ['scripts/kafka.mjs', '--version'], /(.+)/),
+      java: versionOf(['java'], ['--version'], /([\d.]+)/),
       nats: versionOf(['nats-server'], ['--version'], /v([\d.]+)/),
     },
   };

@@ -1,5 +1,6 @@
 import { bullmqAlways, bullmqEverySecond } from './bullmq.js';
 import type { Contender } from './contender.js';
+import { kafkaFsync, kafkaPageCache } from './kafka.js';
 import { natsJetstream } from './nats-jetstream.js';
 import { rabbitmq } from './rabbitmq.js';
 import { redisStreams } from './redis-streams.js';
@@ -10,6 +11,8 @@ export const CONTENDERS: readonly Contender[] = [
   stampede,
   redisStreams,
   rabbitmq,
+  kafkaFsync,
+  kafkaPageCache,
   natsJetstream,
   bullmqAlways,
   bullmqEverySecond,
