@@ -153,6 +153,7 @@ export class Engine implements CommitObserver {
     for (const group of this.state.groups.all()) {
       for (const cursor of group.cursors.values()) cursor.next = cursor.settled.committed;
     }
+    this.state.recentIds.start(this.now());
     this.state.timers.start(this.now());
     this.ticker.start();
   }

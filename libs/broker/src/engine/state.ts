@@ -12,6 +12,7 @@ import { Sequences } from '../producers/sequences.js';
 import { isStamp, readStamp } from '../producers/stamp.js';
 import { Recalls } from '../timers/recalls.js';
 import { TimerStore, hashOfPosition } from '../timers/timer-store.js';
+import { hashOfIdAt } from '../topics/id-hash.js';
 import { RecentIds } from '../topics/recent-ids.js';
 import {
   DEFAULT_PRIORITY,
@@ -70,6 +71,8 @@ export class BrokerState {
     const { block, at, length, position } = entry;
     const bodyAt = at + ENTRY_HEADER_BYTES;
     const end = position + length;
+    // Only the first one of a journal says something new, or one behind a gap.
+    if (entry.type === EntryType.SNAPSHOT && !this.isEmpty && !this.hasGap) return;
     if (entry.type === EntryType.ACKED) return this.applyAcked(block, position + ENTRY_HEADER_BYTES, end);
     const factsLength = block.view.getUint32(bodyAt, true);
     const text = block.bytes.toString('utf8', bodyAt + 4, bodyAt + 4 + factsLength);
@@ -92,7 +95,6 @@ export class BrokerState {
         this.groups.create(facts as Facts['groupCreated'], from);
         return;
       case EntryType.SNAPSHOT:
-        // The first of a journal whose beginning was dropped; all others repeat what is known.
         if (!this.isEmpty) {
           if (this.hasGap) mergeSnapshot(this, facts as Snapshot);
           return;
@@ -161,15 +163,17 @@ export class BrokerState {
   }
 
   private applyRecords(block: Block, from: number, to: number, remember: boolean): void {
-    const recentSince = this.options.now() - 2 * this.options.deduplication.windowMs;
+    const { now, deduplication } = this.options;
+    const recentSince = remember ? now() - 2 * deduplication.windowMs : Infinity;
     for (let position = from; position < to; position += recordAt.length(block, position)) {
       if (isStamp(block, position)) {
         this.sequences.stored(readStamp(block, position), position);
         continue;
       }
-      const recent = remember && recordAt.storedAtMs(block, position) >= recentSince;
-      const idHash = recent ? hashOf(textOfRecord(block, position)[0]!) : undefined;
-      this.orUnplaced(() => this.applyRecord(block, position, idHash));
+      const isRecent = recordAt.storedAtMs(block, position) >= recentSince;
+      const idHash = isRecent ? hashOfIdAt(block, position) : undefined;
+      if (this.hasGap) this.orUnplaced(() => this.applyRecord(block, position, idHash));
+      else this.applyRecord(block, position, idHash);
     }
   }
 

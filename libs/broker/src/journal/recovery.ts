@@ -1,7 +1,15 @@
 import { MessagingError } from '#libs/messaging';
 import type { Files } from './files.js';
 import { SEGMENT_HEADER_BYTES } from './format.js';
-import { type FoundEntry, durableBehind, findValidEntry, headerIsValid, readSegment, walk } from './scan.js';
+import {
+  type FoundEntry,
+  durableBehind,
+  findValidEntry,
+  headerIsValid,
+  readInTurn,
+  readSegment,
+  walk,
+} from './scan.js';
 import type { Segment, Segments } from './segments.js';
 
 export type LostRange = { path: string; from: number; to: number };
@@ -42,10 +50,11 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     lost.push(range);
     options.onLost?.(range);
   };
-  for (let index = 0; index < segments.all.length; index++) {
+  let index = -1;
+  for await (const block of readInTurn(options.files, segments.all)) {
+    index += 1;
     const segment = segments.all[index]!;
     const following = segments.all[index + 1];
-    const block = await readSegment(options.files, segment);
     segment.end = block.end;
     if (following && following.base <= options.from) continue;
     let position = Math.max(options.from, segment.base + SEGMENT_HEADER_BYTES);

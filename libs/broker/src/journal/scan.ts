@@ -20,15 +20,47 @@ export function walk(block: Block, from: number, onEntry: (entry: FoundEntry) =>
   }
 }
 
-/** All of a segment's file. */
-export async function readSegment(files: Files, segment: Segment): Promise<Block> {
+const MIB = 1024 * 1024;
+
+/** All of a segment's file; into `memory` when it is large enough. */
+export async function readSegment(files: Files, segment: Segment, memory?: Buffer): Promise<Block> {
   const file = await files.open(segment.path, 'read');
   try {
-    const bytes = Buffer.allocUnsafeSlow(await file.size());
-    const read = await file.read(bytes, 0);
+    const size = await file.size();
+    // Rounded up, so that the next segment most likely fits as well.
+    const bytes = memory && memory.byteLength >= size ? memory : newMemory(Math.ceil(size / MIB) * MIB);
+    const read = await file.read(bytes.subarray(0, size), 0);
     return blockOf(bytes.subarray(0, read), segment.base);
   } finally {
     await file.close();
+  }
+}
+
+const newMemory = (bytes: number): Buffer => Buffer.allocUnsafeSlow(bytes);
+
+/**
+ * Reads segments in order, each while the one before it is looked at. They share two buffers: a block is
+ * valid until the next one is asked for.
+ */
+export async function* readInTurn(files: Files, segments: readonly Segment[]): AsyncGenerator<Block> {
+  const read = (index: number, memory?: Buffer): Promise<Block> | undefined => {
+    const segment = segments[index];
+    const reading = segment && readSegment(files, segment, memory);
+    // A failure is reported when the segment's turn comes, if it comes.
+    reading?.catch(() => undefined);
+    return reading;
+  };
+  let reading = read(0);
+  let memory: Buffer | undefined;
+  try {
+    for (let index = 0; reading; index++) {
+      const block: Block = await reading;
+      reading = read(index + 1, memory);
+      yield block;
+      memory = Buffer.from(block.bytes.buffer);
+    }
+  } finally {
+    await reading?.catch(() => undefined);
   }
 }
 

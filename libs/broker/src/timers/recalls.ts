@@ -1,20 +1,21 @@
-/** Recalls that are remembered. */
-const MAX_REMEMBERED = 100_000;
+import { RecentMap } from '../engine/recent-map.js';
+
+/** So many recalls at least are remembered. */
+const REMEMBERED_RECALLS = 100_000;
 
 /**
  * Handles of the timers that were taken back, so that repeating a recall gets the same answer: whoever
  * asks again because the first answer was lost must not be told that the message is still to come.
  */
 export class Recalls {
-  private readonly handles = new Set<string>();
+  private readonly handles = new RecentMap<string, true>(REMEMBERED_RECALLS);
 
   add(handle: string): void {
-    this.handles.add(handle);
-    if (this.handles.size > MAX_REMEMBERED) this.handles.delete(this.handles.values().next().value!);
+    this.handles.set(handle, true);
   }
 
   has(handle: string): boolean {
-    return this.handles.has(handle);
+    return this.handles.get(handle) === true;
   }
 
   /** A new timer has this handle: what became of an earlier one says nothing about it. */

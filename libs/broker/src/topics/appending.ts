@@ -8,12 +8,12 @@ import type { ProducerStamp } from '../session.js';
 import { MAX_BURIAL_BYTES, buriedReceipt, bury } from './burying.js';
 import { MAX_BATCH_MESSAGES, checkMessages, concernsOneMessage } from './check-message.js';
 import { Copies, type Copy, type Loaded, isDelayed } from './copies.js';
+import { hashOfId } from './id-hash.js';
 import {
   DEFAULT_PRIORITY,
   NO_PARTITION,
   NO_PAST,
   type RecordFields,
-  hashOf,
   maxRecordBytes,
   writeRecord,
 } from './record.js';
@@ -143,7 +143,7 @@ export class Appending {
     let buried: Map<number, readonly Group[]> | undefined;
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!;
-      this.hashes[i] = message.id === undefined ? 0 : hashOf(message.id);
+      this.hashes[i] = message.id === undefined ? 0 : hashOfId(message.id);
       const found = this.copies.find(message, this.hashes[i]!, now, loaded);
       if (typeof found === 'number') return { receipts: [], sync: false, missing: found };
       known[i] = found;

@@ -9,7 +9,8 @@
  */
 export class RecentIds {
   private young: Generation;
-  private old = new Generation(16);
+  private old: Generation;
+  private replayed: NewestIds | undefined;
 
   constructor(
     private readonly windowMs: number,
@@ -17,14 +18,25 @@ export class RecentIds {
     nowMs: number,
   ) {
     this.young = new Generation(nowMs);
+    this.old = new Generation(nowMs);
+    this.replayed = new NewestIds(Math.max(1, maxIds));
   }
 
   add(hash: number, position: number, nowMs: number): void {
+    if (this.replayed) return this.replayed.add(hash, position);
     if (this.young.count >= this.maxIds / 2 || nowMs - this.young.sinceMs >= this.windowMs) {
       this.old = this.young;
-      this.young = new Generation(nowMs);
+      this.young = new Generation(nowMs, this.old.count);
     }
     this.young.add(hash, position);
+  }
+
+  /** From now on ids are found. Before it, while the journal is replayed, they are only noted: most will have been displaced by its end. */
+  start(nowMs: number): void {
+    const { replayed } = this;
+    this.replayed = undefined;
+    this.young = new Generation(nowMs, Math.min(replayed?.size ?? 0, this.maxIds / 2));
+    replayed?.forEach((hash, position) => this.add(hash, position, nowMs));
   }
 
   /** Positions of records that may carry an id with this hash, newest generation first. */
@@ -34,13 +46,61 @@ export class RecentIds {
   }
 }
 
-class Generation {
-  count = 0;
+/** The newest `max` of many ids: a ring once it is full. */
+class NewestIds {
   private hashes = new Uint32Array(1024);
   private positions = new Float64Array(1024);
-  private mask = 1023;
+  private added = 0;
 
-  constructor(readonly sinceMs: number) {}
+  constructor(private readonly max: number) {}
+
+  add(hash: number, position: number): void {
+    const { length } = this.hashes;
+    if (this.added === length && length < this.max) this.grow();
+    const slot = this.added % this.hashes.length;
+    this.hashes[slot] = hash;
+    this.positions[slot] = position;
+    this.added += 1;
+  }
+
+  private grow(): void {
+    const { hashes, positions } = this;
+    const length = Math.min(this.max, hashes.length * 2);
+    this.hashes = new Uint32Array(length);
+    this.positions = new Float64Array(length);
+    this.hashes.set(hashes);
+    this.positions.set(positions);
+  }
+
+  get size(): number {
+    return Math.min(this.added, this.hashes.length);
+  }
+
+  /** Oldest first. */
+  forEach(visit: (hash: number, position: number) => void): void {
+    for (let place = this.added - this.size; place < this.added; place++) {
+      const slot = place % this.hashes.length;
+      visit(this.hashes[slot]!, this.positions[slot]!);
+    }
+  }
+}
+
+class Generation {
+  count = 0;
+  private hashes: Uint32Array;
+  private positions: Float64Array;
+  private mask: number;
+
+  /** `expected`: so many ids fit without growing. */
+  constructor(
+    readonly sinceMs: number,
+    expected = 0,
+  ) {
+    const slots = Math.max(1024, 2 ** Math.ceil(Math.log2(expected * 2 + 2)));
+    this.hashes = new Uint32Array(slots);
+    this.positions = new Float64Array(slots);
+    this.mask = slots - 1;
+  }
 
   add(hash: number, position: number): void {
     if (this.count * 2 >= this.mask) this.grow();

@@ -1,4 +1,5 @@
 import { MessagingError, type TransactionInfo } from '#libs/messaging';
+import { RecentMap } from '../engine/recent-map.js';
 
 export type TransactionOptions = {
   /** When a transaction without a decision is asked for first. RocketMQ: 6 s. */
@@ -30,13 +31,13 @@ export type Transaction = {
 
 /** Most transactions without a decision. */
 export const MAX_PENDING_TRANSACTIONS = 100_000;
-/** Decisions remembered, so that a repeated one is answered and the opposite one refused. */
+/** So many decisions at least are remembered, so that a repeated one is answered and the opposite one refused. */
 const REMEMBERED_DECISIONS = 100_000;
 
 /** Half messages and their decisions: the first decision wins, its repetition is fine, the opposite is a conflict. */
 export class Transactions {
   private readonly pending = new Map<string, Transaction>();
-  private readonly decided = new Map<string, 'commit' | 'rollback'>();
+  private readonly decided = new RecentMap<string, 'commit' | 'rollback'>(REMEMBERED_DECISIONS);
 
   constructor(private readonly options: TransactionOptions) {}
 
@@ -60,7 +61,6 @@ export class Transactions {
   conclude(id: string, decision: 'commit' | 'rollback'): void {
     this.pending.delete(id);
     this.decided.set(id, decision);
-    if (this.decided.size > REMEMBERED_DECISIONS) this.decided.delete(this.decided.keys().next().value!);
   }
 
   find(id: string): Transaction | undefined {
