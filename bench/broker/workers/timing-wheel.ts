@@ -68,7 +68,7 @@ function measureStore(count: number): { insertNs: number; expiryNs: number; byte
       for (;;) {
         const batch = store.takeDue(now, ROUND);
         for (const { hash, position } of batch) store.remove(hash, position);
-        store.release();
+        store.release(now);
         expired += batch.length;
         if (batch.length < ROUND) break;
       }

@@ -40,10 +40,11 @@ export class ReadLog {
 
   async state(): Promise<BrokerFacts> {
     const { admin } = this.broker;
-    const [groups, timers, transactions] = await Promise.all([
-      admin.groups(),
+    // Groups last: a timer that fires or a transaction that is committed meanwhile is in their lag.
+    const [timers, transactions, groups] = await Promise.all([
       admin.timers(),
       admin.transactions(),
+      admin.groups(),
     ]);
     return {
       // A broadcast member starts at the end and keeps no position: it cannot lag.

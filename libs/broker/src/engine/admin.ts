@@ -112,7 +112,7 @@ export class Admin implements BrokerAdmin {
     const { timers } = this.engine.state;
     return Promise.resolve({
       pending: timers.size,
-      pastDue: timers.pastDue,
+      pastDue: timers.pastDue(this.engine.now()),
       nextDueAtMs: timers.earliestDue(),
     });
   }

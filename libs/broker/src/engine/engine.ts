@@ -290,6 +290,7 @@ export class Engine implements CommitObserver {
   async close(): Promise<void> {
     this.ticker.stop();
     this.redriving.stop();
+    await this.timers.stop();
     await this.retention.idle();
     await this.journal.close();
     if (!this.journal.failed) {

@@ -16,7 +16,7 @@ export type Facts = {
   cursorsCreated: { groupId: number; cursors: Place[] };
   moved: { groupId: number; place: Place; to: 'retry' | 'dead-letter' };
   heldBack: { groupId: number; place: Place; attempt: number; history: readonly Attempt[]; dueAtMs: number };
-  /** Pairs of handle hash and journal position. */
+  /** `TIMERS_FIRED_JSON`: pairs of handle hash and journal position. */
   timersFired: { timers: [hash: number, position: number][] };
   /** `handle` is what the producer recalled it by. */
   timerRecalled: { hash: number; position: number; handle?: string; groupName?: string };

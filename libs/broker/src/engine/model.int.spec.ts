@@ -210,8 +210,9 @@ class Run {
       for (const delivery of [...this.client.delivered]) await this.settle(delivery, 'ack', 0);
       this.clock.advance(100);
       this.broker.tick();
-      const [group] = (await this.admin('groups')) as GroupInfo[];
+      // In this order: what fires in between is no longer pending, and counts as lag.
       const { pending } = (await this.admin('timers')) as { pending: number };
+      const [group] = (await this.admin('groups')) as GroupInfo[];
       return group!.lag === 0 && pending === 0 && this.client.delivered.length === 0;
     }, 'the end of the backlog');
     const buried = ((await this.admin('deadLetters', 'g')) as DeadLetter[]).map(({ id }) => id);

@@ -10,6 +10,7 @@ import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.
 import type { FoundEntry } from '../journal/scan.js';
 import { Sequences } from '../producers/sequences.js';
 import { isStamp, readStamp } from '../producers/stamp.js';
+import { readFired } from '../timers/fired-entry.js';
 import { Recalls } from '../timers/recalls.js';
 import { TimerStore, hashOfPosition } from '../timers/timer-store.js';
 import { hashOfIdAt } from '../topics/id-hash.js';
@@ -74,6 +75,8 @@ export class BrokerState {
     // Only the first one of a journal says something new, or one behind a gap.
     if (entry.type === EntryType.SNAPSHOT && !this.isEmpty && !this.hasGap) return;
     if (entry.type === EntryType.ACKED) return this.applyAcked(block, position + ENTRY_HEADER_BYTES, end);
+    if (entry.type === EntryType.TIMERS_FIRED)
+      return this.orUnplaced(() => this.applyFired(block, position + ENTRY_HEADER_BYTES, end));
     const factsLength = block.view.getUint32(bodyAt, true);
     const text = block.bytes.toString('utf8', bodyAt + 4, bodyAt + 4 + factsLength);
     const facts: unknown = factsLength === 0 ? undefined : JSON.parse(text);
@@ -108,8 +111,10 @@ export class BrokerState {
         return this.applyMoved(facts as Facts['moved'], block, from, to);
       case EntryType.HELD_BACK:
         return this.applyHeldBack(facts as Facts['heldBack']);
-      case EntryType.TIMERS_FIRED:
-        return this.applyFired(facts as Facts['timersFired'], block, from, to);
+      case EntryType.TIMERS_FIRED_JSON:
+        for (const [hash, position] of (facts as Facts['timersFired']).timers)
+          this.timers.remove(hash, position);
+        return this.applyDue(block, from, to);
       case EntryType.TIMER_RECALLED: {
         const { hash, position, handle } = facts as Facts['timerRecalled'];
         this.timers.remove(hash, position);
@@ -245,8 +250,14 @@ export class BrokerState {
     if (group) group.waitingRetries = Math.max(0, group.waitingRetries + change);
   }
 
-  private applyFired({ timers }: Facts['timersFired'], block: Block, from: number, to: number): void {
-    for (const [hash, position] of timers) this.timers.remove(hash, position);
+  /** `from` and `to`: journal positions between which the entry's body lies in `block`. */
+  applyFired(block: Block, from: number, to: number): void {
+    const { timers, recordsFrom } = readFired(block, from);
+    for (const { hash, position } of timers) this.timers.remove(hash, position);
+    this.applyDue(block, recordsFrom, to);
+  }
+
+  private applyDue(block: Block, from: number, to: number): void {
     for (const position of positionsOf(block, from, to)) {
       if (!recordAt.isRetry(block, position)) continue;
       this.countWaitingRetry(this.topics.byTopicId(recordAt.topicId(block, position)).name, -1);

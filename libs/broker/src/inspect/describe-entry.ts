@@ -4,6 +4,7 @@ import { positionsOf } from '../engine/state.js';
 import type { Snapshot } from '../engine/snapshot.js';
 import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
 import type { FoundEntry } from '../journal/scan.js';
+import { readFired } from '../timers/fired-entry.js';
 import { readRecord, recordAt } from '../topics/record.js';
 
 /** What a group settled in one partition: offsets `first` to `first + count - 1`, per run. */
@@ -43,7 +44,9 @@ export function describeEntry(
   if (type === EntryType.ACKED) return { ...entry, acks: acksOf({ type, position, block, at, length }) };
   const bodyAt = at + ENTRY_HEADER_BYTES;
   const factsLength = block.view.getUint32(bodyAt, true);
-  if (factsLength > 0) {
+  if (type === EntryType.TIMERS_FIRED) {
+    entry.facts = { timers: readFired(block, position + ENTRY_HEADER_BYTES).timers };
+  } else if (factsLength > 0) {
     const text = block.bytes.toString('utf8', bodyAt + 4, bodyAt + 4 + factsLength);
     entry.facts = JSON.parse(text) as unknown;
     learnNames(type, entry.facts, names);

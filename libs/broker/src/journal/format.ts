@@ -26,7 +26,7 @@
  *
  *     body of every type but ACKED:
  *              0  u32  length of the facts
- *              4  …    facts: JSON, empty for MESSAGES
+ *              4  …    facts: JSON; empty for MESSAGES, binary for TIMERS_FIRED
  *              …  …    message records, one after the other (see `topics/record.ts`)
  */
 import { crc32 } from 'node:zlib';
@@ -54,7 +54,8 @@ export const EntryType = {
   MOVED: 6,
   /** A message of an ordered group stays where it is and waits for its next try. */
   HELD_BACK: 7,
-  TIMERS_FIRED: 8,
+  /** Read in older logs; its facts are JSON. */
+  TIMERS_FIRED_JSON: 8,
   TIMER_RECALLED: 9,
   /** Half messages. */
   PREPARED: 10,
@@ -70,6 +71,8 @@ export const EntryType = {
   MISSED: 17,
   /** Dead letters were dropped because they are too old or too many. */
   DEAD_LETTERS_DROPPED: 18,
+  /** Delayed messages became due: off the timers, into their partitions. */
+  TIMERS_FIRED: 19,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 

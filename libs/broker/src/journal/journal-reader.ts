@@ -1,16 +1,20 @@
 import { MessagingError } from '#libs/messaging';
 import { type Block, blockOf } from './block.js';
 import { type BlockCache, READ_BLOCK_BYTES, holdsRecord } from './block-cache.js';
+import { ScatteredReads } from './scattered-reads.js';
 import type { Segments } from './segments.js';
 
 /** Reads blocks back from the segment files; whoever asks for the same place meanwhile shares the read. */
 export class JournalReader {
+  private readonly scattered: ScatteredReads;
   private readonly loading = new Map<number, Promise<Block>>();
 
   constructor(
     private readonly segments: Segments,
     private readonly cache: BlockCache,
-  ) {}
+  ) {
+    this.scattered = new ScatteredReads(segments);
+  }
 
   /** The block that holds the record at `position`; `written`: how far the files are written. */
   load(position: number, written: number): Promise<Block> {
@@ -22,6 +26,11 @@ export class JournalReader {
       this.loading.set(position, loading);
     }
     return loading;
+  }
+
+  /** Blocks of one record each, for those of `positions` whose record is not in memory. */
+  loadScattered(positions: readonly number[]): Promise<Map<number, Block>> {
+    return this.scattered.read(positions.filter((position) => this.cache.find(position) === undefined));
   }
 
   private async readBlock(position: number, written: number): Promise<Block> {

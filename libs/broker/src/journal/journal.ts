@@ -315,6 +315,14 @@ export class Journal {
     return this.reader.load(position, this.written);
   }
 
+  /**
+   * Reads the records at these positions that are not in memory, one block for each: for records that are
+   * far apart and needed once. It may leave some out, which `load` then reads, or fails to.
+   */
+  loadScattered(positions: readonly number[]): Promise<Map<number, Block>> {
+    return this.reader.loadScattered(positions);
+  }
+
   /** Writes and syncs everything, then closes the files. */
   async close(): Promise<void> {
     try {

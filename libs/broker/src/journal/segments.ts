@@ -40,6 +40,11 @@ export class Segments {
 
   /** The segment that holds `position`. */
   at(position: number): Segment | undefined {
+    const found = this.all[this.indexAt(position)];
+    return found && found.base <= position ? found : undefined;
+  }
+
+  private indexAt(position: number): number {
     let low = 0;
     let high = this.all.length - 1;
     while (low < high) {
@@ -47,8 +52,12 @@ export class Segments {
       if (this.all[middle]!.base <= position) low = middle;
       else high = middle - 1;
     }
-    const found = this.all[low];
-    return found && found.base <= position ? found : undefined;
+    return low;
+  }
+
+  /** Where the segment behind the one that holds `position` begins. */
+  nextBase(position: number): number {
+    return this.all[this.indexAt(position) + 1]?.base ?? Infinity;
   }
 
   /**

@@ -3,84 +3,130 @@ import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
 import { copyRecord, hashOf, recordAt, textOfRecord } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
+import { FIRED_TIMER_BYTES, putFired } from './fired-entry.js';
 import type { DueTimer } from './timer-store.js';
 
-/** Timers fired in one go; more wait for the next turn of the event loop. */
-const MAX_FIRED_AT_ONCE = 10_000;
-/** Bytes of messages in one entry of fired timers. */
-const MAX_ENTRY_RECORD_BYTES = 4 * 1024 * 1024;
+/** Timers whose messages are read in one go: the more there are, the closer together they lie in the files. */
+const MAX_READ_AT_ONCE = 10_000;
+/** Timers in one entry: what the event loop does for them takes a few milliseconds. */
+const MAX_ENTRY_TIMERS = 1_000;
+/** Bytes of messages in one entry, unless one alone is larger. */
+const MAX_ENTRY_RECORD_BYTES = 1024 * 1024;
 
-type Firing = DueTimer & { block: Block };
+type Firing = { timer: DueTimer; block: Block };
 
 /** Delivers delayed messages when they are due, and takes them back before. */
 export class Timers {
-  private firing = false;
+  private running: Promise<void> | undefined;
+  private stopped = false;
+  /** Settles when what was fired so far is in the file, or the journal has failed. */
+  private written: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly engine: Engine) {}
 
   /**
-   * Fires what is due now. A fired message is copied to the end of its partition, in the same entry that
-   * takes its timer off: never both, never neither, and what lies in a partition is in the order of its offsets.
+   * Fires what is due now, in the order of due times. A fired message is copied to the end of its partition, in
+   * the same entry that takes its timer off: never both, never neither.
    */
-  async fireDue(): Promise<void> {
-    if (this.firing || this.engine.journal.failed) return;
-    this.firing = true;
-    const { timers } = this.engine.state;
+  fireDue(): Promise<void> {
+    if (this.stopped || this.engine.journal.failed) return Promise.resolve();
+    this.running ??= this.fireAll().finally(() => {
+      this.running = undefined;
+    });
+    return this.running;
+  }
+
+  /** Fires nothing more; resolves when what was begun is over. */
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await this.running;
+  }
+
+  private async fireAll(): Promise<void> {
+    const { engine } = this;
+    const { timers } = engine.state;
     try {
-      for (;;) {
-        const due = timers.takeDue(this.engine.now(), MAX_FIRED_AT_ONCE);
+      while (!this.stopped) {
+        const due = timers.takeDue(engine.now(), MAX_READ_AT_ONCE);
         if (due.length === 0) return;
         try {
           await this.fire(due);
         } finally {
-          timers.release();
+          timers.release(engine.now());
         }
       }
     } catch (error) {
-      this.engine.options.onProblem({
-        message: 'delayed messages could not be delivered; they are tried again',
-        error,
-      });
-    } finally {
-      this.firing = false;
+      this.report(error);
     }
+  }
+
+  private report(error: unknown): void {
+    this.engine.options.onProblem({
+      message: 'delayed messages could not be delivered; they are tried again',
+      error,
+    });
   }
 
   private async fire(due: readonly DueTimer[]): Promise<void> {
+    const { journal } = this.engine;
+    const records = await journal.loadScattered(due.map(({ position }) => position));
     let batch: Firing[] = [];
     let bytes = 0;
     for (const timer of due) {
-      const block = this.engine.journal.find(timer.position) ?? (await this.engine.load(timer.position));
-      batch.push({ ...timer, block });
-      bytes += recordAt.length(block, timer.position);
-      if (bytes < MAX_ENTRY_RECORD_BYTES) continue;
-      this.write(batch, bytes);
+      if (this.stopped) return;
+      const { position } = timer;
+      const block = records.get(position) ?? journal.find(position) ?? (await this.load(timer));
+      if (!block) continue;
+      batch.push({ timer, block });
+      bytes += recordAt.length(block, position);
+      if (bytes < MAX_ENTRY_RECORD_BYTES && batch.length < MAX_ENTRY_TIMERS) continue;
+      await this.write(batch, bytes);
       batch = [];
       bytes = 0;
     }
-    if (batch.length > 0) this.write(batch, bytes);
+    if (batch.length > 0) await this.write(batch, bytes);
   }
 
-  private write(loaded: readonly Firing[], bytes: number): void {
-    const { engine } = this;
-    const { state } = engine;
+  /** One message that cannot be read must not hold up all others. */
+  private async load({ position }: DueTimer): Promise<Block | undefined> {
+    try {
+      return await this.engine.load(position);
+    } catch (error) {
+      this.report(error);
+      return undefined;
+    }
+  }
+
+  /** Writes one entry once the one before is in the file: however many are due, no more than two are in memory. */
+  private async write(loaded: readonly Firing[], recordBytes: number): Promise<void> {
+    const { journal, state, trace } = this.engine;
+    await this.written;
     // While the messages were read, some may have been recalled.
-    const batch = loaded.filter(({ hash, position }) => state.timers.has(hash, position));
+    const batch = loaded.filter(({ timer }) => state.timers.isPending(timer));
     if (batch.length === 0) return;
-    const now = engine.now();
+    const now = this.engine.now();
     const ends = new Map<Partition, number>();
-    const facts = { timers: batch.map(({ hash, position }) => [hash, position]) };
-    engine.commit(EntryType.TIMERS_FIRED, facts, bytes, (out) => {
-      for (const { block, position } of batch) {
-        const topic = state.topics.byTopicId(recordAt.topicId(block, position));
-        const text = textOfRecord(block, position);
-        const partition = topic.partitionFor(text[2] === '' ? undefined : text[2]);
-        const offset = ends.get(partition) ?? partition.end;
-        ends.set(partition, offset + 1);
-        copyRecord(out, block, position, { partition: partition.number, offset, storedAtMs: now });
-        engine.trace.add(text[0]!, 'timer-fired', now);
-      }
-    });
+    const out = journal.begin(EntryType.TIMERS_FIRED, batch.length * FIRED_TIMER_BYTES + recordBytes);
+    const from = out.start + out.at - 4;
+    putFired(
+      out,
+      batch.map(({ timer }) => timer),
+    );
+    for (const { timer, block } of batch) {
+      const { position } = timer;
+      const topic = state.topics.byTopicId(recordAt.topicId(block, position));
+      const text = textOfRecord(block, position);
+      const partition = topic.partitionFor(text[2] === '' ? undefined : text[2]);
+      const offset = ends.get(partition) ?? partition.end;
+      ends.set(partition, offset + 1);
+      copyRecord(out, block, position, { partition: partition.number, offset, storedAtMs: now });
+      trace.add(text[0]!, 'timer-fired', now);
+    }
+    const to = out.start + out.at;
+    journal.finish();
+    state.applyFired(journal.current, from, to);
+    // Its failure is the journal's, and reported by it.
+    this.written = journal.flush(false).catch(() => undefined);
   }
 
   /** True when the message will never be delivered because of this or an earlier recall. */

@@ -60,7 +60,7 @@ describe('TimerStore', () => {
       const due = store.takeDue(now + 500, 1_000);
       expect(due).toHaveLength(100);
       for (const { hash, position } of due) expect(store.remove(hash, position)).toBe(true);
-      store.release();
+      store.release(now + 500);
       expect(store.size).toBe(0);
       expect(store.earliestDue()).toBeUndefined();
     }

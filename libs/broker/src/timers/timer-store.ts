@@ -3,15 +3,25 @@ import { HandleTable } from './handle-table.js';
 import { NumberColumn } from './number-column.js';
 import { TimingWheel } from './timing-wheel.js';
 
-/** A delayed message that is due: where its record is, and the hash of its handle. */
-export type DueTimer = { position: number; hash: number; dueAtMs: number };
-
-type Taken = DueTimer & { slot: number };
+/** A delayed message that is due: where its record is, and the hash of its handle. `slot` is its place in the store. */
+export type DueTimer = {
+  readonly position: number;
+  readonly hash: number;
+  readonly dueAtMs: number;
+  readonly slot: number;
+};
 
 /** Most delayed messages and waiting retries. At 30 bytes each they take 600 MB. */
 export const MAX_TIMERS = 20_000_000;
 /** A clock that goes back further than this is a correction, not jitter: the wheel is set up anew. */
 const CLOCK_STEP_MS = 1_000;
+
+/** What could not be fired is tried again after this. */
+const RETRY_MS = 10_000;
+/** Recalled timers that may wait in the wheel for their time to come, beside as many as are pending. */
+const MAX_RECALLED_IN_WHEEL = 100_000;
+/** Stretches of the journal for which pending timers are counted. */
+const STRETCH_BYTES = 1024 * 1024;
 
 /** A free slot. Position 0 is the journal's first header, never a record. */
 const FREE = 0;
@@ -32,7 +42,17 @@ export class TimerStore {
   private firstFree = -1;
   private live = 0;
   private wheel: TimingWheel | undefined;
-  private expired: number[] = [];
+  /** Out of the wheel and due, earliest first. */
+  private readonly expired: number[] = [];
+  /** Given out by `takeDue`, not yet released. */
+  private readonly taken: number[] = [];
+  /** Released although they had not fired. */
+  private readonly stuck: number[] = [];
+  private stuckAtMs = 0;
+  /** Pending timers by the stretch of the journal that their records are in. */
+  private readonly perStretch = new NumberColumn((length) => new Int32Array(length));
+  private lowestStretch = 0;
+  private stretches = 0;
 
   /** Pending timers, those that are due and not yet fired included. */
   get size(): number {
@@ -55,11 +75,24 @@ export class TimerStore {
     this.positions.set(slot, position);
     this.hashes.set(slot, hash);
     this.live += 1;
+    this.count(position, 1);
     this.table.add(slot);
     this.wheel?.add(slot);
   }
 
+  private count(position: number, change: 1 | -1): void {
+    const stretch = Math.floor(position / STRETCH_BYTES);
+    if (stretch >= this.stretches) this.stretches = stretch + 1;
+    // A committed half message is where it was prepared, and that may be before all others.
+    if (stretch < this.lowestStretch) this.lowestStretch = stretch;
+    this.perStretch.set(stretch, this.perStretch.get(stretch) + change);
+  }
+
   private takeSlot(): number {
+    const recalled = this.slots - this.live;
+    if (this.wheel && this.firstFree < 0 && recalled > this.live + MAX_RECALLED_IN_WHEEL) {
+      this.rebuild(this.wheel.nowMs);
+    }
     const slot = this.firstFree;
     if (slot < 0) return this.slots++;
     this.firstFree = this.due.get(slot);
@@ -94,6 +127,7 @@ export class TimerStore {
     this.table.remove(slot);
     this.positions.set(slot, FREE);
     this.live -= 1;
+    this.count(position, -1);
     // A slot that the wheel still links is freed when the wheel comes to it.
     if (!this.wheel) this.giveSlotBack(slot);
     return true;
@@ -105,85 +139,104 @@ export class TimerStore {
 
   /** From now on timers expire. Before it, while the journal is replayed, nothing does. */
   start(nowMs: number): void {
-    this.wheel = new TimingWheel(nowMs, (slot) => this.due.get(slot));
-    this.expired = [];
+    this.rebuild(nowMs);
+  }
+
+  /**
+   * Sets up the wheel anew, and frees the slots of timers that were recalled. It begins before the earliest timer,
+   * so that what became due while the broker was down comes out in order, and no more of it at once than is asked for.
+   */
+  private rebuild(nowMs: number): void {
+    const outside = new Set([...this.expired, ...this.taken, ...this.stuck]);
+    const isInWheel = (slot: number): boolean => this.positions.get(slot) !== FREE && !outside.has(slot);
+    let startMs = nowMs;
+    for (let slot = 0; slot < this.slots; slot++)
+      if (isInWheel(slot)) startMs = Math.min(startMs, this.due.get(slot) - 1);
+    this.wheel = new TimingWheel(startMs, (slot) => this.due.get(slot));
     this.firstFree = -1;
     for (let slot = 0; slot < this.slots; slot++) {
-      if (this.positions.get(slot) === FREE) this.giveSlotBack(slot);
-      else if (this.due.get(slot) <= nowMs) this.expired.push(slot);
-      else this.wheel.add(slot);
+      if (isInWheel(slot)) this.wheel.add(slot);
+      else if (!outside.has(slot)) this.giveSlotBack(slot);
     }
   }
 
-  /** Moves the time on and takes at most `limit` timers that are due, earliest first. The caller fires each (`remove`) or gives it `back`. */
+  /**
+   * Moves the time on and takes at most `limit` timers that are due, earliest first. The caller fires each
+   * (`remove`), and then calls `release`. What was due stays due when the clock is set back.
+   */
   takeDue(nowMs: number, limit: number): DueTimer[] {
-    const { wheel } = this;
-    if (!wheel) return [];
-    if (nowMs < wheel.nowMs - CLOCK_STEP_MS) {
-      this.start(nowMs);
-      return this.takeDue(nowMs, limit);
-    }
-    wheel.advance(nowMs, this.expire);
-    const batch: Taken[] = [];
-    for (const slot of this.expired.length <= limit ? this.takeExpired() : this.expired.splice(0, limit)) {
+    if (!this.wheel) return [];
+    if (nowMs < this.wheel.nowMs - CLOCK_STEP_MS) this.rebuild(nowMs);
+    if (this.stuck.length > 0 && Math.abs(nowMs - this.stuckAtMs) >= RETRY_MS)
+      this.expired.unshift(...this.stuck.splice(0, limit));
+    this.wheel.advance(nowMs, this.expire, limit - this.expired.length);
+    const batch: DueTimer[] = [];
+    for (const slot of this.expired.splice(0, limit)) {
       const position = this.positions.get(slot);
       if (position === FREE) this.giveSlotBack(slot);
-      else batch.push({ position, hash: this.hashes.get(slot), dueAtMs: this.due.get(slot), slot });
+      else {
+        batch.push({ position, hash: this.hashes.get(slot), dueAtMs: this.due.get(slot), slot });
+        this.taken.push(slot);
+      }
     }
     inOrder(batch);
-    for (const { slot } of batch) this.taken.push(slot);
     return batch;
   }
 
   private readonly expire = (slot: number): void => void this.expired.push(slot);
 
-  private takeExpired(): number[] {
-    const { expired } = this;
-    if (expired.length > 0) this.expired = [];
-    return expired;
+  /** Whether a timer that `takeDue` gave out has neither fired nor been recalled since. */
+  isPending({ slot, position }: DueTimer): boolean {
+    return this.positions.get(slot) === position;
   }
 
-  private readonly taken: number[] = [];
-
-  /** What `takeDue` gave out has been fired or recalled. */
-  release(): void {
+  /** What `takeDue` gave out has been fired or recalled; what has not is tried again in 10 s. */
+  release(nowMs: number): void {
     for (const slot of this.taken) {
       if (this.positions.get(slot) === FREE) this.giveSlotBack(slot);
-      else this.expired.push(slot);
+      else {
+        this.stuck.push(slot);
+        this.stuckAtMs = nowMs;
+      }
     }
     this.taken.length = 0;
   }
 
-  /** Timers whose time has come but that have not fired. */
-  get pastDue(): number {
-    let count = this.taken.length;
-    for (const slot of this.expired) if (this.positions.get(slot) !== FREE) count += 1;
+  /** Timers whose time has come but that have not fired; looks at every timer when there are more than are fired at once. */
+  pastDue(nowMs: number): number {
+    let count = 0;
+    const isBehind = (this.wheel?.soonest() ?? Infinity) <= nowMs;
+    if (isBehind) {
+      for (let slot = 0; slot < this.slots; slot++)
+        if (this.positions.get(slot) !== FREE && this.due.get(slot) <= nowMs) count += 1;
+      return count;
+    }
+    for (const slots of [this.expired, this.taken, this.stuck])
+      for (const slot of slots) if (this.positions.get(slot) !== FREE) count += 1;
     return count;
   }
 
   /** When the engine has to look again; undefined when nothing is pending. */
   soonest(): number | undefined {
     if (this.expired.length > 0) return 0;
-    return this.wheel?.soonest();
+    const soonest = this.wheel?.soonest();
+    return this.stuck.length === 0 ? soonest : Math.min(soonest ?? Infinity, this.stuckAtMs + RETRY_MS);
   }
 
-  /** The earliest due time; looks at every timer. */
+  /** The earliest due time. */
   earliestDue(): number | undefined {
-    const earliest = this.lowest(this.due);
+    let earliest = this.wheel?.earliest((slot) => this.positions.get(slot) !== FREE) ?? Infinity;
+    for (const slots of [this.expired, this.taken, this.stuck])
+      for (const slot of slots)
+        if (this.positions.get(slot) !== FREE) earliest = Math.min(earliest, this.due.get(slot));
     return earliest === Infinity ? undefined : earliest;
   }
 
-  /** The lowest journal position that a pending timer needs. */
+  /** A journal position before which no pending timer has its record; at most 1 MiB before the first that has. */
   lowestPosition(): number {
-    return this.lowest(this.positions);
-  }
-
-  private lowest(of: { get(slot: number): number }): number {
-    let lowest = Infinity;
-    for (let slot = 0; slot < this.slots; slot++) {
-      if (this.positions.get(slot) !== FREE && of.get(slot) < lowest) lowest = of.get(slot);
-    }
-    return lowest;
+    while (this.lowestStretch < this.stretches && this.perStretch.get(this.lowestStretch) === 0)
+      this.lowestStretch += 1;
+    return this.live === 0 ? Infinity : this.lowestStretch * STRETCH_BYTES;
   }
 }
 
@@ -191,7 +244,7 @@ export class TimerStore {
 const MAX_STEPS_PER_TIMER = 8;
 
 /** By due time, then in the order in which they were set. */
-function inOrder(batch: Taken[]): void {
+function inOrder(batch: DueTimer[]): void {
   let steps = batch.length * MAX_STEPS_PER_TIMER;
   for (let i = 1; i < batch.length; i++) {
     const timer = batch[i]!;
@@ -204,7 +257,7 @@ function inOrder(batch: Taken[]): void {
   }
 }
 
-const isBefore = (a: Taken, b: Taken): boolean =>
+const isBefore = (a: DueTimer, b: DueTimer): boolean =>
   a.dueAtMs < b.dueAtMs || (a.dueAtMs === b.dueAtMs && a.position < b.position);
 
 /** Stands for the handle of a timer that has none (a retry); found again by its position. */
