@@ -72,7 +72,7 @@ export const EntryType = {
   /** Dead letters were dropped because they are too old or too many. */
   DEAD_LETTERS_DROPPED: 18,
   /** Delayed messages became due: off the timers, into their partitions. */
-  TIMERS_FIRED: 19,
+  TIMERS_FIRED: 20,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 
