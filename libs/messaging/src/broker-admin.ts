@@ -45,7 +45,12 @@ export type GroupInfo = {
   /** Deliveries settled since the broker started. */
   acked: number;
   positions: { topic: string; partition: number; committedOffset: number; endOffset: number }[];
-  /** What retention dropped before the group had settled it; what was in flight then may have been handled nevertheless. Only where the broker was told to drop what is not settled. */
+  /** Where it stands still because a message cannot be read from its file: it is read again every second, and a reset takes the group past it. */
+  unreadable: { topic: string; partition: number; offset: number; error: string }[];
+  /**
+   * What the group never got. Retention dropped it before it was settled, where the broker was told to drop what is not (what
+   * was in flight then may have been handled nevertheless); or its record makes no sense.
+   */
   missed: {
     /** Since the group was made. */
     messages: number;

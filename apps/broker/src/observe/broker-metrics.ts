@@ -33,7 +33,12 @@ export class BrokerMetrics {
   ]);
   private readonly missed = this.gauge(
     'broker_group_missed_total',
-    'Messages that retention dropped before the group had settled them.',
+    'Messages that a group never got: dropped by retention, or not to be decoded.',
+    ['group'],
+  );
+  private readonly unreadable = this.gauge(
+    'broker_group_unreadable',
+    'Partitions in which a group stands still because a message cannot be read from its file.',
     ['group'],
   );
   private readonly timers = this.gauge('broker_timers_pending', 'Delayed messages that are not due.');
@@ -106,6 +111,7 @@ export class BrokerMetrics {
       this.members.set({ group }, members.length);
       this.acked.set({ group }, acked);
       this.missed.set({ group }, missed.messages);
+      this.unreadable.set({ group }, info.unreadable.length);
     }
   }
 

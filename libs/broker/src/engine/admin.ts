@@ -99,6 +99,9 @@ export class Admin implements BrokerAdmin {
       deadLettersDropped: this.engine.state.deadLetters.dropped(group.name),
       acked: group.acked,
       missed: group.missed,
+      unreadable: cursors.flatMap(({ partition: { topic, number: partition }, unreadable }) =>
+        unreadable ? [{ topic: topic.name, partition, ...unreadable }] : [],
+      ),
       positions: cursors.map(({ partition, settled }) => ({
         topic: partition.topic.name,
         partition: partition.number,

@@ -12,6 +12,7 @@ import { encodeAcks } from '../groups/ack-entry.js';
 import type { Cursor } from '../groups/cursor.js';
 import { Dispatcher } from '../groups/dispatcher.js';
 import type { Group } from '../groups/group.js';
+import { passOverUndecodable } from '../groups/missing.js';
 import { Settling } from '../groups/settling.js';
 import type { Block } from '../journal/block.js';
 import { SequencedAppends } from '../producers/sequenced-appends.js';
@@ -76,7 +77,12 @@ export class Engine implements CommitObserver {
       trace: this.trace,
       now: () => options.clock.now(),
       expired: (cursor, offset, message) => this.expired(cursor, offset, message),
-      unreadable: (error) => options.onProblem({ message: 'a message could not be read back', error }),
+      held: ({ group, partition: { topic, number } }, offset, error) =>
+        options.onProblem({
+          message: `${topic.name}/${number} offset ${offset} cannot be read; group ${group.name} stands there, and it is tried again`,
+          error,
+        }),
+      undecodable: (cursor, offset, error) => passOverUndecodable(this, cursor, offset, error),
       settlementsPending: (cursor) => this.settlementsPending(cursor),
       leased: (untilMs) => this.ticker.reconsider(untilMs),
     });

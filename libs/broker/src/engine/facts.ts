@@ -27,6 +27,7 @@ export type Facts = {
   producerOpened: ProducerFacts;
   /** `place` is the first offset that is kept. */
   missed: { atMs: number; groups: { groupId: number; place: Place }[] };
+  undecodable: { atMs: number; groupId: number; place: Place };
   discarded: { group: string; id: string } & Audited;
   /** `before` is the first offset of the dead-letter topic that is kept. */
   deadLettersDropped: { group: string; before: number } & Audited;

@@ -4,7 +4,7 @@ import { DeadLetters } from '../dead-letters/dead-letters.js';
 import type { Cursor } from '../groups/cursor.js';
 import type { Group } from '../groups/group.js';
 import { Groups } from '../groups/groups.js';
-import { miss } from '../groups/missing.js';
+import { miss, missUndecodable } from '../groups/missing.js';
 import type { Block } from '../journal/block.js';
 import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
 import type { FoundEntry } from '../journal/scan.js';
@@ -141,6 +141,12 @@ export class BrokerState {
           const cursor = this.cursorAt(this.groups.byGroupId(groupId), place);
           if (cursor) miss(cursor, place[2], atMs);
         }
+        return;
+      }
+      case EntryType.UNDECODABLE: {
+        const { atMs, groupId, place } = facts as Facts['undecodable'];
+        const cursor = this.cursorAt(this.groups.byGroupId(groupId), place);
+        if (cursor) missUndecodable(cursor, place[2], atMs);
         return;
       }
       case EntryType.PRODUCER_OPENED:

@@ -4,12 +4,14 @@ import { recordAt } from '../topics/record.js';
 import type { Cursor } from './cursor.js';
 import type { Group } from './group.js';
 
+/** What could not be read is read again so much later, for as long as it takes. */
+export const READ_AGAIN_MS = 1_000;
 /** Blocks being read for consumers that are behind, over all groups. */
 const MAX_LOADS = 32;
 
 type BlockReadsHost = {
-  /** A block could not be read from its file. */
-  unreadable(error: unknown): void;
+  /** A block could not be read from its file; told once for each offset. */
+  held(cursor: Cursor, offset: number, error: unknown): void;
   /** What a cursor of the group waited for is in memory now, or could not be read. */
   resume(group: Group): void;
 };
@@ -36,17 +38,17 @@ export class BlockReads {
     }
     const found = this.journal.find(position);
     if (found) return found;
-    this.load(cursor, position);
+    this.load(cursor, offset, position);
     return undefined;
   }
 
-  /** Whether messages of the group are on their way from a file. */
+  /** Whether messages of the group are on their way from a file, and may be expected. */
   isLoading(group: Group): boolean {
-    for (const cursor of group.cursors.values()) if (cursor.loading) return true;
+    for (const cursor of group.cursors.values()) if (cursor.loading && !cursor.unreadable) return true;
     return false;
   }
 
-  private load(cursor: Cursor, position: number): void {
+  private load(cursor: Cursor, offset: number, position: number): void {
     if (cursor.loading) return;
     cursor.loading = true;
     if (this.loads >= MAX_LOADS) {
@@ -58,14 +60,25 @@ export class BlockReads {
       .load(position)
       .then((block) => {
         cursor.loaded = block;
+        cursor.unreadable = undefined;
+        this.resume(cursor);
       })
-      .catch((error: unknown) => this.host.unreadable(error))
+      .catch((error: unknown) => this.hold(cursor, offset, error))
       .finally(() => {
         this.loads -= 1;
-        const waiting = [cursor, ...this.starved];
+        const waiting = [...this.starved];
         this.starved.clear();
         for (const resumed of waiting) this.resume(resumed);
       });
+  }
+
+  /** The cursor stands still until it is tried again; all others go on. */
+  private hold(cursor: Cursor, offset: number, error: unknown): void {
+    if (cursor.unreadable?.offset !== offset) {
+      cursor.unreadable = { offset, error: String(error) };
+      this.host.held(cursor, offset, error);
+    }
+    setTimeout(() => this.resume(cursor), READ_AGAIN_MS).unref();
   }
 
   private resume(cursor: Cursor): void {

@@ -17,6 +17,8 @@ export class Cursor implements PartitionListener {
   queued = false;
   /** True while a block is read from a file for it. */
   loading = false;
+  /** What it stands at because it cannot be read from its file. */
+  unreadable: { offset: number; error: string } | undefined;
   /** The block that was read for it, kept until it was used. */
   loaded: Block | undefined;
   /** Settled, not yet in the journal. */
@@ -70,6 +72,7 @@ export class Cursor implements PartitionListener {
     this.settled = new SettledWindow(offset);
     this.next = offset;
     this.unrecorded.length = 0;
+    this.unreadable = undefined;
     this.lookaheadIfAny?.clear();
     this.lanes.clear();
     this.heldBack.clear();

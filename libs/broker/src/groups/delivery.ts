@@ -1,7 +1,7 @@
-import type { Attempt, StoredMessage } from '#libs/messaging';
+import { type Attempt, MessagingError, type StoredMessage } from '#libs/messaging';
 import type { Block } from '../journal/block.js';
 import type { RawDelivery, StoredRecord } from '../session.js';
-import { type DecodedRecord, hasPast, keyOfRecord, readRecord } from '../topics/record.js';
+import { type DecodedRecord, hasPast, keyOfRecord, readRecord, validRecordLength } from '../topics/record.js';
 import { asDelivered } from './as-delivered.js';
 import type { Consumer } from './consumer.js';
 import type { Cursor } from './cursor.js';
@@ -31,6 +31,16 @@ export class Delivery implements RawDelivery, StoredRecord {
     public deadlineMs: number,
     private readonly sharedReads: SharedReads,
   ) {}
+
+  /** Reads as much of the record as whoever it is for would stumble over. Throws when it makes no sense. */
+  check(): void {
+    const { block, position } = this;
+    if (validRecordLength(block, position, block.end) === 0) {
+      throw new MessagingError('LOG_CORRUPT', `no whole record at position ${position}`);
+    }
+    // Only a past is more than lengths and text: it is JSON.
+    if (hasPast(block, position)) this.seen = asDelivered(this.read(), this.tries);
+  }
 
   get topic(): string {
     return this.cursor.partition.topic.name;

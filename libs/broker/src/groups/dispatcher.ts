@@ -3,11 +3,11 @@ import type { Block } from '../journal/block.js';
 import type { Journal } from '../journal/journal.js';
 import { readRecord, recordAt, textOfRecord } from '../topics/record.js';
 import type { Trace } from '../trace/trace.js';
-import { BlockReads } from './block-reads.js';
+import { BlockReads, READ_AGAIN_MS } from './block-reads.js';
 import type { Consumer } from './consumer.js';
 import type { Cursor } from './cursor.js';
 import { Delivery, FIRST_TRY, type Tries } from './delivery.js';
-import type { Group } from './group.js';
+import type { Group, Ready } from './group.js';
 import { MAX_LOOKAHEAD } from './priority-lookahead.js';
 import { SharedReads } from './shared-reads.js';
 
@@ -17,8 +17,10 @@ export interface DispatchHost {
   now(): number;
   /** A message outlived its TTL before it was delivered. */
   expired(cursor: Cursor, offset: number, message: StoredMessage): void;
-  /** A record could not be read; the consumer is told nothing, the operator is. */
-  unreadable(error: unknown): void;
+  /** A record could not be read from its file: it is tried again, and holds up its partition meanwhile. */
+  held(cursor: Cursor, offset: number, error: unknown): void;
+  /** A record was read and makes no sense: the group passes over it. */
+  undecodable(cursor: Cursor, offset: number, error: unknown): void;
   /** Settled offsets wait for the next commit. */
   settlementsPending(cursor: Cursor): void;
   /** A lease runs out then. */
@@ -47,7 +49,7 @@ export class Dispatcher {
 
   constructor(private readonly host: DispatchHost) {
     this.blocks = new BlockReads({
-      unreadable: (error) => host.unreadable(error),
+      held: (cursor, offset, error) => host.held(cursor, offset, error),
       resume: (group) => this.wake(group),
     });
   }
@@ -112,12 +114,19 @@ export class Dispatcher {
       return true;
     }
     const block = this.blocks.of(item.cursor, item.offset);
-    if (!block) return false;
+    if (!block) return item.cursor.unreadable ? this.putAside(item, now) : false;
     const member = group.nextWithRoom();
     if (!member) return false;
     group.ready.shift();
     item.cursor.loaded = undefined;
     this.deliver(member, item.cursor, item.offset, item, block, now);
+    return true;
+  }
+
+  /** One that cannot be read at the moment does not hold up the others that are ready. */
+  private putAside(item: Ready, now: number): true {
+    item.cursor.group.ready.shift();
+    item.cursor.group.waiting.push({ ...item, dueAtMs: now + READ_AGAIN_MS });
     return true;
   }
 
@@ -257,10 +266,24 @@ export class Dispatcher {
     const position = cursor.partition.index.get(offset);
     const deadlineMs = now + member.leaseMs;
     const id = member.nextDeliveryId();
-    this.deliveries += 1;
-    member.take(
-      new Delivery(id, member, cursor, offset, tries, block, position, deadlineMs, this.sharedReads),
+    const delivery = new Delivery(
+      id,
+      member,
+      cursor,
+      offset,
+      tries,
+      block,
+      position,
+      deadlineMs,
+      this.sharedReads,
     );
+    try {
+      delivery.check();
+    } catch (error) {
+      return this.host.undecodable(cursor, offset, error);
+    }
+    this.deliveries += 1;
+    member.take(delivery);
     this.host.leased(deadlineMs);
     if (member.atMostOnce) this.skipDelivered(cursor, offset);
     this.host.trace.addRecord(block, position, 'delivered', now, member.group.name);

@@ -3,6 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import type { Place } from '../engine/facts.js';
 import { EntryType } from '../journal/format.js';
 import type { Cursor } from './cursor.js';
+import { FIRST_TRY } from './delivery.js';
 
 /** Ranges that a group's account of what it missed holds; the sum goes on. */
 const MAX_RANGES = 100;
@@ -36,27 +37,14 @@ export async function passOver(engine: Engine, before: number): Promise<void> {
 
 /** Applies it to one group's place in a partition: `kept` is the first offset that it can still have. */
 export function miss(cursor: Cursor, kept: number, atMs: number): void {
-  const { group, partition, settled } = cursor;
+  const { group, settled } = cursor;
   const inFlight = new Set<number>();
   for (const member of group.members) {
     for (const { offset } of member.inFlight.filter((each) => each.cursor === cursor)) inFlight.add(offset);
   }
-  const { missed } = group;
-  const isHere = (range: MissedRange): boolean =>
-    range.topic === partition.topic.name && range.partition === partition.number;
-  // Segments go one by one: what follows on what was missed before makes one range with it.
-  let last = missed.ranges.findLast(isHere);
+  let last: MissedRange | undefined;
   for (let offset = settled.committed; offset < kept; offset++) {
-    if (settled.isSettled(offset)) continue;
-    missed.messages += 1;
-    if (last?.to === offset) {
-      last.to += 1;
-      last.atMs = atMs;
-      continue;
-    }
-    last = { topic: partition.topic.name, partition: partition.number, from: offset, to: offset + 1, atMs };
-    missed.ranges.push(last);
-    if (missed.ranges.length > MAX_RANGES) missed.ranges.shift();
+    if (!settled.isSettled(offset)) last = account(cursor, offset, atMs, last);
   }
   const waiting = group.waiting.filter((item) => item.cursor !== cursor || item.offset >= kept);
   group.waiting.splice(0, group.waiting.length, ...waiting);
@@ -64,4 +52,51 @@ export function miss(cursor: Cursor, kept: number, atMs: number): void {
     group.makeReady({ cursor, offset, attempt: 1, history: [] });
   }
   group.activate(cursor);
+}
+
+/** Adds one offset to the account; `last` is the range that was added to just before. */
+function account(
+  { group: { missed }, partition }: Cursor,
+  offset: number,
+  atMs: number,
+  last?: MissedRange,
+): MissedRange {
+  const place = { topic: partition.topic.name, partition: partition.number };
+  const isHere = (range: MissedRange): boolean =>
+    range.topic === place.topic && range.partition === place.partition;
+  // Segments go one by one: what follows on what was missed before makes one range with it.
+  const range = last ?? missed.ranges.findLast(isHere);
+  missed.messages += 1;
+  if (range?.to === offset) {
+    range.to += 1;
+    range.atMs = atMs;
+    return range;
+  }
+  const begun = { ...place, from: offset, to: offset + 1, atMs };
+  missed.ranges.push(begun);
+  if (missed.ranges.length > MAX_RANGES) missed.ranges.shift();
+  return begun;
+}
+
+/** A record makes no sense: no other try will help, so the group is done with it, and its key goes on. */
+export function passOverUndecodable(engine: Engine, cursor: Cursor, offset: number, error: unknown): void {
+  const { group, partition } = cursor;
+  const atMs = engine.now();
+  if (group.mode === 'shared') {
+    const place: Place = [partition.topic.id, partition.number, offset];
+    engine.commit(EntryType.UNDECODABLE, { atMs, groupId: group.id, place });
+  } else missUndecodable(cursor, offset, atMs);
+  const next = cursor.freeLane(offset);
+  if (next !== undefined) group.makeReady({ cursor, offset: next, ...FIRST_TRY });
+  engine.options.onProblem({
+    message: `${partition.topic.name}/${partition.number} offset ${offset} makes no sense; group ${group.name} passes over it`,
+    error,
+  });
+}
+
+/** Applies it. */
+export function missUndecodable(cursor: Cursor, offset: number, atMs: number): void {
+  if (!cursor.settled.settle(offset)) return;
+  cursor.heldBack.delete(offset);
+  account(cursor, offset, atMs);
 }

@@ -71,6 +71,8 @@ export const EntryType = {
   MISSED: 17,
   /** Dead letters were dropped because they are too old or too many. */
   DEAD_LETTERS_DROPPED: 18,
+  /** A group passed over a message whose record makes no sense. */
+  UNDECODABLE: 19,
   /** Delayed messages became due: off the timers, into their partitions. */
   TIMERS_FIRED: 20,
 } as const;

@@ -93,10 +93,12 @@ export class Connection implements SessionEvents {
     this.consumers.whenKnown(consumerId, (clientId) => {
       this.unasked(() => {
         for (const run of inFrames(deliveries)) {
-          this.socket.frame(FrameType.deliveries, 0, (writer) => {
-            writer.u32(clientId);
-            writeDeliveries(writer, run);
-          });
+          inHalves(run, (part) =>
+            this.socket.frame(FrameType.deliveries, 0, (writer) => {
+              writer.u32(clientId);
+              writeDeliveries(writer, part);
+            }),
+          );
         }
       });
     });
@@ -170,13 +172,14 @@ export class Connection implements SessionEvents {
   }
 
   private pulled(request: number, deliveries: readonly RawDelivery[]): void {
-    let left = deliveries.length;
+    const last = deliveries.at(-1);
     for (const run of inFrames(deliveries)) {
-      left -= run.length;
-      this.socket.frame(FrameType.pulled, request, (writer) => {
-        writer.u8(left > 0 ? 1 : 0);
-        writeDeliveries(writer, run);
-      });
+      inHalves(run, (part) =>
+        this.socket.frame(FrameType.pulled, request, (writer) => {
+          writer.u8(part.at(-1) === last ? 0 : 1);
+          writeDeliveries(writer, part);
+        }),
+      );
     }
   }
 
@@ -215,6 +218,22 @@ export class Connection implements SessionEvents {
     this.paused = full;
     if (full) this.socket.pause();
     else this.socket.resume();
+  }
+}
+
+/**
+ * Writes a run, in parts where histories make it too large for one frame: 256 messages that failed often are.
+ * A client that was cut off instead would get the same run on its next connection.
+ */
+function inHalves(run: readonly RawDelivery[], write: (part: readonly RawDelivery[]) => void): void {
+  try {
+    write(run);
+  } catch (error) {
+    const isTooLarge = error instanceof MessagingError && error.code === 'MESSAGE_TOO_LARGE';
+    if (!isTooLarge || run.length === 1) throw error;
+    const middle = run.length >> 1;
+    inHalves(run.slice(0, middle), write);
+    inHalves(run.slice(middle), write);
   }
 }
 

@@ -30,6 +30,9 @@ export class MemoryFiles implements Files {
     this.fault = { call, code, forEver };
   }
 
+  /** While it holds for a path, reads of that file fail with EIO. */
+  failsToRead: (path: string) => boolean = () => false;
+
   private change(what: string): void {
     this.calls += 1;
     const { fault } = this;
@@ -108,6 +111,9 @@ export class MemoryFiles implements Files {
       },
       read: async (target, position) => {
         await Promise.resolve();
+        if (this.failsToRead(path)) {
+          throw Object.assign(new Error(`EIO: injected, read ${path}`), { code: 'EIO' });
+        }
         return entry.content.copy(target, 0, position, position + target.byteLength);
       },
       size: () => Promise.resolve(entry.content.byteLength),

@@ -71,6 +71,8 @@ function checkHeaders(headers: OutgoingMessage['headers']): number {
   for (const name in headers) {
     const value: unknown = headers[name];
     checkText('header name', name, MAX_KEY_CHARS);
+    // Whoever reads it would set an object's prototype.
+    if (name === '__proto__') throw new MessagingError('INVALID_ARGUMENT', 'no header is called __proto__');
     checkText(`header ${name}`, value, MAX_HEADER_CHARS);
     chars += name.length + (value as string).length;
   }
