@@ -88,6 +88,16 @@ export type TraceEvent = {
   detail?: string;
 };
 
+/** A message, where it was stored, and the steps that are known of it; none when they are forgotten. */
+export type MessageTrace = {
+  messageId: string;
+  topic: string;
+  partition: number;
+  offset: number;
+  storedAtMs: number;
+  events: TraceEvent[];
+};
+
 /** Which of a group's dead letters; an absent field takes all. */
 export type DeadLetterFilter = {
   reason?: DeadLetterReason;
@@ -178,6 +188,11 @@ export interface BrokerAdmin {
   discard(group: string, messageId: string): Promise<boolean>;
   /** The steps that are known of a message, oldest first; empty when it is unknown or forgotten (the embedded broker remembers the last 100,000 steps). */
   trace(messageId: string): Promise<TraceEvent[]>;
+  /**
+   * The same for all messages of a key, in one topic or in any, oldest first: the newest 100 of those among the newest
+   * 10,000 of their partition. A delayed message is there once it is due, a half message once it is committed.
+   */
+  traceByKey(key: string, topic?: string): Promise<MessageTrace[]>;
   /** What was done to the broker by hand, and by itself with dead letters: the newest 1,000 acts at the most, oldest first. */
   audit(options?: { limit?: number; group?: string }): Promise<AuditEntry[]>;
 }

@@ -88,6 +88,10 @@ describe('the broker’s command line', () => {
     healed = true;
     expect((await run('redrive g --all --reason ttl-expired')).text).toBe('0 redriven');
     expect((await run('redrive g --all --topic order --tag t --rate 1000')).text).toBe('2 redriven');
+    await port.send([{ topic: 'order', tag: 't', key: 'A-1', body: Buffer.from('d') }]);
+    await until(async () => /A-1|acked/.test((await run('trace --key A-1 --topic order')).text));
+    expect((await run('trace --key A-1')).text).toMatch(/order \d:\d+ \S+ +\S+Z +stored/);
+    expect((await run('trace --key nobody')).text).toBe('none');
     expect((await run('audit --group g')).lines.slice(1)).toEqual([
       expect.stringMatching(/cli:\d+ +discard +g +\S+ +1$/),
       expect.stringMatching(/cli:\d+ +redrive-all +g +\{"topic":"order","tag":"t"\} +2$/),

@@ -9,6 +9,7 @@ import type {
   RedrivePace,
   ResetTarget,
   StoredMessage,
+  TraceEvent,
 } from '#libs/messaging';
 import { table } from './table.js';
 import { UsageError } from './usage.js';
@@ -241,16 +242,28 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   },
 
   trace: async ({ port, operands, options, out }) => {
-    const events = await port.admin.trace(operand(operands, 0, 'ID'));
-    const rows = events.map(({ atMs, step, group = '', detail = '' }) => ({
-      at: new Date(atMs).toISOString(),
-      step,
-      group,
-      detail,
-    }));
+    if (options.key === undefined) {
+      const id = operand(operands, 0, 'ID');
+      return show(stepRows(await port.admin.trace(id)), options, out);
+    }
+    const traces = await port.admin.traceByKey(options.key, options.topic);
+    const rows = traces.flatMap(({ messageId, topic, partition, offset, events }) => {
+      const message = `${topic} ${partition}:${offset} ${messageId}`;
+      // What was forgotten leaves the message, which is stored.
+      if (events.length === 0) return [{ message, at: '-', step: '-', group: '', detail: '' }];
+      return stepRows(events).map((row) => ({ message, ...row }));
+    });
     show(rows, options, out);
   },
 };
+
+const stepRows = (events: readonly TraceEvent[]) =>
+  events.map(({ atMs, step, group = '', detail = '' }) => ({
+    at: new Date(atMs).toISOString(),
+    step,
+    group,
+    detail,
+  }));
 
 function show(
   rows: readonly Record<string, string | number>[],

@@ -18,7 +18,7 @@ export const USAGE = `npm run broker -- COMMAND [OPTIONS]
   transactions                    half messages, and those that wait for a decision
   decide ID commit | rollback     decides a transaction in its producer's place
   audit [--group G] [--limit N]   who did what by hand, and what became of dead letters by itself
-  trace ID                        what is known of a message
+  trace ID | --key K [--topic T]  what is known of a message, or of the messages of a key
 
   dump FILE                       what is in a journal segment, entry by entry; needs no broker
   verify DIR                      reads a whole data directory and changes nothing: counts, damage, torn tail;

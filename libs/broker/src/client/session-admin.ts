@@ -3,6 +3,7 @@ import type {
   BrokerAdmin,
   DeadLetter,
   GroupInfo,
+  MessageTrace,
   RedriveReport,
   ResetTarget,
   StoredMessage,
@@ -69,6 +70,10 @@ export class SessionAdmin implements BrokerAdmin {
 
   trace(messageId: string): Promise<TraceEvent[]> {
     return this.call('trace', [messageId]);
+  }
+
+  traceByKey(...args: Parameters<BrokerAdmin['traceByKey']>): Promise<MessageTrace[]> {
+    return this.call('traceByKey', args);
   }
 
   audit(...args: Parameters<BrokerAdmin['audit']>): Promise<AuditEntry[]> {

@@ -5,6 +5,7 @@ import {
   type DeadLetter,
   type DeadLetterFilter,
   type GroupInfo,
+  type MessageTrace,
   MessagingError,
   type RedrivePace,
   type RedriveReport,
@@ -23,6 +24,7 @@ import { asDelivered } from '../groups/as-delivered.js';
 import type { Group } from '../groups/group.js';
 import { resetGroup } from '../groups/resetting.js';
 import type { AdminCall } from '../session.js';
+import { traceByKey } from '../trace/trace-by-key.js';
 import { readRecord } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
 import { AnswerRoom } from './answer-room.js';
@@ -179,6 +181,12 @@ export class Admin implements BrokerAdmin {
     return Promise.resolve(this.engine.trace.of(messageId));
   }
 
+  traceByKey(key: string, topic?: string): Promise<MessageTrace[]> {
+    if (typeof key !== 'string' || key === '')
+      throw new MessagingError('INVALID_ARGUMENT', 'a key is a text');
+    return traceByKey(this.engine, key, topic);
+  }
+
   audit({ limit = MAX_AUDIT_ENTRIES, group }: { limit?: number; group?: string } = {}): Promise<
     AuditEntry[]
   > {
@@ -204,5 +212,6 @@ const CALLS = [
   'redriveAll',
   'discard',
   'trace',
+  'traceByKey',
   'audit',
 ] as const satisfies readonly (keyof BrokerAdmin)[];

@@ -54,6 +54,29 @@ export function traceSection(stage: () => Stage): void {
     expect(await steps(recalled.messageId)).toEqual(['timer-set', 'timer-recalled']);
   });
 
+  it('tells the lives of a key’s messages, in one topic or in all', async () => {
+    const [topic, other, group] = [stage().topic(), stage().topic(), stage().group()];
+    await stage().collect(topic, { group });
+    const first = await stage().send(topic, 'a', { key: 'A-1' });
+    await stage().send(topic, 'b', { key: 'A-2' });
+    const second = await stage().send(topic, 'c', { key: 'A-1' });
+    const elsewhere = await stage().send(other, 'd', { key: 'A-1' });
+    await until(async () => (await steps(second.messageId)).includes('acked'), 'the ack');
+    const { admin } = stage().port;
+    const traces = await admin.traceByKey('A-1', topic);
+    expect(traces).toMatchObject(
+      [first, second].map(({ messageId, partition, offset }) => ({ messageId, topic, partition, offset })),
+    );
+    expect(traces.map(({ events }) => events.map(({ step }) => step))).toEqual([
+      ['stored', 'delivered', 'acked'],
+      ['stored', 'delivered', 'acked'],
+    ]);
+    const everywhere = (await admin.traceByKey('A-1')).map(({ messageId }) => messageId);
+    expect(everywhere.sort()).toEqual([first, second, elsewhere].map(({ messageId }) => messageId).sort());
+    expect(await admin.traceByKey('nobody')).toEqual([]);
+    await expect(admin.traceByKey('A-1', 'no-such-topic')).rejects.toMatchObject({ code: 'UNKNOWN_TOPIC' });
+  });
+
   it('knows nothing of an unknown message', async () => {
     expect(await steps('unknown')).toEqual([]);
   });
