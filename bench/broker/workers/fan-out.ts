@@ -18,6 +18,7 @@ const port = broker.connect('bench');
 const body = Buffer.alloc(bytes, 'x');
 const expected = messages * groups;
 let acked = 0;
+let received = 0;
 let resolveDone: () => void;
 const done = new Promise<void>((resolve) => (resolveDone = resolve));
 for (let group = 0; group < groups; group++) {
@@ -28,6 +29,8 @@ for (let group = 0; group < groups; group++) {
     maxBatchMessages: 512,
   };
   await port.subscribe(subscription, async (batch) => {
+    // Messages are decoded when somebody looks at them, as every handler does.
+    for (const { message } of batch) received += message.body.byteLength;
     await Promise.all(batch.map((delivery) => delivery.ack()));
     acked += batch.length;
     if (acked === expected) resolveDone();
@@ -45,6 +48,7 @@ async function sendInTurn(): Promise<void> {
 }
 await Promise.all(Array.from({ length: IN_FLIGHT }, sendInTurn));
 await done;
+if (received !== expected * bytes) throw new Error(`received ${received} bytes`);
 const elapsed = (performance.now() - startedMs) / 1000;
 const cpu = cpuSeconds() - cpuBefore;
 const readFromFilesMb = (bytesRead() - readBefore) / 1e6;

@@ -1,4 +1,5 @@
 import type { BatchHandler, BrokerConsumer, Subscription } from '#libs/messaging';
+import { InFlight } from '../in-flight.js';
 import type { BrokerSession, RawDelivery } from '../session.js';
 import { Delivery } from './delivery.js';
 import type { DeliveryOwner, Settler } from './delivery.js';
@@ -26,18 +27,23 @@ export type PushConsumerParts = {
 
 /** The deliveries of one consumer that are neither settled nor lost. */
 export class OpenDeliveries implements DeliveryOwner {
-  private readonly open = new Map<number, Delivery>();
+  private readonly open: InFlight<Delivery>;
 
-  constructor(readonly settler: Settler) {}
+  constructor(
+    readonly settler: Settler,
+    maxInFlightMessages: number,
+  ) {
+    this.open = new InFlight(maxInFlightMessages);
+  }
 
   add(raw: RawDelivery): Delivery {
     const delivery = new Delivery(raw, this);
-    this.open.set(raw.deliveryId, delivery);
+    this.open.add(delivery);
     return delivery;
   }
 
   forget(delivery: Delivery): void {
-    this.open.delete(delivery.id);
+    this.open.remove(delivery);
   }
 
   lose(deliveryIds: readonly number[]): void {
@@ -45,7 +51,7 @@ export class OpenDeliveries implements DeliveryOwner {
   }
 
   loseAll(): void {
-    for (const delivery of [...this.open.values()]) delivery.lose();
+    for (const delivery of this.open.all()) delivery.lose();
   }
 }
 
@@ -70,7 +76,7 @@ export class PushConsumer implements BrokerConsumer {
 
   constructor(private readonly parts: PushConsumerParts) {
     const { limits, settler, subscription } = parts;
-    this.deliveries = new OpenDeliveries(settler);
+    this.deliveries = new OpenDeliveries(settler, limits.maxInFlightMessages);
     this.maxCalls = Math.max(1, Math.floor(limits.maxInFlightMessages / limits.maxBatchMessages));
     this.busyKeys = subscription.order === 'by-key' ? new Set() : undefined;
   }

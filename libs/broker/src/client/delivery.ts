@@ -21,7 +21,7 @@ export class Delivery implements DeliveredMessage {
     private readonly owner: DeliveryOwner,
   ) {}
 
-  get id(): number {
+  get deliveryId(): number {
     return this.raw.deliveryId;
   }
 
@@ -113,7 +113,10 @@ class Verdicts {
   }
 }
 
-/** Sends the verdicts of one tick in one call. */
+/** Verdicts of a call. With more of one tick, the broker gets on with the first ones while the others are given. */
+const MAX_VERDICTS = 512;
+
+/** Sends the verdicts of one tick in one call, or in few. */
 export class Settler {
   private waiting = new Verdicts();
   private underWay = 0;
@@ -126,6 +129,7 @@ export class Settler {
     const index = waiting.deliveries.push(delivery) - 1;
     waiting.settlements.push(settlement);
     if (index === 0) setImmediate(this.flush);
+    if (index + 1 === MAX_VERDICTS) this.flush();
     return waiting.answered.then(() => waiting.outcomeOf(index));
   }
 

@@ -229,7 +229,7 @@ class SessionPort implements BrokerPort, PortEvents {
     const known = this.pulls.get(name);
     if (known !== undefined) return known;
     const joining = this.session.attach(subscription, 'pull').then((id) => {
-      const deliveries = new OpenDeliveries(this.settler);
+      const deliveries = new OpenDeliveries(this.settler, limitsOf(subscription).maxInFlightMessages);
       this.pullDeliveries.set(id, deliveries);
       return { id, deliveries };
     });

@@ -5,7 +5,7 @@ import {
   type Subscription,
   type TransactionDecision,
 } from '#libs/messaging';
-import { Consumer, MAX_CONSUMERS_PER_SESSION } from '../groups/consumer.js';
+import { Consumer, MAX_CONSUMERS_PER_SESSION, consumerIdOf } from '../groups/consumer.js';
 import type { Group } from '../groups/group.js';
 import { join, leave } from '../groups/membership.js';
 import type {
@@ -162,11 +162,8 @@ export class EngineSession implements BrokerSession, Producer {
       const results = new Array<boolean>(settlements.length);
       for (let i = 0; i < settlements.length; i++) {
         const settlement = settlements[i]!;
-        results[i] = this.engine.settling.settle(
-          this.consumers.get(settlement.deliveryId % MAX_CONSUMERS_PER_SESSION),
-          settlement,
-          now,
-        );
+        const consumer = this.consumers.get(consumerIdOf(settlement.deliveryId));
+        results[i] = this.engine.settling.settle(consumer, settlement, now);
       }
       this.engine.journal.flushThen(false, { resolve: () => resolve(results), reject });
     });

@@ -29,9 +29,8 @@ export class BlockReads {
     this.journal = journal;
   }
 
-  /** The block with the record at `offset`; undefined while it is read from its file. */
-  of(cursor: Cursor, offset: number): Block | undefined {
-    const position = cursor.partition.index.get(offset);
+  /** The block with the record of `offset`, which is at `position`; undefined while it is read from its file. */
+  of(cursor: Cursor, offset: number, position: number): Block | undefined {
     const { loaded } = cursor;
     if (loaded && position >= loaded.start && position + 4 <= loaded.end) {
       if (position + recordAt.length(loaded, position) <= loaded.end) return loaded;

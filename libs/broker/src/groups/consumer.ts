@@ -1,12 +1,14 @@
 import { MessagingError, type Subscription } from '#libs/messaging';
+import { InFlight } from '../in-flight.js';
 import type { RawDelivery, SessionEvents } from '../session.js';
 import { bodyBytesOf } from '../topics/record.js';
 import type { Delivery } from './delivery.js';
 import type { Group } from './group.js';
-import { InFlight } from './in-flight.js';
 
 /** Consumers of one session; a delivery id names its consumer in the lowest eight bits. */
 export const MAX_CONSUMERS_PER_SESSION = 256;
+/** `&` takes these bits of large numbers too, and is no division. */
+export const consumerIdOf = (deliveryId: number): number => deliveryId & (MAX_CONSUMERS_PER_SESSION - 1);
 
 const DEFAULTS = { maxInFlightMessages: 256, maxInFlightBytes: 16 * 1024 * 1024, leaseMs: 30_000 };
 
@@ -14,7 +16,7 @@ type PullWaiter = { wanted: number; resolve: (deliveries: readonly RawDelivery[]
 
 /** A member of a group. */
 export class Consumer {
-  readonly inFlight: InFlight;
+  readonly inFlight: InFlight<Delivery>;
   private inFlightBytes = 0;
   paused = false;
   readonly maxInFlightMessages: number;
@@ -40,7 +42,7 @@ export class Consumer {
       subscription.maxInFlightMessages ?? DEFAULTS.maxInFlightMessages,
       65_536,
     );
-    this.inFlight = new InFlight(this.maxInFlightMessages);
+    this.inFlight = new InFlight<Delivery>(this.maxInFlightMessages);
     this.maxInFlightBytes = bounded(
       'maxInFlightBytes',
       subscription.maxInFlightBytes ?? DEFAULTS.maxInFlightBytes,

@@ -1,7 +1,7 @@
 import { type Attempt, MessagingError, type StoredMessage } from '#libs/messaging';
 import type { Block } from '../journal/block.js';
 import type { RawDelivery, StoredRecord } from '../session.js';
-import { type DecodedRecord, hasPast, keyOfRecord, readRecord, validRecordLength } from '../topics/record.js';
+import { hasPast, keyOfRecord, readMessage, readRecord, validRecordLength } from '../topics/record.js';
 import { asDelivered } from './as-delivered.js';
 import type { Consumer } from './consumer.js';
 import type { Cursor } from './cursor.js';
@@ -17,7 +17,9 @@ export const FIRST_TRY: Tries = { attempt: 1, history: Object.freeze([]) };
  * lies rather than what is in it: over TCP the record's bytes travel as they are, and nothing is decoded here.
  */
 export class Delivery implements RawDelivery, StoredRecord {
-  private seen: ReturnType<typeof asDelivered> | undefined;
+  private decoded: StoredMessage | undefined;
+  /** Of a message that was delivered before as another record. */
+  private past: ReturnType<typeof asDelivered> | undefined;
 
   constructor(
     readonly deliveryId: number,
@@ -39,7 +41,7 @@ export class Delivery implements RawDelivery, StoredRecord {
       throw new MessagingError('LOG_CORRUPT', `no whole record at position ${position}`);
     }
     // Only a past is more than lengths and text: it is JSON.
-    if (hasPast(block, position)) this.seen = asDelivered(this.read(), this.tries);
+    if (hasPast(block, position)) this.withPast();
   }
 
   get topic(): string {
@@ -55,29 +57,30 @@ export class Delivery implements RawDelivery, StoredRecord {
   }
 
   get message(): StoredMessage {
-    return this.decoded.message;
+    return (this.decoded ??= this.decode());
   }
 
   get attempt(): number {
-    return hasPast(this.block, this.position) ? this.decoded.attempt : this.tries.attempt;
+    return hasPast(this.block, this.position) ? this.withPast().attempt : this.tries.attempt;
   }
 
   get history(): readonly Attempt[] {
-    return hasPast(this.block, this.position) ? this.decoded.history : this.tries.history;
+    return hasPast(this.block, this.position) ? this.withPast().history : this.tries.history;
   }
 
   /** How often the broker has given it back by itself. */
   get automaticRedrives(): number {
-    return hasPast(this.block, this.position) ? this.decoded.automaticRedrives : 0;
+    return hasPast(this.block, this.position) ? this.withPast().automaticRedrives : 0;
   }
 
-  private get decoded(): ReturnType<typeof asDelivered> {
-    return (this.seen ??= asDelivered(this.read(), this.tries));
-  }
-
-  private read(): DecodedRecord {
+  private decode(): StoredMessage {
     const { block, position, topic, cursor } = this;
-    if (cursor.partition.listeners.length === 1) return readRecord(block, position, topic);
+    if (hasPast(block, position)) return this.withPast().message;
+    if (cursor.partition.listeners.length === 1) return readMessage(block, position, topic);
     return this.sharedReads.read(block, position, topic);
+  }
+
+  private withPast(): ReturnType<typeof asDelivered> {
+    return (this.past ??= asDelivered(readRecord(this.block, this.position, this.topic), this.tries));
   }
 }

@@ -2,7 +2,7 @@ import { type StoredMessage } from '#libs/messaging';
 import type { Block } from '../journal/block.js';
 import type { Journal } from '../journal/journal.js';
 import { readRecord, recordAt, textOfRecord } from '../topics/record.js';
-import type { Trace } from '../trace/trace.js';
+import { type Trace, stepNumber } from '../trace/trace.js';
 import { BlockReads, READ_AGAIN_MS } from './block-reads.js';
 import type { Consumer } from './consumer.js';
 import type { Cursor } from './cursor.js';
@@ -27,6 +27,7 @@ export interface DispatchHost {
   leased(untilMs: number): void;
 }
 
+const DELIVERED = stepNumber('delivered');
 /** Messages taken from one partition before the next one has its turn. */
 const TURN_MESSAGES = 64;
 /** Deliveries made for a group before other work of the event loop has its turn. */
@@ -113,13 +114,14 @@ export class Dispatcher {
       if (next !== undefined) group.makeReady({ cursor: item.cursor, offset: next, attempt: 1, history: [] });
       return true;
     }
-    const block = this.blocks.of(item.cursor, item.offset);
+    const position = item.cursor.partition.index.get(item.offset);
+    const block = this.blocks.of(item.cursor, item.offset, position);
     if (!block) return item.cursor.unreadable ? this.putAside(item, now) : false;
     const member = group.nextWithRoom();
     if (!member) return false;
     group.ready.shift();
     item.cursor.loaded = undefined;
-    this.deliver(member, item.cursor, item.offset, item, block, now);
+    this.deliver(member, item.cursor, item.offset, item, block, position, now);
     return true;
   }
 
@@ -140,20 +142,20 @@ export class Dispatcher {
     // Skipped messages count as well: a long run of other tags must not hold up the event loop.
     for (let looked = 0; looked < limit * 16 && delivered < limit && cursor.hasUnread; looked++) {
       const offset = cursor.next;
-      const block = this.admit(cursor, offset);
+      const position = cursor.partition.index.get(offset);
+      const block = this.admit(cursor, offset, position);
       if (block === 'loading') return delivered;
       cursor.next += 1;
       if (block === 'skipped') continue;
-      const position = cursor.partition.index.get(offset);
       if (group.order === 'by-key' && !this.claimLane(cursor, offset, block, position)) continue;
-      if (this.expire(cursor, offset, block, now)) continue;
+      if (this.expire(cursor, offset, block, position, now)) continue;
       const member = group.nextWithRoom();
       if (!member) {
         this.releaseLane(cursor, offset, block, position);
         cursor.next = offset;
         return -1;
       }
-      this.deliver(member, cursor, offset, FIRST_TRY, block, now);
+      this.deliver(member, cursor, offset, FIRST_TRY, block, position, now);
       delivered += 1;
     }
     return delivered;
@@ -168,33 +170,32 @@ export class Dispatcher {
         looked < MAX_LOOKAHEAD && lookahead.size < MAX_LOOKAHEAD && cursor.hasUnread;
         looked++
       ) {
-        const block = this.admit(cursor, cursor.next);
+        const position = partition.index.get(cursor.next);
+        const block = this.admit(cursor, cursor.next, position);
         if (block === 'loading') break;
-        if (block !== 'skipped') {
-          lookahead.add(cursor.next, recordAt.priority(block, partition.index.get(cursor.next)));
-        }
+        if (block !== 'skipped') lookahead.add(cursor.next, recordAt.priority(block, position));
         cursor.next += 1;
       }
       const offset = delivered < limit ? lookahead.take() : undefined;
       if (offset === undefined) return delivered;
-      const block = this.blocks.of(cursor, offset);
-      const priority = block ? recordAt.priority(block, partition.index.get(offset)) : 9;
-      if (block && this.expire(cursor, offset, block, now)) continue;
+      const position = partition.index.get(offset);
+      const block = this.blocks.of(cursor, offset, position);
+      const priority = block ? recordAt.priority(block, position) : 9;
+      if (block && this.expire(cursor, offset, block, position, now)) continue;
       const member = block && cursor.group.nextWithRoom();
       if (!block || !member) {
         // Its own block is read back at the moment: it goes first then, whatever its priority.
         lookahead.putBack(offset, priority);
         return block ? -1 : delivered;
       }
-      this.deliver(member, cursor, offset, FIRST_TRY, block, now);
+      this.deliver(member, cursor, offset, FIRST_TRY, block, position, now);
     }
   }
 
   /** The block of a message that the group is to have; `skipped` when it is not, and is settled by that. */
-  private admit(cursor: Cursor, offset: number): Block | 'skipped' | 'loading' {
+  private admit(cursor: Cursor, offset: number, position: number): Block | 'skipped' | 'loading' {
     if (cursor.settled.isSettled(offset)) return 'skipped';
-    const position = cursor.partition.index.get(offset);
-    const block = position < 0 ? undefined : this.blocks.of(cursor, offset);
+    const block = position < 0 ? undefined : this.blocks.of(cursor, offset, position);
     if (position >= 0 && !block) return 'loading';
     if (block && !this.isFiltered(cursor, block, position)) return block;
     this.skip(cursor, offset);
@@ -202,8 +203,7 @@ export class Dispatcher {
   }
 
   /** Whether the message outlived its time to live; then it is a dead letter from now on. */
-  private expire(cursor: Cursor, offset: number, block: Block, now: number): boolean {
-    const position = cursor.partition.index.get(offset);
+  private expire(cursor: Cursor, offset: number, block: Block, position: number, now: number): boolean {
     if (!this.hasExpired(block, position, now)) return false;
     this.host.expired(cursor, offset, readRecord(block, position, cursor.partition.topic.name).message);
     return true;
@@ -261,11 +261,12 @@ export class Dispatcher {
     offset: number,
     tries: Tries,
     block: Block,
+    position: number,
     now: number,
   ): void {
-    const position = cursor.partition.index.get(offset);
     const deadlineMs = now + member.leaseMs;
     const id = member.nextDeliveryId();
+    this.deliveries += 1;
     const delivery = new Delivery(
       id,
       member,
@@ -282,11 +283,10 @@ export class Dispatcher {
     } catch (error) {
       return this.host.undecodable(cursor, offset, error);
     }
-    this.deliveries += 1;
     member.take(delivery);
     this.host.leased(deadlineMs);
     if (member.atMostOnce) this.skipDelivered(cursor, offset);
-    this.host.trace.addRecord(block, position, 'delivered', now, member.group.name);
+    this.host.trace.addRecord(block, position, DELIVERED, now, member.group.name);
   }
 
   private skipDelivered(cursor: Cursor, offset: number): void {

@@ -3,11 +3,13 @@ import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import type { Settlement } from '../session.js';
 import { NO_PARTITION, type Past, encodePast, maxRecordBytes, writeRecord } from '../topics/record.js';
+import { stepNumber } from '../trace/trace.js';
 import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
 import type { Consumer } from './consumer.js';
 import type { Cursor } from './cursor.js';
 import type { Delivery } from './delivery.js';
 
+const ACKED = stepNumber('acked');
 /** Longest wait before the next try. */
 const MAX_RETRY_DELAY_MS = 40 * 24 * 3_600_000;
 
@@ -58,7 +60,7 @@ export class Settling {
     cursor.unrecorded.push(offset);
     this.engine.settlementsPending(cursor);
     if (cursor.group.order === 'by-key') this.freeLane(cursor, offset, delivery.key);
-    this.engine.trace.addRecord(block, position, 'acked', now, cursor.group.name);
+    this.engine.trace.addRecord(block, position, ACKED, now, cursor.group.name);
   }
 
   private retry(delivery: Delivery, failure: Failure & { delayMs: number }): void {

@@ -1,12 +1,14 @@
+import type { StoredMessage } from '#libs/messaging';
 import type { Block } from '../journal/block.js';
-import { type DecodedRecord, readRecord } from '../topics/record.js';
+import { readMessage } from '../topics/record.js';
 
 /** Blocks whose decoded messages are kept: groups that keep up with the log are within this distance of each other. */
 const MAX_BLOCKS = 4;
 /** Decoding a few large messages again costs less than keeping their blocks. */
 const MAX_BLOCK_BYTES = 1024 * 1024;
 
-type Decoded = { block: Block; records: Map<number, DecodedRecord> };
+/** By their places in the block, which are small integers as positions in the journal are not. */
+type Decoded = { block: Block; messages: Map<number, StoredMessage> };
 
 /**
  * Messages decoded for one group, for the other groups that read them soon after: with ten groups nine
@@ -15,23 +17,24 @@ type Decoded = { block: Block; records: Map<number, DecodedRecord> };
 export class SharedReads {
   private readonly kept: Decoded[] = [];
 
-  read(block: Block, position: number, topic: string): DecodedRecord {
-    if (block.bytes.byteLength > MAX_BLOCK_BYTES) return readRecord(block, position, topic);
-    const records = this.recordsOf(block);
-    let record = records.get(position);
-    if (record === undefined) {
-      record = readRecord(block, position, topic);
-      records.set(position, record);
+  read(block: Block, position: number, topic: string): StoredMessage {
+    if (block.bytes.byteLength > MAX_BLOCK_BYTES) return readMessage(block, position, topic);
+    const messages = this.messagesOf(block);
+    const place = position - block.start;
+    let message = messages.get(place);
+    if (message === undefined) {
+      message = readMessage(block, position, topic);
+      messages.set(place, message);
     }
-    return record;
+    return message;
   }
 
-  private recordsOf(block: Block): Map<number, DecodedRecord> {
+  private messagesOf(block: Block): Map<number, StoredMessage> {
     const { kept } = this;
-    for (let i = kept.length - 1; i >= 0; i--) if (kept[i]!.block === block) return kept[i]!.records;
-    const records = new Map<number, DecodedRecord>();
-    kept.push({ block, records });
+    for (let i = kept.length - 1; i >= 0; i--) if (kept[i]!.block === block) return kept[i]!.messages;
+    const messages = new Map<number, StoredMessage>();
+    kept.push({ block, messages });
     if (kept.length > MAX_BLOCKS) kept.shift();
-    return records;
+    return messages;
   }
 }

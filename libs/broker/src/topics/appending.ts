@@ -5,6 +5,7 @@ import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
 import { maxStampBytes, writeStamp } from '../producers/stamp.js';
 import type { ProducerStamp } from '../session.js';
+import { stepNumber } from '../trace/trace.js';
 import { MAX_BURIAL_BYTES, buriedReceipt, bury } from './burying.js';
 import { MAX_BATCH_MESSAGES, checkMessages, concernsOneMessage } from './check-message.js';
 import { Copies, type Copy, type Loaded, isDelayed } from './copies.js';
@@ -26,6 +27,8 @@ import { type Partition, type Topic } from './topics.js';
 type Written = { receipts: SendReceipt[]; sync: boolean; missing?: number };
 
 const NO_HEADERS = {};
+const STORED = stepNumber('stored');
+const TIMER_SET = stepNumber('timer-set');
 
 /** Sends: checks, recognises repetitions, chooses partitions, and writes all messages of a call as (part of) one entry. */
 export class Appending {
@@ -233,7 +236,7 @@ export class Appending {
     // An id made here cannot be repeated by anybody: no need to remember it.
     engine.state.applyRecord(block, position, message.id === undefined ? undefined : idHash);
     if (!partition) engine.dueAt(message.deliverAtMs!);
-    engine.trace.addRecord(block, position, partition ? 'stored' : 'timer-set', now);
+    engine.trace.addRecord(block, position, partition ? STORED : TIMER_SET, now);
     return {
       status: 'SEND_OK',
       messageId: id,

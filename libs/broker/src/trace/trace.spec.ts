@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { newBlock } from '../journal/block.js';
 import { maxRecordBytes, writeRecord } from '../topics/record.js';
-import { Trace } from './trace.js';
+import { Trace, stepNumber } from './trace.js';
 
 const id = fc
   .string({ unit: 'grapheme', minLength: 1, maxLength: 40 })
@@ -39,10 +39,10 @@ describe('the trace', () => {
       fc.property(id, id, (one, other) => {
         fc.pre(one !== other);
         const trace = new Trace(10);
-        trace.addRecord(recordOf(one), 0, 'stored', 1);
+        trace.addRecord(recordOf(one), 0, stepNumber('stored'), 1);
         trace.add(one, 'retried', 2, 'g', 'failed');
-        trace.addRecord(recordOf(other), 0, 'stored', 3);
-        trace.addRecord(recordOf(one, 'tag'), 0, 'acked', 4, 'g');
+        trace.addRecord(recordOf(other), 0, stepNumber('stored'), 3);
+        trace.addRecord(recordOf(one, 'tag'), 0, stepNumber('acked'), 4, 'g');
         expect(trace.of(one)).toEqual([
           { step: 'stored', atMs: 1 },
           { step: 'retried', atMs: 2, group: 'g', detail: 'failed' },
@@ -67,7 +67,7 @@ describe('the trace', () => {
     expect(trace.of('a')).toEqual([{ step: 'stored', atMs: 2 }]);
     expect(trace.of('b')).toHaveLength(1);
     const off = new Trace(0);
-    off.addRecord(recordOf('a'), 0, 'stored', 1);
+    off.addRecord(recordOf('a'), 0, stepNumber('stored'), 1);
     expect(off.of('a')).toEqual([]);
   });
 });

@@ -1,6 +1,10 @@
 import { MessagingError } from '#libs/messaging';
 
 const INITIAL_BYTES = 64 * 1024;
+/** A writer in steady use keeps at most this much. */
+const MAX_KEPT_BYTES = 1024 * 1024;
+/** With less of it left, a writer goes on in other memory. */
+const MIN_REST_BYTES = INITIAL_BYTES / 4;
 /** Strings up to this length are tried as ASCII in JavaScript, which beats a call into native code. */
 const SHORT_STRING = 128;
 /** In the place of a length byte: a u32 length and UTF-8 follow. */
@@ -14,7 +18,8 @@ const LONG = 255;
  * which hold every safe integer.
  */
 export class ByteWriter {
-  position = 0;
+  protected position = 0;
+  private start = 0;
   private buffer: Buffer;
 
   constructor(bytes = INITIAL_BYTES) {
@@ -79,13 +84,32 @@ export class ByteWriter {
     this.buffer.writeUInt32LE(value, position);
   }
 
-  /** What was written, and starts anew in fresh memory, so that the result may be kept. */
+  /** Bytes that were written and not taken. */
+  get length(): number {
+    return this.position - this.start;
+  }
+
+  /** What was written since the last time; it stays as it is until `rewind`. */
   take(): Buffer {
-    const written = this.buffer.subarray(0, this.position);
-    const rest = this.buffer.subarray(this.position);
-    this.buffer = rest.length >= INITIAL_BYTES / 4 ? rest : Buffer.allocUnsafeSlow(INITIAL_BYTES);
-    this.position = 0;
-    return written;
+    const { buffer, start, position } = this;
+    this.start = position;
+    if (buffer.length - position < MIN_REST_BYTES) {
+      this.buffer = Buffer.allocUnsafeSlow(
+        Math.min(Math.max(buffer.length * 2, INITIAL_BYTES), MAX_KEPT_BYTES),
+      );
+      this.start = this.position = 0;
+    }
+    return buffer.subarray(start, position);
+  }
+
+  /**
+   * Nothing that was taken is needed any more: its memory is used again. Fresh memory for every write had the
+   * collector run for each 9 MB that were sent, however little there was to collect.
+   */
+  rewind(): void {
+    if (this.length > 0) return;
+    if (this.buffer.length > MAX_KEPT_BYTES) this.buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);
+    this.start = this.position = 0;
   }
 
   private ascii(value: string): boolean {
@@ -106,7 +130,8 @@ export class ByteWriter {
     const grown = Buffer.allocUnsafeSlow(
       Math.max(this.buffer.length * 2, this.position + bytes, INITIAL_BYTES),
     );
-    this.buffer.copy(grown, 0, 0, this.position);
+    // What was taken stays where it is.
+    this.buffer.copy(grown, this.start, this.start, this.position);
     this.buffer = grown;
   }
 }

@@ -182,8 +182,8 @@ export function* inFrames(
   yield start === 0 ? deliveries : deliveries.slice(start);
 }
 
-/** Far below the largest frame, since headers and histories come on top. */
-const DELIVERY_FRAME_BYTES = 1024 * 1024;
+/** Far below the largest frame, since headers and histories come on top; and few bytes to join for a receiver that gets a frame in pieces. */
+const DELIVERY_FRAME_BYTES = 32 * 1024;
 
 function sizeOf(delivery: RawDelivery): number {
   const { asStored } = delivery;

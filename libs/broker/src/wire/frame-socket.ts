@@ -11,6 +11,9 @@ export type Heartbeat = {
 };
 export const HEARTBEAT: Heartbeat = { everyMs: 5_000, silenceMs: 15_000 };
 
+/** Written at once, not at the end of the tick: the peer can begin while more is put together. */
+const FLUSH_BYTES = 128 * 1024;
+
 /** How long a peer may take to read the last frames. */
 const END_MS = 1_000;
 
@@ -29,6 +32,8 @@ export class FrameSocket {
   private lastSaidMs = performance.now();
   private takenBytes = 0;
   private lastTakenMs = performance.now();
+  /** Writes that the socket has not finished. */
+  private unwritten = 0;
   private scheduled = false;
   private closed = false;
   private cause: Error | undefined;
@@ -49,7 +54,7 @@ export class FrameSocket {
 
   /** Bytes that the peer has not taken yet. */
   get backlogBytes(): number {
-    return this.writer.position + this.socket.writableLength;
+    return this.writer.length + this.socket.writableLength;
   }
 
   /** Writes one frame. @throws {MessagingError} `MESSAGE_TOO_LARGE`; nothing of the frame is sent then. */
@@ -64,9 +69,13 @@ export class FrameSocket {
       throw error;
     }
     writer.end();
+    if (writer.length >= FLUSH_BYTES) return this.flush();
     if (this.scheduled) return;
     this.scheduled = true;
-    process.nextTick(this.flush);
+    process.nextTick(() => {
+      this.scheduled = false;
+      this.flush();
+    });
   }
 
   /** Stops reading until `resume`, so that the peer's sends back up in its own buffers. */
@@ -92,10 +101,15 @@ export class FrameSocket {
   }
 
   private readonly flush = (): void => {
-    this.scheduled = false;
-    if (this.writer.position === 0 || this.closed) return;
+    if (this.writer.length === 0 || this.closed) return;
     this.lastSaidMs = performance.now();
-    this.socket.write(this.writer.take());
+    this.unwritten += 1;
+    this.socket.write(this.writer.take(), this.written);
+  };
+
+  private readonly written = (): void => {
+    this.unwritten -= 1;
+    if (this.unwritten === 0) this.writer.rewind();
   };
 
   private onData(chunk: Buffer): void {

@@ -62,10 +62,10 @@ export type FrameHandler = (type: number, request: number, payload: ByteReader) 
 
 /** Collects frames and gives them out as one buffer, so that a tick's frames leave in one write. */
 export class FrameWriter extends ByteWriter {
-  private start = 0;
+  private frameAt = 0;
 
   begin(type: FrameType, request: number): void {
-    this.start = this.position;
+    this.frameAt = this.position;
     this.u32(0);
     this.u8(type);
     this.u32(request);
@@ -73,7 +73,7 @@ export class FrameWriter extends ByteWriter {
 
   /** @throws {MessagingError} `MESSAGE_TOO_LARGE`; the frame is then taken back, those before it stay. */
   end(): void {
-    const length = this.position - this.start - LENGTH_BYTES;
+    const length = this.position - this.frameAt - LENGTH_BYTES;
     if (length > MAX_FRAME_BYTES) {
       this.cancel();
       throw new MessagingError(
@@ -81,12 +81,12 @@ export class FrameWriter extends ByteWriter {
         `one call takes ${length} bytes on the wire, the bound is ${MAX_FRAME_BYTES}`,
       );
     }
-    this.patchU32(this.start, length);
+    this.patchU32(this.frameAt, length);
   }
 
   /** Takes back the frame that was begun. */
   cancel(): void {
-    this.position = this.start;
+    this.position = this.frameAt;
   }
 }
 
@@ -105,19 +105,25 @@ export class FrameReader {
 
   /** @throws {MessagingError} `PROTOCOL_ERROR` when the stream is not made of acceptable frames. The reader is then of no further use. */
   push(chunk: Buffer): void {
-    let buffer = chunk;
-    if (this.heldBytes > 0) {
-      this.parts.push(chunk);
-      this.heldBytes += chunk.length;
+    let rest = chunk;
+    while (this.heldBytes > 0) {
+      // Only as much as is needed, so that the other frames of the chunk are not copied with it.
+      const missing = this.neededBytes - this.heldBytes;
+      this.hold(rest.subarray(0, missing));
+      rest = rest.subarray(missing);
       if (this.heldBytes < this.neededBytes) return;
-      buffer = Buffer.concat(this.parts, this.heldBytes);
+      const joined = Buffer.concat(this.parts, this.heldBytes);
       this.parts = [];
       this.heldBytes = 0;
+      this.hold(this.frames(joined));
     }
-    const rest = this.frames(buffer);
-    if (rest.length === 0) return;
-    this.parts.push(rest);
-    this.heldBytes = rest.length;
+    this.hold(this.frames(rest));
+  }
+
+  private hold(part: Buffer): void {
+    if (part.length === 0) return;
+    this.parts.push(part);
+    this.heldBytes += part.length;
   }
 
   /** Handles the whole frames of `buffer`; the answer is what remains. */

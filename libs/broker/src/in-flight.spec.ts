@@ -1,10 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { Delivery } from './delivery.js';
 import { InFlight } from './in-flight.js';
 
 const CONSUMER = 7;
-const numbered = (number: number): Delivery => ({ deliveryId: number * 256 + CONSUMER }) as Delivery;
+type Delivery = { deliveryId: number };
+const numbered = (number: number): Delivery => ({ deliveryId: number * 256 + CONSUMER });
 
 describe('the deliveries in flight of a consumer', () => {
   it('are found by their ids as in a map, however long one of them stays', () => {
@@ -18,7 +18,7 @@ describe('the deliveries in flight of a consumer', () => {
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.integer({ min: 1, max: 2 ** 44 }), (steps, first) => {
-        const inFlight = new InFlight(20);
+        const inFlight = new InFlight<Delivery>(20);
         const model = new Map<number, Delivery>();
         let last = first;
         const settle = (delivery: Delivery): void => {
@@ -48,7 +48,7 @@ describe('the deliveries in flight of a consumer', () => {
   });
 
   it('do not answer to the id of one that is settled and whose place was taken again', () => {
-    const inFlight = new InFlight(1);
+    const inFlight = new InFlight<Delivery>(1);
     const old = numbered(1);
     inFlight.add(old);
     inFlight.remove(old);

@@ -1,13 +1,11 @@
-import type { Delivery } from './delivery.js';
-
 const FIRST_LENGTH = 64;
 
 /** The slot follows from a delivery's number; its lowest eight bits name the consumer. */
 const numberOf = (deliveryId: number): number => deliveryId / 256;
 
 /**
- * The deliveries of one consumer by their ids, which are numbered without gaps: number n has its place at
- * `n % length`.
+ * The deliveries of one consumer that are not settled, by their ids. The broker numbers them without gaps: number n
+ * has its place at `n % length`.
  *
  *     length 4, in flight 6, 7, 9    ring: [ – 9 6 7 ]
  *     10 comes while 6 still waits   ring: [ – 9 10 7 ]   late: 6
@@ -15,7 +13,7 @@ const numberOf = (deliveryId: number): number => deliveryId / 256;
  * One that is in the way of a newer one (its lease was extended, or its handler is slow) goes to `late`. A map
  * of all of them, whose keys are soon too large for small integers, cost more than what was done with them.
  */
-export class InFlight {
+export class InFlight<Delivery extends { readonly deliveryId: number }> {
   size = 0;
   private ring: (Delivery | undefined)[] = new Array<Delivery | undefined>(FIRST_LENGTH).fill(undefined);
   private readonly late = new Map<number, Delivery>();
