@@ -3,7 +3,11 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { BrokerPort } from '#libs/messaging';
 import { describeBrokerConformance } from '../../messaging/src/conformance/index.js';
-import type { BrokerTimes, BrokerUnderTest, ClientOptions } from '../../messaging/src/conformance/index.js';
+import type {
+  BrokerSettings,
+  BrokerUnderTest,
+  ClientOptions,
+} from '../../messaging/src/conformance/index.js';
 import { connectBroker } from './client/connect-broker.js';
 import { EmbeddedBroker } from './engine/embedded-broker.js';
 import { BrokerServer } from './server/broker-server.js';
@@ -16,7 +20,10 @@ class CrashableBroker implements BrokerUnderTest {
   protected broker!: EmbeddedBroker;
   private dir = '';
 
-  constructor(private readonly times: BrokerTimes) {}
+  /** How far its clock is ahead of the machine's. */
+  private aheadMs = 0;
+
+  constructor(private readonly settings: BrokerSettings) {}
 
   async start(): Promise<this> {
     this.dir = await mkdtemp(join(tmpdir(), 'conformance-'));
@@ -37,16 +44,28 @@ class CrashableBroker implements BrokerUnderTest {
     await this.open();
   }
 
+  enforceRetention(): void {
+    // It looks for what is old every ten seconds.
+    this.aheadMs += 10_000;
+    this.broker.tick();
+  }
+
   async close(): Promise<void> {
     await this.broker.close();
     await rm(this.dir, { recursive: true });
   }
 
   protected async open(): Promise<void> {
-    const { firstCheckMs, checkEveryMs: everyMs, maxChecks } = this.times;
+    const { firstCheckMs, checkEveryMs: everyMs, maxChecks, retainBytes, retainDeadLetters } = this.settings;
     this.broker = await EmbeddedBroker.open({
       dir: this.dir,
+      clock: { now: () => Date.now() + this.aheadMs },
       transactions: { firstCheckMs, everyMs, maxChecks },
+      ...(retainBytes !== undefined && {
+        segmentBytes: retainBytes / 3,
+        retention: { maxBytes: retainBytes, unsettled: 'drop' },
+      }),
+      ...(retainDeadLetters !== undefined && { deadLetters: { maxPerGroup: retainDeadLetters } }),
     });
   }
 }
@@ -77,5 +96,9 @@ class CrashableServer extends CrashableBroker {
   }
 }
 
-describeBrokerConformance('the embedded broker in process', (times) => new CrashableBroker(times).start());
-describeBrokerConformance('the embedded broker over TCP', (times) => new CrashableServer(times).start());
+describeBrokerConformance('the embedded broker in process', (settings) =>
+  new CrashableBroker(settings).start(),
+);
+describeBrokerConformance('the embedded broker over TCP', (settings) =>
+  new CrashableServer(settings).start(),
+);

@@ -9,6 +9,8 @@ export interface BrokerUnderTest {
   connect(clientName: string, options?: ClientOptions): BrokerPort;
   /** Ends the broker without a chance to tidy up, as `kill -9` would, and starts it again on what is on disk. Ports connected before need not work after it. */
   restart(): Promise<void>;
+  /** Begins to drop now what is beyond the retention that was asked for, instead of in its own time. */
+  enforceRetention(): void;
   close(): Promise<void>;
 }
 
@@ -20,4 +22,12 @@ export type BrokerTimes = {
   maxChecks: number;
 };
 
-export type BrokerFactory = (times: BrokerTimes) => Promise<BrokerUnderTest>;
+/** What a section asks for beyond times. */
+export type BrokerSettings = BrokerTimes & {
+  /** Drop the oldest messages beyond so many bytes, settled or not. Absent: all are kept. */
+  retainBytes?: number;
+  /** Drop a group's oldest dead letters beyond so many. Absent: the implementation's default. */
+  retainDeadLetters?: number;
+};
+
+export type BrokerFactory = (settings: BrokerSettings) => Promise<BrokerUnderTest>;

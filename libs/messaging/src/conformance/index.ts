@@ -6,7 +6,7 @@
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, jest } from '@jest/globals';
 import { adminSection } from './admin.js';
-import type { BrokerFactory, BrokerTimes, BrokerUnderTest } from './broker-under-test.js';
+import type { BrokerFactory, BrokerSettings, BrokerTimes, BrokerUnderTest } from './broker-under-test.js';
 import { consumeSection } from './consume.js';
 import { deadLetterSection } from './dead-letters.js';
 import { delaySection } from './delay.js';
@@ -18,13 +18,14 @@ import { producerSection } from './producers.js';
 import { publishSubscribeSection } from './publish-subscribe.js';
 import { pullSection } from './pull.js';
 import { replaySection } from './replay.js';
+import { RETENTION, retentionSection } from './retention.js';
 import { retrySection } from './retry.js';
 import { sendSection } from './send.js';
 import { Stage } from './stage.js';
 import { traceSection } from './trace.js';
 import { transactionSection } from './transactions.js';
 
-export type { BrokerFactory, BrokerTimes, BrokerUnderTest, ClientOptions } from './broker-under-test.js';
+export type { BrokerFactory, BrokerSettings, BrokerUnderTest, ClientOptions } from './broker-under-test.js';
 
 /** Tests that wait for a state give up after this. */
 const TEST_TIMEOUT_MS = 15_000;
@@ -43,11 +44,15 @@ const SECTIONS: Record<string, (stage: () => Stage, times: BrokerTimes) => void>
   'order by key': orderSection,
   trace: traceSection,
   replay: replaySection,
+  retention: retentionSection,
   'time to live and priority': expirySection,
   'maximum length': maximumLengthSection,
   admin: adminSection,
   durability: durabilitySection,
 };
+
+/** What a section's broker is opened with beside the times. */
+const SETTINGS: Record<string, Omit<BrokerSettings, keyof BrokerTimes>> = { retention: RETENTION };
 
 export function describeBrokerConformance(name: string, open: BrokerFactory): void {
   jest.setTimeout(TEST_TIMEOUT_MS);
@@ -57,7 +62,7 @@ export function describeBrokerConformance(name: string, open: BrokerFactory): vo
         let broker: BrokerUnderTest;
         let stage: Stage;
         beforeAll(async () => {
-          broker = await open(TIMES);
+          broker = await open({ ...TIMES, ...SETTINGS[title] });
         });
         beforeEach(() => {
           stage = new Stage(broker);

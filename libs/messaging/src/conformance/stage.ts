@@ -105,6 +105,10 @@ export class Stage {
     await this.port.ready();
   }
 
+  enforceRetention(): void {
+    this.broker.enforceRetention();
+  }
+
   async end(): Promise<void> {
     this.main = undefined;
     await Promise.all(this.ports.splice(0).map((port) => port.close()));
