@@ -123,7 +123,7 @@ export class Admin implements BrokerAdmin {
   }
 
   transactions(): Promise<TransactionInfo> {
-    return Promise.resolve(this.engine.state.transactions.info(this.engine.now()));
+    return Promise.resolve(this.engine.state.transactions.info());
   }
 
   async decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void> {

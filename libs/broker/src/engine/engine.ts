@@ -186,8 +186,9 @@ export class Engine implements CommitObserver {
    */
   commit(type: EntryType, facts: unknown, recordBytes = 0, write?: (out: Out) => void): void {
     const { journal } = this;
-    const out = journal.begin(type, JSON.stringify(facts).length * 3 + recordBytes);
-    journal.facts(facts);
+    const text = JSON.stringify(facts);
+    const out = journal.begin(type, Buffer.byteLength(text) + recordBytes);
+    journal.facts(text);
     const from = out.start + out.at;
     write?.(out);
     const to = out.start + out.at;

@@ -21,6 +21,8 @@ export type Facts = {
   /** `handle` is what the producer recalled it by. */
   timerRecalled: { hash: number; position: number; handle?: string; groupName?: string };
   prepared: { id: string; producerGroup: string; atMs: number };
+  /** A producer answered a check-back with `unknown`; when it had been asked. */
+  checked: { id: string; askedAtMs: number };
   decided: { id: string; decision: 'commit' | 'rollback' } & Audited;
   groupReset: { groupId: number; cursors: Place[] } & Audited;
   redriven: { group: string; id: string } & Audited;

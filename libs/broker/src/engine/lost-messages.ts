@@ -5,7 +5,7 @@
 import { deadLetterTopic } from '#libs/messaging';
 import type { Group } from '../groups/group.js';
 import type { Partition } from '../topics/topics.js';
-import type { Snapshot } from './snapshot.js';
+import { type Snapshot, restoreAnswers } from './snapshot.js';
 import type { BrokerState } from './state.js';
 
 /** Offsets `from` to `to - 1` of a partition. */
@@ -46,6 +46,7 @@ export function mergeSnapshot(state: BrokerState, snapshot: Snapshot): void {
   if (snapshot.letters) state.deadLetters.restore(snapshot.letters);
   if (snapshot.acts) state.audit.restore(snapshot.acts);
   for (const producer of snapshot.producers ?? []) state.sequences.catchUp(producer);
+  restoreAnswers(state, snapshot);
 }
 
 /**

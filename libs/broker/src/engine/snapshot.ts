@@ -36,7 +36,16 @@ export type Snapshot = {
   acts?: ReturnType<Audit['facts']>;
   /** Absent in logs that are older than producers' sequences. */
   producers?: (ProducerFacts & { last: number })[];
+  /** Handles of the timers that were taken back last, and the decisions made last. Absent in older logs. */
+  recalls?: string[];
+  decisions?: [transactionId: string, decision: 'commit' | 'rollback'][];
 };
+
+/**
+ * Of recalls and decisions, the newest of each. They are there for whoever repeats a call because its answer was lost,
+ * and matter only when retention has dropped what was recorded of the call itself.
+ */
+const MAX_ANSWERS = 10_000;
 
 export function takeSnapshot(state: BrokerState): Snapshot {
   return {
@@ -65,6 +74,8 @@ export function takeSnapshot(state: BrokerState): Snapshot {
     letters: state.deadLetters.facts(),
     acts: state.audit.facts(),
     producers: state.sequences.facts(),
+    recalls: state.recalls.newest(MAX_ANSWERS),
+    decisions: state.transactions.newestDecisions(MAX_ANSWERS),
   };
 }
 
@@ -88,4 +99,11 @@ export function restoreSnapshot(state: BrokerState, snapshot: Snapshot): void {
   if (snapshot.letters) state.deadLetters.restore(snapshot.letters);
   if (snapshot.acts) state.audit.restore(snapshot.acts);
   for (const producer of snapshot.producers ?? []) state.sequences.catchUp(producer);
+  restoreAnswers(state, snapshot);
+}
+
+/** What was decided in a gap is not asked for again. */
+export function restoreAnswers(state: BrokerState, { recalls, decisions }: Snapshot): void {
+  for (const handle of recalls ?? []) state.recalls.add(handle);
+  for (const [id, decision] of decisions ?? []) state.transactions.conclude(id, decision);
 }

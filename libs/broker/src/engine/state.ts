@@ -1,10 +1,17 @@
 import { MessagingError, retryTopic } from '#libs/messaging';
 import { Audit } from '../audit/audit.js';
 import { DeadLetters } from '../dead-letters/dead-letters.js';
-import type { Cursor } from '../groups/cursor.js';
+import {
+  applyAcked,
+  applyCursorsCreated,
+  applyHeldBack,
+  applyMissed,
+  applyReset,
+  applyUndecodable,
+  settleMoved,
+} from '../groups/cursor-entries.js';
 import type { Group } from '../groups/group.js';
 import { Groups } from '../groups/groups.js';
-import { miss, missUndecodable } from '../groups/missing.js';
 import type { Block } from '../journal/block.js';
 import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
 import type { FoundEntry } from '../journal/scan.js';
@@ -25,7 +32,7 @@ import {
 } from '../topics/record.js';
 import { type Partition, Topics } from '../topics/topics.js';
 import { type TransactionOptions, Transactions } from '../transactions/transactions.js';
-import type { Audited, Facts, Place } from './facts.js';
+import type { Audited, Facts } from './facts.js';
 import { beginWhereGroupsAre, mergeSnapshot } from './lost-messages.js';
 import { type Snapshot, restoreSnapshot } from './snapshot.js';
 
@@ -74,7 +81,7 @@ export class BrokerState {
     const end = position + length;
     // Only the first one of a journal says something new, or one behind a gap.
     if (entry.type === EntryType.SNAPSHOT && !this.isEmpty && !this.hasGap) return;
-    if (entry.type === EntryType.ACKED) return this.applyAcked(block, position + ENTRY_HEADER_BYTES, end);
+    if (entry.type === EntryType.ACKED) return applyAcked(this, block, position + ENTRY_HEADER_BYTES, end);
     if (entry.type === EntryType.TIMERS_FIRED)
       return this.orUnplaced(() => this.applyFired(block, position + ENTRY_HEADER_BYTES, end));
     const factsLength = block.view.getUint32(bodyAt, true);
@@ -106,11 +113,12 @@ export class BrokerState {
         if (this.hasGap) beginWhereGroupsAre(this);
         return;
       case EntryType.CURSORS_CREATED:
-        return this.applyCursors(facts as Facts['cursorsCreated']);
+        return applyCursorsCreated(this, facts as Facts['cursorsCreated']);
       case EntryType.MOVED:
-        return this.applyMoved(facts as Facts['moved'], block, from, to);
+        settleMoved(this, facts as Facts['moved']);
+        return this.applyRecords(block, from, to, false);
       case EntryType.HELD_BACK:
-        return this.applyHeldBack(facts as Facts['heldBack']);
+        return applyHeldBack(this, facts as Facts['heldBack']);
       case EntryType.TIMERS_FIRED_JSON:
         for (const [hash, position] of (facts as Facts['timersFired']).timers)
           this.timers.remove(hash, position);
@@ -123,32 +131,24 @@ export class BrokerState {
       }
       case EntryType.PREPARED:
         return this.transactions.prepared(facts as Facts['prepared'], positionsOf(block, from, to));
+      case EntryType.CHECKED:
+        return this.transactions.checked(facts as Facts['checked']);
       case EntryType.DECIDED: {
         const { id, decision } = facts as Facts['decided'];
         this.transactions.conclude(id, decision);
         return this.applyRecords(block, from, to, true);
       }
       case EntryType.GROUP_RESET:
-        return this.applyReset(facts as Facts['groupReset']);
+        return applyReset(this, facts as Facts['groupReset']);
       case EntryType.REDRIVEN: {
         const { group, id } = facts as Facts['redriven'];
         this.deadLetters.remove(group, id);
         return this.applyRecords(block, from, to, false);
       }
-      case EntryType.MISSED: {
-        const { atMs, groups } = facts as Facts['missed'];
-        for (const { groupId, place } of groups) {
-          const cursor = this.cursorAt(this.groups.byGroupId(groupId), place);
-          if (cursor) miss(cursor, place[2], atMs);
-        }
-        return;
-      }
-      case EntryType.UNDECODABLE: {
-        const { atMs, groupId, place } = facts as Facts['undecodable'];
-        const cursor = this.cursorAt(this.groups.byGroupId(groupId), place);
-        if (cursor) missUndecodable(cursor, place[2], atMs);
-        return;
-      }
+      case EntryType.MISSED:
+        return applyMissed(this, facts as Facts['missed']);
+      case EntryType.UNDECODABLE:
+        return applyUndecodable(this, facts as Facts['undecodable']);
       case EntryType.PRODUCER_OPENED:
         return this.sequences.open(facts as Facts['producerOpened']);
       case EntryType.DISCARDED: {
@@ -189,7 +189,7 @@ export class BrokerState {
   }
 
   /** Behind a gap, what refers to something in it is counted instead of refused. */
-  private orUnplaced(apply: () => void): void {
+  orUnplaced(apply: () => void): void {
     if (!this.hasGap) return apply();
     try {
       apply();
@@ -269,63 +269,6 @@ export class BrokerState {
       this.countWaitingRetry(this.topics.byTopicId(recordAt.topicId(block, position)).name, -1);
     }
     this.applyRecords(block, from, to, false);
-  }
-
-  private applyAcked(block: Block, from: number, to: number): void {
-    for (let position = from; position < to;) {
-      const at = position - block.start;
-      const place: Place = [block.view.getUint32(at + 4, true), block.view.getUint16(at + 8, true), 0];
-      const cursor = this.ackedCursor(block.view.getUint32(at, true), place);
-      const runs = block.view.getUint16(at + 10, true);
-      for (let run = 0; run < runs; run++) {
-        const first = block.view.getFloat64(at + 12 + run * 12, true);
-        const count = block.view.getUint32(at + 20 + run * 12, true);
-        for (let offset = first; offset < first + count; offset++) cursor?.settled.settle(offset);
-        if (cursor && cursor.heldBack.size > 0)
-          for (let o = first; o < first + count; o++) cursor.heldBack.delete(o);
-      }
-      position += 12 + runs * 12;
-    }
-  }
-
-  private ackedCursor(groupId: number, place: Place): Cursor | undefined {
-    const found: Cursor[] = [];
-    this.orUnplaced(() => {
-      const cursor = this.cursorAt(this.groups.byGroupId(groupId), place);
-      if (cursor) found.push(cursor);
-    });
-    return found[0];
-  }
-
-  cursorAt(group: Group, [topicId, number]: Place): Cursor | undefined {
-    const partition = this.topics.byTopicId(topicId).partitions[number];
-    return partition && group.cursors.get(partition);
-  }
-
-  private applyCursors({ groupId, cursors }: Facts['cursorsCreated']): void {
-    const group = this.groups.byGroupId(groupId);
-    for (const [topicId, number, offset] of cursors) {
-      const partition = this.topics.byTopicId(topicId).partitions[number];
-      if (partition && !group.cursors.has(partition)) group.addCursor(partition, offset);
-    }
-  }
-
-  private applyMoved({ groupId, place }: Facts['moved'], block: Block, from: number, to: number): void {
-    const group = this.groups.byGroupId(groupId);
-    const cursor = this.cursorAt(group, place);
-    cursor?.settled.settle(place[2]);
-    cursor?.heldBack.delete(place[2]);
-    this.applyRecords(block, from, to, false);
-  }
-
-  private applyHeldBack({ groupId, place, attempt, history, dueAtMs }: Facts['heldBack']): void {
-    const cursor = this.cursorAt(this.groups.byGroupId(groupId), place);
-    cursor?.heldBack.set(place[2], { attempt, history, dueAtMs });
-  }
-
-  private applyReset({ groupId, cursors }: Facts['groupReset']): void {
-    const group = this.groups.byGroupId(groupId);
-    for (const place of cursors) this.cursorAt(group, place)?.reset(place[2]);
   }
 }
 

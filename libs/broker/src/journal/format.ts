@@ -75,6 +75,8 @@ export const EntryType = {
   UNDECODABLE: 19,
   /** Delayed messages became due: off the timers, into their partitions. */
   TIMERS_FIRED: 20,
+  /** A producer was asked for its decision and does not know it yet. At most `maxChecks` of them for a transaction. */
+  CHECKED: 21,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 

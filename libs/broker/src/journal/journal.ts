@@ -113,10 +113,10 @@ export class Journal {
     return out;
   }
 
-  /** Writes the facts of the entry begun last; call before any record. */
-  facts(facts: unknown): void {
+  /** Writes the facts of the entry begun last, as JSON; call before any record. */
+  facts(json: string): void {
     const { out, entryAt } = this;
-    const length = out.bytes.write(JSON.stringify(facts), out.at);
+    const length = out.bytes.write(json, out.at);
     out.view.setUint32(entryAt + ENTRY_HEADER_BYTES, length, true);
     out.at += length;
   }

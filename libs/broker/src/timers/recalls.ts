@@ -22,4 +22,9 @@ export class Recalls {
   reused(handle: string): void {
     this.handles.delete(handle);
   }
+
+  /** For a snapshot: the newest ones, oldest first. */
+  newest(count: number): string[] {
+    return this.handles.newest(count).map(([handle]) => handle);
+  }
 }

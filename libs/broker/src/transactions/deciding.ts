@@ -77,10 +77,7 @@ export class Deciding {
   async decide(id: string, decision: TransactionDecision, audit?: AuditNote): Promise<SendReceipt[]> {
     const { engine } = this;
     const { transactions } = engine.state;
-    if (decision === 'unknown') {
-      if (!transactions.find(id)) transactions.wasDecided(id, 'commit');
-      return [];
-    }
+    if (decision === 'unknown') return this.leaveOpen(id);
     if (transactions.wasDecided(id, decision)) {
       // The first decision may still be on its way to the disk.
       await engine.journal.flush(true);
@@ -101,6 +98,21 @@ export class Deciding {
         : this.rollBack(transaction, halves, audit);
     await engine.journal.flush(true);
     return receipts;
+  }
+
+  /**
+   * The answer to a check-back is counted, on disk before the producer is told: it must be parked after its last
+   * check, however often the broker restarts. What a producer says unasked is not.
+   */
+  private async leaveOpen(id: string): Promise<SendReceipt[]> {
+    const { engine } = this;
+    const transaction = engine.state.transactions.find(id);
+    if (!transaction) engine.state.transactions.wasDecided(id, 'commit');
+    const askedAtMs = transaction?.askedAtMs;
+    if (askedAtMs === undefined) return [];
+    engine.commit(EntryType.CHECKED, { id, askedAtMs });
+    await engine.journal.flush(true);
+    return [];
   }
 
   private rollBack(
@@ -161,7 +173,7 @@ export class Deciding {
       const producer = engine.producers.of(transaction.producerGroup);
       if (!producer) continue;
       this.checksAllowed -= 1;
-      transactions.checked(transaction, now);
+      transactions.asked(transaction, now);
       this.ask(transaction, producer).catch((error: unknown) =>
         engine.options.onProblem({ message: `transaction ${transaction.id} could not be asked for`, error }),
       );

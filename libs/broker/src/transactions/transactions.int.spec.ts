@@ -76,14 +76,29 @@ describe('transactions', () => {
     }
   });
 
-  it('are asked for after 6 s, then every 30 s, 15 times, and then parked', async () => {
+  /** Answers the newest check with `unknown`. */
+  const answer = async (): Promise<void> => {
+    await client.session.decide(client.checks.at(-1)!.transactionId, 'unknown');
+  };
+  const restart = async (): Promise<void> => {
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    await client.session.registerProducer('shop');
+  };
+
+  it('are asked for after 6 s, then every 30 s, until 15 checks were answered, and then parked', async () => {
     await client.session.registerProducer('shop');
     const id = await client.session.prepare('shop', [message('a', { id: 'm' })]);
     await pass(5_900);
     expect(client.checks).toEqual([]);
     await pass(100);
     expect(client.checks).toMatchObject([{ transactionId: id, messages: [{ id: 'm', topic: 't' }] }]);
-    for (let check = 2; check <= 20; check++) await pass(30_000);
+    for (let check = 1; check <= 20; check++) {
+      await answer();
+      await pass(29_900);
+      expect(client.checks.length).toBe(Math.min(15, check));
+      await pass(100);
+    }
     expect(client.checks.length).toBe(15);
     expect(await info()).toMatchObject({
       pending: 0,
@@ -91,6 +106,42 @@ describe('transactions', () => {
     });
     await client.session.decide(id, 'commit');
     expect(await info()).toEqual({ pending: 0, parked: [] });
+  });
+
+  it('count the answered checks over restarts, and stay parked after one', async () => {
+    await client.session.registerProducer('shop');
+    const id = await client.session.prepare('shop', [message('a')]);
+    await pass(6_000);
+    let asked = 0;
+    for (; asked < 15; asked++) {
+      expect(client.checks.map(({ transactionId }) => transactionId)).toEqual([id]);
+      await answer();
+      await restart();
+      await pass(29_900);
+      expect(client.checks).toEqual([]);
+      await pass(100);
+    }
+    expect(client.checks).toEqual([]);
+    expect(await info()).toMatchObject({ pending: 0, parked: [{ transactionId: id, checks: 15 }] });
+    await client.attach();
+    await client.session.decide(id, 'commit');
+    await until(() => client.texts.includes('a'));
+  });
+
+  it('use up no check by one that nobody answers, nor by what a producer says unasked', async () => {
+    await client.session.registerProducer('shop');
+    const id = await client.session.prepare('shop', [message('a')]);
+    for (let i = 0; i < 20; i++) await client.session.decide(id, 'unknown');
+    await pass(6_000);
+    for (let i = 0; i < 20; i++) await pass(30_000);
+    expect(client.checks.length).toBe(21);
+    expect(await info()).toEqual({ pending: 1, parked: [] });
+    await answer();
+    await answer();
+    await restart();
+    await pass(30_000);
+    expect(client.checks.length).toBe(1);
+    expect(await info()).toEqual({ pending: 1, parked: [] });
   });
 
   it('of a producer that is away use up no checks, and are asked for at a pace when it is back', async () => {

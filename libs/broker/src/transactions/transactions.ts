@@ -6,7 +6,7 @@ export type TransactionOptions = {
   firstCheckMs: number;
   /** And how often then. RocketMQ: 30 s. */
   everyMs: number;
-  /** Checks that were asked before it is parked for an operator. RocketMQ: 15. */
+  /** Checks answered with `unknown` after which it is parked for an operator. RocketMQ: 15, answered or not. */
   maxChecks: number;
   /** Paces the checks after a producer was away for long. */
   maxChecksPerSecond: number;
@@ -25,7 +25,10 @@ export type Transaction = {
   preparedAtMs: number;
   /** Journal positions of the half messages, in sending order. */
   positions: readonly number[];
+  /** Check-backs that were answered with `unknown`. */
   checks: number;
+  /** When the check was asked that is not answered yet. Not in the journal: after a restart it is asked again. */
+  askedAtMs?: number | undefined;
   nextCheckAtMs: number;
 };
 
@@ -77,6 +80,11 @@ export class Transactions {
     return false;
   }
 
+  /** For a snapshot: oldest first. */
+  newestDecisions(count: number): [id: string, decision: 'commit' | 'rollback'][] {
+    return this.decided.newest(count);
+  }
+
   /** Transactions to ask for now, oldest first, at most `limit`, of producers that can be reached. */
   due(nowMs: number, limit: number, isReachable: (producerGroup: string) => boolean): Transaction[] {
     const due: Transaction[] = [];
@@ -89,10 +97,20 @@ export class Transactions {
     return due;
   }
 
-  /** The producer was asked. A producer that is away is not asked, and so uses up no checks. */
-  checked(transaction: Transaction, nowMs: number): void {
-    transaction.checks += 1;
+  /** The producer is asked. That uses up no check yet: it may be gone before it answers. */
+  asked(transaction: Transaction, nowMs: number): void {
+    transaction.askedAtMs = nowMs;
     transaction.nextCheckAtMs = nowMs + this.options.everyMs;
+  }
+
+  /** Applies an answer that was no decision. */
+  checked({ id, askedAtMs }: { id: string; askedAtMs: number }): void {
+    const transaction = this.pending.get(id);
+    // Prepared in a range that is lost.
+    if (!transaction) return;
+    transaction.checks += 1;
+    transaction.askedAtMs = undefined;
+    transaction.nextCheckAtMs = askedAtMs + this.options.everyMs;
   }
 
   get size(): number {
@@ -103,10 +121,10 @@ export class Transactions {
     return this.pending.values();
   }
 
-  info(nowMs: number): TransactionInfo {
+  info(): TransactionInfo {
     const parked: TransactionInfo['parked'] = [];
-    for (const { id, producerGroup, preparedAtMs, checks, nextCheckAtMs } of this.pending.values()) {
-      if (checks < this.options.maxChecks || nextCheckAtMs > nowMs) continue;
+    for (const { id, producerGroup, preparedAtMs, checks } of this.pending.values()) {
+      if (checks < this.options.maxChecks) continue;
       parked.push({ transactionId: id, producerGroup, preparedAtMs, checks });
     }
     return { pending: this.pending.size - parked.length, parked };
