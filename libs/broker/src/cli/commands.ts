@@ -1,57 +1,12 @@
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
-import type {
-  BrokerPort,
-  DeadLetter,
-  DeadLetterFilter,
-  DeadLetterReason,
-  OutgoingMessage,
-  RedrivePace,
-  ResetTarget,
-  StoredMessage,
-  TraceEvent,
-} from '#libs/messaging';
-import { table } from './table.js';
+import type { OutgoingMessage, ResetTarget, StoredMessage, TraceEvent } from '#libs/messaging';
+import { type CliOptions, type Command, number, operand, show } from './command.js';
+import { DEAD_LETTER_COMMANDS } from './dead-letter-commands.js';
 import { UsageError } from './usage.js';
 
 /** Lines of the standard input that are sent in one call. */
 const PRODUCE_BATCH = 500;
 const DEFAULT_PEEK = 10;
-const DEFAULT_LETTERS = 100;
-const DEFAULT_ACTS = 50;
-
-export type CliOptions = {
-  url?: string;
-  token?: string;
-  json?: boolean;
-  help?: boolean;
-  all?: boolean;
-  partition?: string;
-  offset?: string;
-  limit?: string;
-  tag?: string;
-  key?: string;
-  header?: string[];
-  delay?: string;
-  ttl?: string;
-  timer?: string;
-  reason?: string;
-  topic?: string;
-  group?: string;
-  rate?: string;
-};
-
-export type CliContext = {
-  port: BrokerPort;
-  operands: readonly string[];
-  options: CliOptions;
-  out: (line: string) => void;
-  input: Readable;
-  /** Resolves on Ctrl-C. */
-  interrupted: Promise<unknown>;
-};
-
-export type Command = (context: CliContext) => Promise<void>;
 
 export const COMMANDS: Readonly<Record<string, Command>> = {
   topics: async ({ port, options, out }) => {
@@ -156,36 +111,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     );
   },
 
-  dlq: async ({ port, operands, options, out }) => {
-    const limit = number(options.limit, '--limit') ?? DEFAULT_LETTERS;
-    for (const letter of await port.admin.deadLetters(operand(operands, 0, 'GROUP'), { limit })) {
-      out(letterLine(letter, options));
-    }
-  },
-
-  redrive: async ({ port, operands, options, out }) => {
-    const group = operand(operands, 0, 'GROUP');
-    if (options.all !== true) {
-      const redriven = await port.admin.redrive(group, operand(operands, 1, 'ID'));
-      return out(redriven ? 'redriven' : 'no such dead letter');
-    }
-    let count = 0;
-    let upToOffset: number | undefined;
-    for (;;) {
-      const filter = { ...letterFilter(options), ...(upToOffset !== undefined && { upToOffset }) };
-      const report = await port.admin.redriveAll(group, filter, paceOf(options));
-      count += report.redriven;
-      upToOffset = report.upToOffset;
-      // What cannot be given back would remain for ever.
-      if (report.remaining === 0 || report.redriven === 0) break;
-    }
-    out(`${count} redriven`);
-  },
-
-  discard: async ({ port, operands, out }) => {
-    const discarded = await port.admin.discard(operand(operands, 0, 'GROUP'), operand(operands, 1, 'ID'));
-    out(discarded ? 'discarded' : 'no such dead letter');
-  },
+  ...DEAD_LETTER_COMMANDS,
 
   reset: async ({ port, operands, out }) => {
     const [group, to] = [operand(operands, 0, 'GROUP'), operand(operands, 1, 'TO')];
@@ -224,23 +150,6 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     out(decision === 'commit' ? 'committed' : 'rolled back');
   },
 
-  audit: async ({ port, options, out }) => {
-    const limit = number(options.limit, '--limit') ?? DEFAULT_ACTS;
-    const acts = await port.admin.audit({
-      limit,
-      ...(options.group !== undefined && { group: options.group }),
-    });
-    const rows = acts.map(({ atMs, by, action, group = '', subject = '', count }) => ({
-      at: new Date(atMs).toISOString(),
-      by,
-      action,
-      group,
-      subject,
-      count,
-    }));
-    show(rows, options, out);
-  },
-
   trace: async ({ port, operands, options, out }) => {
     if (options.key === undefined) {
       const id = operand(operands, 0, 'ID');
@@ -265,44 +174,12 @@ const stepRows = (events: readonly TraceEvent[]) =>
     detail,
   }));
 
-function show(
-  rows: readonly Record<string, string | number>[],
-  { json }: CliOptions,
-  out: (line: string) => void,
-): void {
-  if (json === true) for (const row of rows) out(JSON.stringify(row));
-  else if (rows.length === 0) out('none');
-  else for (const text of table(rows)) out(text);
-}
-
 function line(message: StoredMessage, { json }: CliOptions): string {
   const { topic, tag, partition, offset, key, id, storedAtMs, headers } = message;
   const body = Buffer.from(message.body).toString();
   if (json === true)
     return JSON.stringify({ topic, tag, partition, offset, key, id, storedAtMs, headers, body });
   return `${new Date(storedAtMs).toISOString()} ${topic}.${tag} ${partition}:${offset} ${key ?? '-'} ${id} ${body}`;
-}
-
-function letterLine(letter: DeadLetter, options: CliOptions): string {
-  const { id, reason, error, attempts, deadAtMs, message } = letter;
-  const body = Buffer.from(message.body).toString();
-  if (options.json === true) return JSON.stringify({ ...letter, message: { ...message, body } });
-  const at = new Date(deadAtMs).toISOString();
-  return `${at} ${message.topic}.${message.tag} ${id} ${reason} after ${attempts.length}: ${error.split('\n')[0] ?? ''} ${body}`;
-}
-
-function letterFilter({ reason, topic, tag }: CliOptions): DeadLetterFilter {
-  return {
-    // Another reason than there is is the broker's to refuse.
-    ...(reason !== undefined && { reason: reason as DeadLetterReason }),
-    ...(topic !== undefined && { topic }),
-    ...(tag !== undefined && { tag }),
-  };
-}
-
-function paceOf({ rate }: CliOptions): RedrivePace {
-  const ratePerSecond = number(rate, '--rate');
-  return ratePerSecond === undefined ? {} : { ratePerSecond };
 }
 
 function outgoing(options: CliOptions): Omit<OutgoingMessage, 'topic' | 'tag' | 'body'> {
@@ -332,18 +209,4 @@ export function resetTarget(text: string): ResetTarget {
   if (Number.isNaN(timestampMs))
     throw new UsageError(`${text} is neither earliest, latest, PARTITION:OFFSET nor a time`);
   return { timestampMs };
-}
-
-function operand(operands: readonly string[], index: number, name: string): string {
-  const value = operands[index];
-  if (value === undefined) throw new UsageError(`${name} is missing`);
-  return value;
-}
-
-function number(text: string | undefined, name: string): number | undefined {
-  if (text === undefined) return undefined;
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0)
-    throw new UsageError(`${name} ${text}: a whole number is needed`);
-  return value;
 }

@@ -2,7 +2,7 @@ import type { StoredMessage } from '#libs/messaging';
 import { type DescribedEntry, type TopicNames, describeEntry } from '../inspect/describe-entry.js';
 import { readSegmentFile } from '../inspect/read-segment-file.js';
 import { type JournalReport, verifyJournal } from '../inspect/verify-journal.js';
-import type { CliOptions } from './commands.js';
+import type { CliOptions } from './command.js';
 import { UsageError } from './usage.js';
 
 /** Commands that read files instead of asking a broker; they answer with the exit code. */

@@ -3,7 +3,7 @@ import { parseArgs } from 'node:util';
 import { MessagingError } from '#libs/messaging';
 import { connectBroker } from '../client/connect-broker.js';
 import { COMMANDS } from './commands.js';
-import type { CliContext, CliOptions } from './commands.js';
+import type { CliContext, CliOptions } from './command.js';
 import { FILE_COMMANDS } from './file-commands.js';
 import { USAGE, UsageError } from './usage.js';
 

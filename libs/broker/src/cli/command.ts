@@ -1,0 +1,64 @@
+import type { Readable } from 'node:stream';
+import type { BrokerPort } from '#libs/messaging';
+import { table } from './table.js';
+import { UsageError } from './usage.js';
+
+export type CliOptions = {
+  url?: string;
+  token?: string;
+  json?: boolean;
+  help?: boolean;
+  all?: boolean;
+  partition?: string;
+  offset?: string;
+  limit?: string;
+  tag?: string;
+  key?: string;
+  header?: string[];
+  delay?: string;
+  ttl?: string;
+  timer?: string;
+  reason?: string;
+  topic?: string;
+  group?: string;
+  rate?: string;
+};
+
+export type CliContext = {
+  port: BrokerPort;
+  operands: readonly string[];
+  options: CliOptions;
+  out: (line: string) => void;
+  input: Readable;
+  /** Resolves on Ctrl-C. */
+  interrupted: Promise<unknown>;
+};
+
+export type Command = (context: CliContext) => Promise<void>;
+
+/** A table, or a JSON value per line. */
+export function show(
+  rows: readonly Record<string, string | number>[],
+  { json }: CliOptions,
+  out: (line: string) => void,
+): void {
+  if (json === true) for (const row of rows) out(JSON.stringify(row));
+  else if (rows.length === 0) out('none');
+  else for (const text of table(rows)) out(text);
+}
+
+/** @throws {UsageError} */
+export function operand(operands: readonly string[], index: number, name: string): string {
+  const value = operands[index];
+  if (value === undefined) throw new UsageError(`${name} is missing`);
+  return value;
+}
+
+/** @throws {UsageError} */
+export function number(text: string | undefined, name: string): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new UsageError(`${name} ${text}: a whole number is needed`);
+  return value;
+}

@@ -1,0 +1,77 @@
+import type { DeadLetter, DeadLetterFilter, DeadLetterReason, RedrivePace } from '#libs/messaging';
+import { type CliOptions, type Command, number, operand, show } from './command.js';
+
+const DEFAULT_LETTERS = 100;
+const DEFAULT_ACTS = 50;
+
+export const DEAD_LETTER_COMMANDS: Readonly<Record<string, Command>> = {
+  dlq: async ({ port, operands, options, out }) => {
+    const limit = number(options.limit, '--limit') ?? DEFAULT_LETTERS;
+    for (const letter of await port.admin.deadLetters(operand(operands, 0, 'GROUP'), { limit })) {
+      out(letterLine(letter, options));
+    }
+  },
+
+  redrive: async ({ port, operands, options, out }) => {
+    const group = operand(operands, 0, 'GROUP');
+    if (options.all !== true) {
+      const redriven = await port.admin.redrive(group, operand(operands, 1, 'ID'));
+      return out(redriven ? 'redriven' : 'no such dead letter');
+    }
+    let count = 0;
+    let upToOffset: number | undefined;
+    for (;;) {
+      const filter = { ...letterFilter(options), ...(upToOffset !== undefined && { upToOffset }) };
+      const report = await port.admin.redriveAll(group, filter, paceOf(options));
+      count += report.redriven;
+      upToOffset = report.upToOffset;
+      // What cannot be given back would remain for ever.
+      if (report.remaining === 0 || report.redriven === 0) break;
+    }
+    out(`${count} redriven`);
+  },
+
+  discard: async ({ port, operands, out }) => {
+    const discarded = await port.admin.discard(operand(operands, 0, 'GROUP'), operand(operands, 1, 'ID'));
+    out(discarded ? 'discarded' : 'no such dead letter');
+  },
+
+  audit: async ({ port, options, out }) => {
+    const limit = number(options.limit, '--limit') ?? DEFAULT_ACTS;
+    const acts = await port.admin.audit({
+      limit,
+      ...(options.group !== undefined && { group: options.group }),
+    });
+    const rows = acts.map(({ atMs, by, action, group = '', subject = '', count }) => ({
+      at: new Date(atMs).toISOString(),
+      by,
+      action,
+      group,
+      subject,
+      count,
+    }));
+    show(rows, options, out);
+  },
+};
+
+function letterLine(letter: DeadLetter, options: CliOptions): string {
+  const { id, reason, error, attempts, deadAtMs, message } = letter;
+  const body = Buffer.from(message.body).toString();
+  if (options.json === true) return JSON.stringify({ ...letter, message: { ...message, body } });
+  const at = new Date(deadAtMs).toISOString();
+  return `${at} ${message.topic}.${message.tag} ${id} ${reason} after ${attempts.length}: ${error.split('\n')[0] ?? ''} ${body}`;
+}
+
+function letterFilter({ reason, topic, tag }: CliOptions): DeadLetterFilter {
+  return {
+    // Another reason than there is is the broker's to refuse.
+    ...(reason !== undefined && { reason: reason as DeadLetterReason }),
+    ...(topic !== undefined && { topic }),
+    ...(tag !== undefined && { tag }),
+  };
+}
+
+function paceOf({ rate }: CliOptions): RedrivePace {
+  const ratePerSecond = number(rate, '--rate');
+  return ratePerSecond === undefined ? {} : { ratePerSecond };
+}
