@@ -23,6 +23,7 @@ export { parseRequest, ZodBody, ZodParam, ZodQuery } from './validation/zod-para
 export { Health } from './health/health.js';
 export type { HealthCheck } from './health/health.js';
 export { Metrics } from './metrics/metrics.js';
+export { Batcher } from './batching/batcher.js';
 export { openDatabase, MAX_DATABASE_CONNECTIONS } from './database/database.js';
 export type { DatabaseClass, ServiceDatabase } from './database/database.js';
 export { PrismaInbox } from './database/prisma-inbox.js';

@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PrismaClient } from '#prisma/notification';
+import { Batcher } from '#libs/service-kit';
 
 export type ReceivedMail = {
   messageId: string;
@@ -16,38 +17,19 @@ const INSERT = `
   ON CONFLICT (message_id) DO NOTHING`;
 const MAX_BATCH_MAILS = 200;
 
-/**
- * Writes mails in batches: those that arrive while a batch is being written make up the next one. Each
- * `add` resolves when its mail is stored, so an SMTP client is told OK for what is safe and nothing else.
- */
+/** Writes mails in batches. Each `add` resolves when its mail is stored, so an SMTP client is told OK for what is safe and nothing else. */
 @Injectable()
 export class MailboxStore {
-  private waiting: { mail: ReceivedMail; stored: () => void; failed: (error: unknown) => void }[] = [];
-  private writing = false;
+  private readonly inserts = new Batcher<ReceivedMail, undefined>(MAX_BATCH_MAILS, async (mails) => {
+    await this.insert(mails);
+    return mails.map(() => undefined);
+  });
 
   constructor(private readonly prisma: PrismaClient) {}
 
-  /** A mail whose Message-ID is there already is the same mail, and changes nothing. */
+  /** A mail whose Message-ID is there already is the same mail, and changes nothing. When it rejects, the sender keeps the mail for another try. */
   add(mail: ReceivedMail): Promise<void> {
-    return new Promise((stored, failed) => {
-      this.waiting.push({ mail, stored, failed });
-      if (!this.writing) void this.write();
-    });
-  }
-
-  private async write(): Promise<void> {
-    this.writing = true;
-    while (this.waiting.length > 0) {
-      const batch = this.waiting.splice(0, MAX_BATCH_MAILS);
-      try {
-        await this.insert(batch.map(({ mail }) => mail));
-        for (const { stored } of batch) stored();
-      } catch (error) {
-        // Each sender hears of it and keeps the mail for another try.
-        for (const { failed } of batch) failed(error);
-      }
-    }
-    this.writing = false;
+    return this.inserts.add(mail);
   }
 
   private async insert(mails: readonly ReceivedMail[]): Promise<void> {

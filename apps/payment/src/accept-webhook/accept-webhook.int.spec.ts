@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { PaymentWebhookHeaders } from '#libs/contracts';
+import { PaymentWebhookHeaders, type PaymentWebhook } from '#libs/contracts';
+import type { DomainError } from '#libs/messaging';
 import { CRASH_POINTS } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
 import { signWebhook } from '../domain/webhook-signature.js';
 import { WriteRaceLost } from './payment-book.js';
@@ -133,9 +134,141 @@ test('a writer that was frozen until after the check-back can no longer write, a
   const { paymentId } = await payments.created();
   const webhook = payments.webhook('payment.succeeded', paymentId);
   const longAgo = new Date(Date.now() - 21_000).toISOString();
-  const writing = payments.book.settlePayment(webhook, ['PENDING'], 'SUCCEEDED', longAgo);
+  const writing = payments.book.settlePayments([webhook], ['PENDING'], 'SUCCEEDED', longAgo);
   await expect(writing).rejects.toThrow(WriteRaceLost);
   expect(await payments.statusOf(paymentId)).toBe('PENDING');
   expect(await payments.deliver(webhook)).toBe(204);
   expect(await payments.statusOf(paymentId)).toBe('SUCCEEDED');
+});
+
+describe('captures that arrive together', () => {
+  type Capture = { paymentId: string; webhook: PaymentWebhook };
+  const capturesOf = (count: number): Promise<Capture[]> =>
+    Promise.all(
+      Array.from({ length: count }, async () => {
+        const { paymentId } = await payments.created();
+        return { paymentId, webhook: payments.webhook('payment.succeeded', paymentId) };
+      }),
+    );
+  /** All in one batch, because the one before them is still under way when they come. `meanwhile` runs before it ends. */
+  async function together(
+    webhooks: readonly PaymentWebhook[],
+    meanwhile: () => void = () => undefined,
+  ): Promise<PromiseSettledResult<void>[]> {
+    const ahead = await capturesOf(1);
+    let isUnderWay = false;
+    let end = (): void => undefined;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    payments.bus.beforeLocal = () => {
+      payments.bus.beforeLocal = undefined;
+      isUnderWay = true;
+      return ended;
+    };
+    const arrived = [...ahead.map(({ webhook }) => webhook), ...webhooks];
+    const accepted = Promise.allSettled(arrived.map((webhook) => payments.acceptWebhook.execute(webhook)));
+    await payments.until('the first is under way', () => isUnderWay);
+    meanwhile();
+    end();
+    return (await accepted).slice(1);
+  }
+
+  const verdictOf = (outcome: PromiseSettledResult<void>): string =>
+    outcome.status === 'fulfilled' ? 'taken' : (outcome.reason as DomainError).code;
+
+  test('share one transaction, and each is announced once', async () => {
+    const captures = await capturesOf(20);
+    const before = payments.bus.transactionsBegun;
+    await together(captures.map(({ webhook }) => webhook));
+    expect(payments.bus.transactionsBegun - before).toBe(2);
+    for (const { paymentId } of captures) {
+      expect(await payments.statusOf(paymentId)).toBe('SUCCEEDED');
+      expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
+    }
+  });
+
+  test('do not suffer from those among them that are wrong, late or repeated', async () => {
+    const [good, paid, twice] = await capturesOf(3);
+    if (!good || !paid || !twice) throw new Error('three were made');
+    await payments.acceptWebhook.execute(paid.webhook);
+    const again = payments.webhook('payment.succeeded', twice.paymentId);
+    const wrongAmount = payments.webhook('payment.succeeded', good.paymentId, { amountMinor: 1 });
+    const unknown = payments.webhook('payment.succeeded', '11111111-1111-4111-8111-111111111111');
+    const all = [good, paid, twice].map(({ webhook }) => webhook);
+    const outcomes = await together([unknown, wrongAmount, ...all, twice.webhook, again]);
+    expect(outcomes.map(verdictOf)).toEqual([
+      'PAYMENT_NOT_FOUND',
+      'AMOUNT_MISMATCH',
+      ...['taken', 'taken', 'taken', 'taken', 'taken'],
+    ]);
+    for (const { paymentId } of [good, paid, twice]) {
+      expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
+    }
+  });
+
+  test('when another process writes one of them meanwhile, none is lost and none is doubled', async () => {
+    const captures = await capturesOf(5);
+    const [raced] = captures;
+    const at = new Date().toISOString();
+    const writeOne = async (): Promise<void> => {
+      payments.bus.beforeLocal = undefined;
+      if (raced) await payments.book.settlePayments([raced.webhook], ['PENDING'], 'SUCCEEDED', at);
+    };
+    const webhooks = captures.map(({ webhook }) => webhook);
+    const outcomes = await together(webhooks, () => (payments.bus.beforeLocal = writeOne));
+    expect(outcomes.map(({ status }) => status)).toEqual(captures.map(() => 'fulfilled'));
+    for (const { paymentId } of captures) {
+      expect(await payments.statusOf(paymentId)).toBe('SUCCEEDED');
+      // The other process, which is only played here, announces its own.
+      expect(payments.messagesOf(paymentId)).toEqual(
+        paymentId === raced?.paymentId ? [] : ['payment.succeeded'],
+      );
+    }
+  });
+
+  test.each(CRASH_POINTS)(
+    'a crash %s: their copies and the check-back complete all of them',
+    async (point) => {
+      const captures = await capturesOf(8);
+      const webhooks = captures.map(({ webhook }) => webhook);
+      const outcomes = await together(webhooks, () => (payments.bus.crashNext = point));
+      expect(outcomes.map(({ status }) => status)).toEqual(captures.map(() => 'rejected'));
+      const isWritten = point === 'before the commit' || point === 'after the commit';
+      for (const { paymentId } of captures) {
+        expect(await payments.statusOf(paymentId)).toBe(isWritten ? 'SUCCEEDED' : 'PENDING');
+      }
+      expect(payments.bus.undecided).toBe(
+        point === 'before the local write' || point === 'before the commit' ? 1 : 0,
+      );
+      // The check-back first: it must not commit what was not written.
+      expect(await payments.askBack()).toEqual(
+        { 'before the local write': ['unknown'], 'before the commit': ['commit'] }[point as string] ?? [],
+      );
+      await Promise.all(webhooks.map((webhook) => payments.acceptWebhook.execute(webhook)));
+      await payments.askBack();
+      for (const { paymentId } of captures) {
+        expect(await payments.statusOf(paymentId)).toBe('SUCCEEDED');
+        // Announced once more than needed where both a copy and the check-back saw to it; its consumers take that.
+        const messages = payments.messagesOf(paymentId);
+        expect(messages).toHaveLength(point === 'before the local write' ? 2 : 1);
+        expect(new Set(messages)).toEqual(new Set(['payment.succeeded']));
+      }
+    },
+  );
+
+  test('a batch that was not written is rolled back by the check-back, though one of it was captured since', async () => {
+    const captures = await capturesOf(3);
+    const webhooks = captures.map(({ webhook }) => webhook);
+    await together(webhooks, () => (payments.bus.crashNext = 'before the local write'));
+    if (captures[0]) await payments.acceptWebhook.execute(captures[0].webhook);
+    const payload = (paymentId: string) => ({
+      ...{ paymentId, orderNo: payments.newOrderNo(), amountMinor: 5_000, currency: 'EUR' },
+      succeededAt: new Date(Date.now() - 31_000).toISOString(),
+    });
+    const half = captures.map(({ paymentId }) => ({
+      contract: 'payment.succeeded',
+      payload: payload(paymentId),
+    }));
+    expect(await payments.checkBack.check('', half)).toBe('rollback');
+    expect(await payments.checkBack.check('', half.slice(0, 1))).toBe('commit');
+  });
 });

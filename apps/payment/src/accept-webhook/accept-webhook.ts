@@ -1,23 +1,38 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PaymentFailed, PaymentRefunded, PaymentSucceeded, type PaymentWebhook } from '#libs/contracts';
-import { envelope, MessageBus, type Envelope } from '#libs/messaging';
-import { CLOCK, type Clock } from '#libs/service-kit';
+import { envelope, Header, MessageBus, traceContext, type Envelope, type SendOptions } from '#libs/messaging';
+import { Batcher, CLOCK, type Clock } from '#libs/service-kit';
 import { amountMismatch, paymentContested, paymentNotFound, refundNotFound } from '../domain/errors.js';
-import { effectOf } from '../domain/payment-state.js';
+import { effectOf, type PaymentState } from '../domain/payment-state.js';
 import { PaymentBook, WriteRaceLost, type PaymentRow } from './payment-book.js';
 
 export const PRODUCER_GROUP = 'payment';
 /** A payment has fewer states than this. */
 const MAX_ROUNDS = 5;
 
+/** More than the gateway sends at once. */
+const MAX_BATCH = 100;
+const UNCAPTURED = ['PENDING', 'FAILED'] as const;
+
+/** A webhook and the trace of the request that brought it. */
+type Arrived = { webhook: PaymentWebhook; traceparent: string | undefined };
 type Change = { message: Envelope; write: () => Promise<void> };
 
 /**
  * Takes the provider's word for what became of the money, once, however often and in whatever order it
  * comes. The event, the new status and the message to the others are one transactional message.
+ *
+ * Captures that arrive together share one such transaction. Only captures: a batch has one check-back, which
+ * must be able to tell from the payments whether all of it was written, and `SUCCEEDED` is the one status that
+ * stays. A declined payment may be captured a moment later; who asks then could not say whether the batch that
+ * declined it was ever written, and its other messages would be lost or invented.
  */
 @Injectable()
 export class AcceptWebhook {
+  private readonly captures = new Batcher(MAX_BATCH, (arrived: readonly Arrived[]) =>
+    this.captureTogether(arrived),
+  );
+
   constructor(
     private readonly book: PaymentBook,
     private readonly bus: MessageBus,
@@ -30,13 +45,55 @@ export class AcceptWebhook {
    * @throws {DomainError} `PAYMENT_NOT_FOUND`, `REFUND_NOT_FOUND`, `AMOUNT_MISMATCH`.
    */
   async execute(webhook: PaymentWebhook): Promise<void> {
+    const isAccepted =
+      webhook.type === 'payment.succeeded' &&
+      (await this.captures.add({ webhook, traceparent: traceContext.current() }));
+    if (!isAccepted) await this.acceptAlone(webhook);
+  }
+
+  /** Which of these are done with. The others have something about them that is looked at one by one. */
+  private async captureTogether(arrived: readonly Arrived[]): Promise<boolean[]> {
+    const payments = await this.book.find(arrived.map(({ webhook }) => webhook));
+    const captures = new Map<string, Arrived & { payment: PaymentRow }>();
+    for (const [index, each] of arrived.entries()) {
+      const payment = payments[index];
+      // A second event of the same payment finds it captured when its turn comes.
+      if (payment === undefined || captures.has(payment.id)) continue;
+      if (isPlainCapture(each.webhook, payment)) captures.set(payment.id, { ...each, payment });
+    }
+    const isCaptured = await this.capture([...captures.values()]);
+    return arrived.map(
+      ({ webhook }, index) =>
+        payments[index]?.known_event === true ||
+        (isCaptured && captures.get(payments[index]?.id ?? '')?.webhook === webhook),
+    );
+  }
+
+  /** False when another writer came first; nothing has happened then. */
+  private async capture(captures: readonly (Arrived & { payment: PaymentRow })[]): Promise<boolean> {
+    const at = new Date(this.clock.now()).toISOString();
+    const messages = captures.map(({ payment, traceparent }) =>
+      envelope(PaymentSucceeded, { ...factsOf(payment), succeededAt: at }, continuing(traceparent)),
+    );
+    const webhooks = captures.map(({ webhook }) => webhook);
+    if (webhooks.length === 0) return true;
+    try {
+      await this.bus.transactional(PRODUCER_GROUP, messages, () =>
+        this.book.settlePayments(webhooks, UNCAPTURED, 'SUCCEEDED', at),
+      );
+      return true;
+    } catch (error) {
+      if (error instanceof WriteRaceLost) return false;
+      throw error;
+    }
+  }
+
+  private async acceptAlone(webhook: PaymentWebhook): Promise<void> {
     for (let round = 1; round <= MAX_ROUNDS; round++) {
-      const payment = await this.book.find(webhook.paymentId, webhook.eventId);
+      const [payment] = await this.book.find([webhook]);
       if (payment === undefined) throw paymentNotFound(webhook.paymentId);
       if (payment.known_event) return;
-      if (webhook.amountMinor !== payment.amount_minor || webhook.currency !== payment.currency) {
-        throw amountMismatch(webhook.paymentId);
-      }
+      if (!isOfAmount(webhook, payment)) throw amountMismatch(webhook.paymentId);
       const change = this.changeBy(webhook, payment);
       if (change === undefined) return this.book.remember(webhook);
       try {
@@ -55,23 +112,17 @@ export class AcceptWebhook {
    */
   private changeBy(webhook: PaymentWebhook, payment: PaymentRow): Change | undefined {
     const at = new Date(this.clock.now()).toISOString();
-    const facts = {
-      paymentId: payment.id,
-      orderNo: payment.order_no,
-      amountMinor: payment.amount_minor,
-      currency: payment.currency,
-    };
-    const state = { payment: payment.status, refund: payment.refund_status ?? undefined };
-    switch (effectOf(state, webhook.type)) {
+    const facts = factsOf(payment);
+    switch (effectOf(stateOf(payment), webhook.type)) {
       case 'capture':
         return {
           message: envelope(PaymentSucceeded, { ...facts, succeededAt: at }),
-          write: () => this.book.settlePayment(webhook, ['PENDING', 'FAILED'], 'SUCCEEDED', at),
+          write: () => this.book.settlePayments([webhook], UNCAPTURED, 'SUCCEEDED', at),
         };
       case 'decline':
         return {
           message: envelope(PaymentFailed, { ...facts, failedAt: at }),
-          write: () => this.book.settlePayment(webhook, ['PENDING'], 'FAILED', at),
+          write: () => this.book.settlePayments([webhook], ['PENDING'], 'FAILED', at),
         };
       case 'refunded':
         return {
@@ -89,3 +140,27 @@ export class AcceptWebhook {
     }
   }
 }
+
+const stateOf = (payment: PaymentRow): PaymentState => ({
+  payment: payment.status,
+  refund: payment.refund_status ?? undefined,
+});
+
+const isOfAmount = ({ amountMinor, currency }: PaymentWebhook, payment: PaymentRow): boolean =>
+  amountMinor === payment.amount_minor && currency === payment.currency;
+
+const isPlainCapture = (webhook: PaymentWebhook, payment: PaymentRow): boolean =>
+  !payment.known_event &&
+  isOfAmount(webhook, payment) &&
+  effectOf(stateOf(payment), webhook.type) === 'capture';
+
+const factsOf = ({ id, order_no, amount_minor, currency }: PaymentRow) => ({
+  paymentId: id,
+  orderNo: order_no,
+  amountMinor: amount_minor,
+  currency,
+});
+
+/** A batch has as many traces as webhooks; each message continues its own. */
+const continuing = (traceparent: string | undefined): SendOptions =>
+  traceparent === undefined ? {} : { headers: { [Header.traceparent]: traceparent } };

@@ -19,8 +19,8 @@ export type PaymentRow = z.output<typeof PaymentRow>;
 
 /** Another webhook changed the payment first, or the write came too late for its half message. */
 export class WriteRaceLost extends Error {
-  constructor() {
-    super('another webhook came first');
+  constructor(options?: ErrorOptions) {
+    super('another webhook came first', options);
     this.name = 'WriteRaceLost';
   }
 }
@@ -30,48 +30,46 @@ export class WriteRaceLost extends Error {
 export class PaymentBook {
   constructor(private readonly database: PrismaClient) {}
 
-  async find(paymentId: string, eventId: string): Promise<PaymentRow | undefined> {
-    const rows = await this.database.$queryRawUnsafe<unknown[]>(
-      `SELECT p.id::text, p.order_no, p.amount_minor, p.currency, p.status,
+  /** What each of these webhooks meets, in their order; undefined where there is no such payment. */
+  async find(
+    webhooks: readonly Pick<PaymentWebhook, 'paymentId' | 'eventId'>[],
+  ): Promise<(PaymentRow | undefined)[]> {
+    const rows = await this.database.$queryRawUnsafe<{ nr: number }[]>(
+      `SELECT w.nr::int, p.id::text, p.order_no, p.amount_minor, p.currency, p.status,
               r.status AS refund_status, r.reason AS refund_reason,
-              EXISTS (SELECT 1 FROM webhook_events WHERE event_id = $2::uuid) AS known_event
-       FROM payments p LEFT JOIN refunds r ON r.payment_id = p.id
-       WHERE p.id = $1::uuid`,
-      paymentId,
-      eventId,
+              EXISTS (SELECT 1 FROM webhook_events AS e WHERE e.event_id = w.event_id) AS known_event
+       FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS w(payment_id, event_id, nr)
+       JOIN payments AS p ON p.id = w.payment_id
+       LEFT JOIN refunds AS r ON r.payment_id = p.id`,
+      webhooks.map(({ paymentId }) => paymentId),
+      webhooks.map(({ eventId }) => eventId),
     );
-    return rows[0] === undefined ? undefined : PaymentRow.parse(rows[0]);
+    const found = new Map(rows.map((row) => [row.nr, PaymentRow.parse(row)]));
+    return webhooks.map((_, index) => found.get(index + 1));
   }
 
   /**
-   * The event and the payment's new status, in one statement: an event that is stored has had its effect.
-   * @throws {WriteRaceLost} when the payment is no longer in one of `from`, or the event is stored already.
+   * The events and the new status of their payments, each of another payment, in one statement: an event
+   * that is stored has had its effect.
+   *
+   * @throws {WriteRaceLost} when one of the payments is no longer in one of `from`, or one of the events is
+   *   stored already, or the fence has passed; nothing is written then.
    */
-  async settlePayment(
-    webhook: PaymentWebhook,
+  async settlePayments(
+    webhooks: readonly PaymentWebhook[],
     from: readonly string[],
     to: 'SUCCEEDED' | 'FAILED',
     at: string,
   ): Promise<void> {
-    await this.write(
-      `UPDATE payments SET status = $6, updated_at = now()
-       WHERE id = $2::uuid AND status = ANY($5::text[]) AND EXISTS (SELECT 1 FROM event)`,
-      webhook,
-      at,
-      from,
-      to,
-    );
+    await this.write({ table: 'payments', key: 'id', from, to }, webhooks, at);
   }
 
-  /** @throws {WriteRaceLost} when the refund is done already. */
+  /** @throws {WriteRaceLost} when the refund is done already; see `settlePayments`. */
   async settleRefund(webhook: PaymentWebhook, at: string): Promise<void> {
     await this.write(
-      `UPDATE refunds SET status = $6, updated_at = now()
-       WHERE payment_id = $2::uuid AND status = ANY($5::text[]) AND EXISTS (SELECT 1 FROM event)`,
-      webhook,
+      { table: 'refunds', key: 'payment_id', from: ['REQUESTED'], to: 'SUCCEEDED' },
+      [webhook],
       at,
-      ['REQUESTED'],
-      'SUCCEEDED',
     );
   }
 
@@ -86,27 +84,52 @@ export class PaymentBook {
     );
   }
 
+  /**
+   * All or nothing, because it is the local half of one transactional message: the rows are locked first
+   * and counted, and a plain INSERT lets an event that is stored already undo the statement. (With `ON CONFLICT DO
+   * NOTHING` an event could be kept whose payment was left as it is.) Locked in order, so that batches which
+   * overlap cannot deadlock.
+   */
   private async write(
-    update: string,
-    webhook: PaymentWebhook,
+    change: { table: 'payments' | 'refunds'; key: 'id' | 'payment_id'; from: readonly string[]; to: string },
+    webhooks: readonly PaymentWebhook[],
     at: string,
-    from: readonly string[],
-    to: string,
   ): Promise<void> {
-    const changed = await this.database.$executeRawUnsafe(
-      `WITH event AS (
-         INSERT INTO webhook_events (event_id, payment_id, type)
-         SELECT $1::uuid, $2::uuid, $3 WHERE now() < $4::text::timestamptz
-         ON CONFLICT DO NOTHING
-         RETURNING 1)
-       ${update}`,
-      webhook.eventId,
-      webhook.paymentId,
-      webhook.type,
-      new Date(Date.parse(at) + WRITE_FENCE_MS).toISOString(),
-      from,
-      to,
-    );
-    if (changed !== 1) throw new WriteRaceLost();
+    const { table, key, from, to } = change;
+    let changed: number;
+    try {
+      changed = await this.database.$executeRawUnsafe(
+        `WITH w AS MATERIALIZED (
+           SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS w(event_id, payment_id, type)),
+         locked AS MATERIALIZED (
+           SELECT 1 FROM ${table} AS t JOIN w ON t.${key} = w.payment_id
+           WHERE t.status = ANY($5::text[]) AND now() < $4::text::timestamptz
+           ORDER BY t.${key} FOR UPDATE OF t),
+         event AS (
+           INSERT INTO webhook_events (event_id, payment_id, type)
+           SELECT event_id, payment_id, type FROM w WHERE (SELECT count(*) FROM locked) = $7::int
+           RETURNING 1)
+         UPDATE ${table} AS t SET status = $6, updated_at = now() FROM w
+         WHERE t.${key} = w.payment_id AND (SELECT count(*) FROM event) = $7::int`,
+        webhooks.map(({ eventId }) => eventId),
+        webhooks.map(({ paymentId }) => paymentId),
+        webhooks.map(({ type }) => type),
+        new Date(Date.parse(at) + WRITE_FENCE_MS).toISOString(),
+        from,
+        to,
+        webhooks.length,
+      );
+    } catch (error) {
+      if (isUniqueViolation(error)) throw new WriteRaceLost({ cause: error });
+      throw error;
+    }
+    if (changed !== webhooks.length) throw new WriteRaceLost();
   }
+}
+
+function isUniqueViolation(error: unknown): boolean {
+  // Prisma wraps Postgres' error: P2010 for raw statements, the SQLSTATE within the text; P2002 otherwise.
+  return (
+    error instanceof Error && (error.message.includes('23505') || ('code' in error && error.code === 'P2002'))
+  );
 }

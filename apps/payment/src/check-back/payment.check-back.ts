@@ -19,12 +19,13 @@ export class PaymentCheckBack {
 
   @CheckBack(PRODUCER_GROUP)
   async check(_transactionId: string, messages: readonly CheckedMessage[]): Promise<TransactionDecision> {
-    // One webhook, one message.
+    // Captures come in batches, all else alone.
     const [message] = messages;
     switch (message?.contract) {
       case PaymentSucceeded.name: {
-        const { paymentId, succeededAt } = PaymentSucceeded.payload.parse(message.payload);
-        return this.decide((await this.statusOf(paymentId)) === 'SUCCEEDED', succeededAt);
+        const captured = messages.map(({ payload }) => PaymentSucceeded.payload.parse(payload));
+        const isWritten = await this.areCaptured(captured.map(({ paymentId }) => paymentId));
+        return this.decide(isWritten, captured[0]?.succeededAt ?? '');
       }
       case PaymentFailed.name: {
         // A capture that came since outranks the decline: telling the buyer of it now would only mislead.
@@ -39,6 +40,14 @@ export class PaymentCheckBack {
       default:
         return 'unknown';
     }
+  }
+
+  /** All of them, or nothing was written. A capture stays, so those of a batch that was written are found forever. */
+  private async areCaptured(paymentIds: readonly string[]): Promise<boolean> {
+    const captured = await this.database.payment.count({
+      where: { id: { in: [...paymentIds] }, status: 'SUCCEEDED' },
+    });
+    return captured === paymentIds.length;
   }
 
   private async statusOf(paymentId: string): Promise<string | undefined> {

@@ -2,19 +2,26 @@ import { Inject, Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { PrismaClient } from '#prisma/payment';
 import type { CreatePaymentRequest } from '#libs/contracts';
+import { Batcher } from '#libs/service-kit';
 import { orderNotPayable, paymentContested } from '../domain/errors.js';
 import { PAYMENT_PROVIDER, type PaymentProvider } from '../ports/payment-provider.js';
 
 export type CreatedPayment = { paymentId: string; intentId: string };
 
-type CurrentRow = { id: string; intent_id: string; status: 'PENDING' | 'SUCCEEDED' };
+type NewPayment = CreatePaymentRequest & CreatedPayment;
+type CurrentRow = { id: string; order_no: string; intent_id: string; status: 'PENDING' | 'SUCCEEDED' };
 
 /** Each lost race leaves a payment that the next round finds. */
 const MAX_ROUNDS = 5;
+/** More than there are callers at once. */
+const MAX_BATCH = 100;
 
-/** One payment at a time per order: whoever asks again, or at the same moment, gets the one that is pending. */
+/** One payment at a time per order: whoever asks again, or at the same moment, gets the one that is pending. Orders that come at the same time share their statements. */
 @Injectable()
 export class CreatePayment {
+  private readonly reads = new Batcher(MAX_BATCH, (orderNos: readonly string[]) => this.read(orderNos));
+  private readonly inserts = new Batcher(MAX_BATCH, (rows: readonly NewPayment[]) => this.insert(rows));
+
   constructor(
     private readonly database: PrismaClient,
     @Inject(PAYMENT_PROVIDER) private readonly provider: PaymentProvider,
@@ -32,11 +39,7 @@ export class CreatePayment {
   }
 
   private async current(orderNo: string): Promise<CreatedPayment | undefined> {
-    const payments = await this.database.$queryRawUnsafe<CurrentRow[]>(
-      `SELECT id::text, intent_id, status FROM payments
-       WHERE order_no = $1 AND status IN ('PENDING', 'SUCCEEDED')`,
-      orderNo,
-    );
+    const payments = await this.reads.add(orderNo);
     if (payments.some((payment) => payment.status === 'SUCCEEDED')) throw orderNotPayable(orderNo);
     const pending = payments[0];
     return pending && { paymentId: pending.id, intentId: pending.intent_id };
@@ -47,21 +50,41 @@ export class CreatePayment {
    * without a checkout. Undefined when another payment of the order came first.
    */
   private async create(request: CreatePaymentRequest): Promise<CreatedPayment | undefined> {
-    const { orderNo, buyerId, amountMinor, currency } = request;
+    const { amountMinor, currency } = request;
     const paymentId = randomUUID();
     const { intentId } = await this.provider.createIntent({ reference: paymentId, amountMinor, currency });
-    const written = await this.database.$executeRawUnsafe(
-      `INSERT INTO payments (id, order_no, buyer_id, amount_minor, currency, status, intent_id, updated_at)
-       SELECT $1::uuid, $2, $3, $4::bigint, $5, 'PENDING', $6, now()
-       WHERE NOT EXISTS (SELECT 1 FROM payments WHERE order_no = $2 AND status = 'SUCCEEDED')
-       ON CONFLICT (order_no) WHERE status = 'PENDING' DO NOTHING`,
-      paymentId,
-      orderNo,
-      buyerId,
-      amountMinor,
-      currency,
-      intentId,
+    const isWritten = await this.inserts.add({ ...request, paymentId, intentId });
+    return isWritten ? { paymentId, intentId } : undefined;
+  }
+
+  private async read(orderNos: readonly string[]): Promise<CurrentRow[][]> {
+    const rows = await this.database.$queryRawUnsafe<CurrentRow[]>(
+      `SELECT id::text, order_no, intent_id, status FROM payments
+       WHERE order_no = ANY($1::text[]) AND status IN ('PENDING', 'SUCCEEDED')`,
+      orderNos,
     );
-    return written === 1 ? { paymentId, intentId } : undefined;
+    return orderNos.map((orderNo) => rows.filter((row) => row.order_no === orderNo));
+  }
+
+  /** Which of them were written. In the order of their numbers, so that batches which overlap cannot deadlock. */
+  private async insert(payments: readonly NewPayment[]): Promise<boolean[]> {
+    const rows = await this.database.$queryRawUnsafe<{ id: string }[]>(
+      `INSERT INTO payments (id, order_no, buyer_id, amount_minor, currency, status, intent_id, updated_at)
+       SELECT p.id, p.order_no, p.buyer_id, p.amount_minor, p.currency, 'PENDING', p.intent_id, now()
+       FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+            AS p(id, order_no, buyer_id, amount_minor, currency, intent_id)
+       WHERE NOT EXISTS (SELECT 1 FROM payments AS s WHERE s.order_no = p.order_no AND s.status = 'SUCCEEDED')
+       ORDER BY p.order_no
+       ON CONFLICT (order_no) WHERE status = 'PENDING' DO NOTHING
+       RETURNING id::text`,
+      payments.map(({ paymentId }) => paymentId),
+      payments.map(({ orderNo }) => orderNo),
+      payments.map(({ buyerId }) => buyerId),
+      payments.map(({ amountMinor }) => amountMinor),
+      payments.map(({ currency }) => currency),
+      payments.map(({ intentId }) => intentId),
+    );
+    const written = new Set(rows.map(({ id }) => id));
+    return payments.map(({ paymentId }) => written.has(paymentId));
   }
 }

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { PrismaClient } from '#prisma/payment';
 import type { PaymentWebhook } from '#libs/contracts';
 import { DomainError } from '#libs/messaging';
+import { Batcher } from '#libs/service-kit';
 import { INTENT_STATUSES, type IntentStatus } from './intent-state.js';
 import { WebhookDispatcher } from './webhooks/webhook-dispatcher.js';
 
@@ -16,6 +17,7 @@ const Intent = z.object({
   status: z.enum(INTENT_STATUSES),
 });
 export type Intent = z.output<typeof Intent>;
+type NewIntent = Omit<Intent, 'id' | 'status'>;
 export type WebhookPlan = {
   type: PaymentWebhook['type'];
   delayMs: number;
@@ -23,75 +25,123 @@ export type WebhookPlan = {
   duplicates: number;
 };
 
+type Move = { intent: Intent; to: IntentStatus; webhook: WebhookPlan };
+
 /** Copies of a webhook come this much apart at most, so that they meet and overtake other webhooks. */
 const DUPLICATE_SPREAD_MS = 250;
+const MAX_BATCH = 100;
+/** What `open` makes. Nothing else is looked for: a path that no text column can hold would fail the whole batch. */
+const INTENT_ID = /^pi_[0-9a-f]{32}$/;
 
-/** The simulated provider's own book. An intent's change and the webhooks that tell of it are one statement. */
+/**
+ * The simulated provider's own book, in batches of whatever comes at the same time. An intent's change
+ * and the webhooks that tell of it are one statement.
+ */
 @Injectable()
 export class ProviderBook {
+  private readonly opens = new Batcher(MAX_BATCH, (intents: readonly NewIntent[]) => this.openAll(intents));
+  private readonly reads = new Batcher(MAX_BATCH, (ids: readonly string[]) => this.getAll(ids));
+  private readonly moves = new Batcher(MAX_BATCH, (moves: readonly Move[]) => this.moveAll(moves));
+
   constructor(
     private readonly database: PrismaClient,
     private readonly dispatcher: WebhookDispatcher,
   ) {}
 
   /** The id of the intent of this reference; made when there is none. */
-  async open(intent: Omit<Intent, 'id' | 'status'>): Promise<string> {
-    // An update that changes nothing, because DO NOTHING would return no row for an intent that exists.
-    const rows = await this.database.$queryRawUnsafe<{ id: string }[]>(
-      `INSERT INTO provider_intents (id, reference, amount_minor, currency, status)
-       VALUES ($1, $2::uuid, $3::bigint, $4, 'OPEN')
-       ON CONFLICT (reference) DO UPDATE SET reference = excluded.reference
-       RETURNING id`,
-      `pi_${randomUUID().replaceAll('-', '')}`,
-      intent.reference,
-      intent.amountMinor,
-      intent.currency,
-    );
-    if (rows[0] === undefined) throw new Error('an upsert returned no row');
-    return rows[0].id;
+  open(intent: NewIntent): Promise<string> {
+    return this.opens.add(intent);
   }
 
   /** @throws {DomainError} `INTENT_NOT_FOUND`. */
   async get(intentId: string): Promise<Intent> {
-    const rows = await this.database.$queryRawUnsafe<unknown[]>(
-      `SELECT id, reference::text, amount_minor AS "amountMinor", currency, status
-       FROM provider_intents WHERE id = $1`,
-      intentId,
-    );
-    if (rows[0] === undefined) {
+    const intent = INTENT_ID.test(intentId) ? await this.reads.add(intentId) : undefined;
+    if (intent === undefined) {
       throw new DomainError('INTENT_NOT_FOUND', 'not-found', 'There is no such checkout.');
     }
-    return Intent.parse(rows[0]);
+    return intent;
   }
 
   /** Moves an intent and queues its webhooks. False when the intent is no longer in its status; nothing happens then. */
   async move(intent: Intent, to: IntentStatus, webhook: WebhookPlan): Promise<boolean> {
-    const eventId = randomUUID();
-    const body = {
-      eventId,
-      type: webhook.type,
-      paymentId: intent.reference,
-      amountMinor: intent.amountMinor,
-      currency: intent.currency,
-      occurredAt: new Date().toISOString(),
-    } satisfies PaymentWebhook;
-    const queued = await this.database.$executeRawUnsafe(
-      `WITH moved AS (
-         UPDATE provider_intents SET status = $3 WHERE id = $1 AND status = $2 RETURNING 1)
+    const isMoved = await this.moves.add({ intent, to, webhook });
+    if (isMoved) this.dispatcher.wakeUp();
+    return isMoved;
+  }
+
+  private async openAll(intents: readonly NewIntent[]): Promise<string[]> {
+    // One statement must not meet one row twice.
+    const distinct = [...new Map(intents.map((intent) => [intent.reference.toLowerCase(), intent])).values()];
+    // An update that changes nothing, because DO NOTHING would return no row for an intent that exists.
+    const rows = await this.database.$queryRawUnsafe<{ id: string; reference: string }[]>(
+      `INSERT INTO provider_intents (id, reference, amount_minor, currency, status)
+       SELECT id, reference, amount_minor, currency, 'OPEN'
+       FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[]) AS i(id, reference, amount_minor, currency)
+       ORDER BY reference
+       ON CONFLICT (reference) DO UPDATE SET reference = excluded.reference
+       RETURNING id, reference::text`,
+      distinct.map(() => `pi_${randomUUID().replaceAll('-', '')}`),
+      distinct.map(({ reference }) => reference),
+      distinct.map(({ amountMinor }) => amountMinor),
+      distinct.map(({ currency }) => currency),
+    );
+    const ids = new Map(rows.map(({ reference, id }) => [reference, id]));
+    return intents.map(({ reference }) => {
+      const id = ids.get(reference.toLowerCase());
+      if (id === undefined) throw new Error('an upsert returned no row');
+      return id;
+    });
+  }
+
+  private async getAll(ids: readonly string[]): Promise<(Intent | undefined)[]> {
+    const rows = await this.database.$queryRawUnsafe<unknown[]>(
+      `SELECT id, reference::text, amount_minor AS "amountMinor", currency, status
+       FROM provider_intents WHERE id = ANY($1::text[])`,
+      ids,
+    );
+    const intents = new Map(rows.map((row) => Intent.parse(row)).map((intent) => [intent.id, intent]));
+    return ids.map((id) => intents.get(id));
+  }
+
+  /** Of several moves of one intent one is made. The rows are locked in order, so that batches which overlap cannot deadlock. */
+  private async moveAll(moves: readonly Move[]): Promise<boolean[]> {
+    const eventIds = moves.map(() => randomUUID());
+    const moved = await this.database.$queryRawUnsafe<{ event_id: string }[]>(
+      `WITH m AS MATERIALIZED (
+         SELECT m.* FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::int[], $7::int[])
+                         AS m(id, current, next, event_id, body, delay_ms, copies)
+         JOIN provider_intents AS i ON i.id = m.id AND i.status = m.current
+         ORDER BY m.id FOR UPDATE OF i),
+       moved AS (
+         UPDATE provider_intents AS i SET status = m.next FROM m
+         WHERE i.id = m.id AND i.status = m.current
+         RETURNING m.event_id, m.body, m.delay_ms, m.copies)
        INSERT INTO provider_webhooks (event_id, body, due_at)
-       SELECT $4::uuid, $5,
-              now() + ($6::int + CASE copy WHEN 0 THEN 0 ELSE random() * $8::int END) * interval '1 millisecond'
-       FROM moved, generate_series(0, $7::int) AS copy`,
-      intent.id,
-      intent.status,
-      to,
-      eventId,
-      JSON.stringify(body),
-      webhook.delayMs,
-      webhook.duplicates,
+       SELECT event_id, body,
+              now() + (delay_ms + CASE copy WHEN 0 THEN 0 ELSE random() * $8::int END) * interval '1 millisecond'
+       FROM moved, generate_series(0, copies) AS copy
+       RETURNING event_id::text`,
+      moves.map(({ intent }) => intent.id),
+      moves.map(({ intent }) => intent.status),
+      moves.map(({ to }) => to),
+      eventIds,
+      moves.map((move, index) => bodyOf(move, eventIds[index] ?? '')),
+      moves.map(({ webhook }) => webhook.delayMs),
+      moves.map(({ webhook }) => webhook.duplicates),
       DUPLICATE_SPREAD_MS,
     );
-    if (queued > 0) this.dispatcher.wakeUp();
-    return queued > 0;
+    const made = new Set(moved.map((row) => row.event_id));
+    return eventIds.map((eventId) => made.has(eventId));
   }
+}
+
+function bodyOf({ intent, webhook }: Move, eventId: string): string {
+  return JSON.stringify({
+    eventId,
+    type: webhook.type,
+    paymentId: intent.reference,
+    amountMinor: intent.amountMinor,
+    currency: intent.currency,
+    occurredAt: new Date().toISOString(),
+  } satisfies PaymentWebhook);
 }

@@ -9,6 +9,7 @@ import { RowRetention, serve, ServiceAdapter, signToken, type RunningService } f
 import { RehearsalBus } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
 import { freePort, startPostgres } from '../../../../libs/service-kit/src/testing/index.js';
 import { PaymentCheckBack } from '../check-back/payment.check-back.js';
+import { AcceptWebhook } from '../accept-webhook/accept-webhook.js';
 import { PaymentBook } from '../accept-webhook/payment-book.js';
 import { signWebhook } from '../domain/webhook-signature.js';
 import { PaymentModule } from '../payment.module.js';
@@ -24,7 +25,9 @@ const nothing = (): Promise<void> => Promise.resolve();
  * broker is missing: messages end in `bus`. Webhooks go straight to the service, as the gateway would send them on.
  */
 export class PaymentUnderTest {
+  readonly acceptWebhook: AcceptWebhook;
   readonly book: PaymentBook;
+  readonly checkBack: PaymentCheckBack;
   readonly requestRefund: RequestRefund;
   readonly database: PrismaClient;
   readonly retention: RowRetention;
@@ -37,7 +40,9 @@ export class PaymentUnderTest {
     private readonly stopPostgres: () => Promise<void>,
   ) {
     const { app } = service;
+    this.acceptWebhook = app.get(AcceptWebhook);
     this.book = app.get(PaymentBook);
+    this.checkBack = app.get(PaymentCheckBack);
     this.requestRefund = app.get(RequestRefund);
     this.database = app.get(PrismaClient);
     this.retention = app.get(RowRetention);
@@ -145,8 +150,7 @@ export class PaymentUnderTest {
   }
 
   askBack(): ReturnType<RehearsalBus['checkBack']> {
-    const checkBack = this.service.app.get(PaymentCheckBack);
-    return this.bus.checkBack((id, messages) => checkBack.check(id, messages));
+    return this.bus.checkBack((id, messages) => this.checkBack.check(id, messages));
   }
 
   /** Waits for a state, not for a time. */

@@ -30,6 +30,8 @@ export class RehearsalBus {
   private transactions = 0;
   /** The next transaction dies here; once. */
   crashAt: CrashPoint | undefined;
+  /** As `crashAt`, for the one after the transaction that is under way. */
+  crashNext: CrashPoint | undefined;
   /** Called between the half message and the local write. */
   beforeLocal: (() => Promise<void>) | undefined;
 
@@ -43,6 +45,10 @@ export class RehearsalBus {
     envelopes: readonly Envelope[],
     local: () => Promise<T>,
   ): Promise<T> {
+    if (this.crashNext !== undefined) {
+      this.crashAt = this.crashNext;
+      this.crashNext = undefined;
+    }
     this.dieAt('before the half message');
     const id = `transaction ${++this.transactions}`;
     this.half.set(id, envelopes);
@@ -84,6 +90,10 @@ export class RehearsalBus {
       decisions.push(decision);
     }
     return decisions;
+  }
+
+  get transactionsBegun(): number {
+    return this.transactions;
   }
 
   get undecided(): number {
