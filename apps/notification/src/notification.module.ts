@@ -11,7 +11,7 @@ import {
 import { PrismaClient } from '#prisma/notification';
 import { DeliveryStore } from './deliveries/delivery-store.js';
 import { LogOnlyProvider, PUSH_PROVIDER, SMS_PROVIDER } from './deliveries/text-provider.js';
-import { DispatchNotification } from './dispatch/dispatch-notification.js';
+import { DispatchNotifications } from './dispatch/dispatch-notifications.js';
 import { NotifyBuyerConsumer } from './dispatch/notify-buyer.consumer.js';
 import { MailboxController } from './mailbox/mailbox.controller.js';
 import { MailboxStore } from './mailbox/mailbox-store.js';
@@ -31,7 +31,7 @@ const SMTP_URL = Symbol('SMTP_URL');
   controllers: [NotifyBuyerConsumer, SendSmsConsumer, SendEmailConsumer, SendPushConsumer, MailboxController],
   providers: [
     { provide: NOTIFICATION_CONFIG, useFactory: () => loadConfig(NotificationConfig) },
-    DispatchNotification,
+    DispatchNotifications,
     DeliveryStore,
     MailboxStore,
     ReadMailbox,

@@ -1,40 +1,47 @@
 import { Controller, Inject } from '@nestjs/common';
 import { CodeRequested, OrderCancelled, OrderPaid, OrderRefunded } from '#libs/contracts';
-import { backoff, Consume, isOf, type Delivery } from '#libs/messaging';
+import { backoff, ConsumeBatch, type Delivery } from '#libs/messaging';
 import { CLOCK, type Clock } from '#libs/service-kit';
 import {
   orderCancelledNotification,
   orderPaidNotification,
   orderRefundedNotification,
   signInCodeNotification,
-  type Notification,
 } from '../domain/notifications.js';
-import { DispatchNotification } from './dispatch-notification.js';
-
-type NotifiableMessage = OrderPaid | OrderCancelled | OrderRefunded | CodeRequested;
+import { DispatchNotifications } from './dispatch-notifications.js';
 
 /** Everything a buyer is told about, in one group. */
+const DISPATCH = {
+  group: 'notification.dispatch',
+  maxBatchMessages: 100,
+  retry: backoff({ attempts: 10, firstDelayMs: 200 }),
+};
+
 @Controller()
 export class NotifyBuyerConsumer {
   constructor(
-    private readonly dispatch: DispatchNotification,
+    private readonly dispatch: DispatchNotifications,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
-  @Consume([OrderPaid, OrderCancelled, OrderRefunded, CodeRequested], {
-    group: 'notification.dispatch',
-    retry: backoff({ attempts: 10, firstDelayMs: 200 }),
-  })
-  async handle(delivery: Delivery<NotifiableMessage>): Promise<void> {
-    const notification = this.notificationOf(delivery);
-    if (notification !== undefined) await this.dispatch.execute(notification);
+  @ConsumeBatch(OrderPaid, DISPATCH)
+  async paid(batch: readonly Delivery<OrderPaid>[]): Promise<void> {
+    await this.dispatch.execute(batch.map(({ payload }) => orderPaidNotification(payload)));
   }
 
-  private notificationOf(delivery: Delivery<NotifiableMessage>): Notification | undefined {
-    if (isOf(OrderPaid, delivery)) return orderPaidNotification(delivery.payload);
-    if (isOf(OrderCancelled, delivery)) return orderCancelledNotification(delivery.payload);
-    if (isOf(OrderRefunded, delivery)) return orderRefundedNotification(delivery.payload);
-    if (isOf(CodeRequested, delivery)) return signInCodeNotification(delivery.payload, this.clock.now());
-    throw new TypeError(`no notification is made of ${(delivery as Delivery<unknown>).contract.name}`);
+  @ConsumeBatch(OrderCancelled, DISPATCH)
+  async cancelled(batch: readonly Delivery<OrderCancelled>[]): Promise<void> {
+    await this.dispatch.execute(batch.map(({ payload }) => orderCancelledNotification(payload)));
+  }
+
+  @ConsumeBatch(OrderRefunded, DISPATCH)
+  async refunded(batch: readonly Delivery<OrderRefunded>[]): Promise<void> {
+    await this.dispatch.execute(batch.map(({ payload }) => orderRefundedNotification(payload)));
+  }
+
+  @ConsumeBatch(CodeRequested, DISPATCH)
+  async codeRequested(batch: readonly Delivery<CodeRequested>[]): Promise<void> {
+    const nowMs = this.clock.now();
+    await this.dispatch.execute(batch.map(({ payload }) => signInCodeNotification(payload, nowMs)));
   }
 }

@@ -14,9 +14,7 @@ export class ReadOrdersController {
 
   @Get(':orderNo')
   async one(@Param('orderNo') orderNo: string, @CurrentUser() user: User): Promise<OrderView> {
-    const order = OrderNo.safeParse(orderNo).success
-      ? (await this.book.find([orderNo])).get(orderNo)
-      : undefined;
+    const order = OrderNo.safeParse(orderNo).success ? await this.book.read(orderNo) : undefined;
     if (order?.buyerId !== user.userId) throw orderNotFound(orderNo);
     return orderView(order);
   }

@@ -5,16 +5,21 @@ import { commandIdOf, emailOf } from '../domain/addresses.js';
 import type { Channel, Notification } from '../domain/notifications.js';
 
 /**
- * Turns a notification into one command per channel, so that a channel that is down (its group
+ * Turns each notification into one command per channel, so that a channel that is down (its group
  * retries) keeps no other waiting. The commands' ids depend on nothing but the notification: running
  * twice, for a message that came twice, sends them once.
  */
 @Injectable()
-export class DispatchNotification {
+export class DispatchNotifications {
   constructor(private readonly bus: MessageBus) {}
 
-  async execute(notification: Notification): Promise<void> {
-    await this.bus.sendBatch(notification.channels.map((channel) => commandOf(notification, channel)));
+  /** All in one send. Undefined is nothing to be said. */
+  async execute(notifications: readonly (Notification | undefined)[]): Promise<void> {
+    await this.bus.sendBatch(
+      notifications.flatMap(
+        (notification) => notification?.channels.map((channel) => commandOf(notification, channel)) ?? [],
+      ),
+    );
   }
 }
 
