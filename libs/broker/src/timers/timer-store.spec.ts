@@ -65,4 +65,91 @@ describe('TimerStore', () => {
       expect(store.earliestDue()).toBeUndefined();
     }
   });
+
+  it('gives out each timer once and never early, however the clock jumps and however few are taken at a time', () => {
+    const step = fc.oneof(
+      fc.record({ set: fc.array(fc.integer({ min: 1, max: 100_000 }), { maxLength: 20 }) }),
+      fc.record({ pass: fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 10 ** 9 })) }),
+      fc.record({ back: fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 10 ** 9 })) }),
+      fc.record({ take: fc.integer({ min: 1, max: 5 }) }),
+      fc.record({ recall: fc.nat(20) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), fc.nat(30), (steps, setBefore) => {
+        const store = new TimerStore();
+        const pending = new Map<number, number>();
+        let [now, latest, position] = [START_MS, START_MS, 0];
+        const set = (dueAtMs: number): void => {
+          position += 1;
+          store.set(position % 7, position, dueAtMs);
+          pending.set(position, dueAtMs);
+        };
+        const take = (limit: number): number => {
+          const due = store.takeDue(now, limit);
+          expect(due.length).toBeLessThanOrEqual(limit);
+          for (const { hash, position: taken, dueAtMs } of due) {
+            expect(pending.get(taken)).toBe(dueAtMs);
+            // Due by the clock now, or before it was set back.
+            expect(dueAtMs).toBeLessThanOrEqual(latest);
+            expect(store.remove(hash, taken)).toBe(true);
+            pending.delete(taken);
+          }
+          store.release(now);
+          return due.length;
+        };
+        // Due while the broker was down, some of them.
+        for (let i = 0; i < setBefore; i++) set(START_MS + (i - 15) * 10_000);
+        store.start(now);
+        for (const command of steps) {
+          if ('set' in command) for (const ms of command.set) set(now + ms);
+          else if ('take' in command) take(command.take);
+          else if ('recall' in command) {
+            const recalled = [...pending.keys()][command.recall];
+            if (recalled !== undefined) expect(store.remove(recalled % 7, recalled)).toBe(true);
+            pending.delete(recalled ?? 0);
+          } else now += 'pass' in command ? command.pass : -command.back;
+          latest = Math.max(latest, now);
+          expect(store.size).toBe(pending.size);
+          expect(store.earliestDue()).toBe(pending.size === 0 ? undefined : Math.min(...pending.values()));
+          const lowest = Math.min(...pending.keys());
+          expect(store.lowestPosition()).toBeLessThanOrEqual(lowest);
+        }
+        // A clock that went back by less than a second is waited for.
+        now = Math.max(now, ...pending.values()) + 2_000;
+        latest = Math.max(latest, now);
+        for (let rounds = 0; pending.size > 0 && rounds < 2_000; rounds++) take(5);
+        expect(pending.size).toBe(0);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('gives out a flood in the order of its times, and first come first served within a millisecond', () => {
+    const store = new TimerStore();
+    for (let i = 1; i <= 3_000; i++) store.set(i, i, START_MS - 1_000_000 + (i % 3) * 1_000);
+    store.start(START_MS);
+    const order: number[] = [];
+    for (let due = store.takeDue(START_MS, 100); due.length > 0; due = store.takeDue(START_MS, 100)) {
+      for (const { hash, position } of due) {
+        order.push(position);
+        store.remove(hash, position);
+      }
+      store.release(START_MS);
+      expect(store.pastDue(START_MS)).toBe(3_000 - order.length);
+    }
+    expect(order).toHaveLength(3_000);
+    expect(order).toEqual([...order].sort((a, b) => (a % 3) - (b % 3) || a - b));
+  });
+
+  it('keeps no more places than are needed when timers that are due much later are recalled', () => {
+    const store = new TimerStore();
+    store.start(START_MS);
+    const before = process.memoryUsage().arrayBuffers;
+    for (let i = 1; i <= 400_000; i++) {
+      store.set(i, i, START_MS + 10 ** 9);
+      store.remove(i, i);
+    }
+    expect((process.memoryUsage().arrayBuffers - before) / 2 ** 20).toBeLessThan(7);
+    expect(store.size).toBe(0);
+  });
 });
