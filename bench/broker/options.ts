@@ -11,6 +11,10 @@ export type Sizes = {
   timers: number;
   /** Timers of the delivery's lateness fall due over so long. */
   timerSpreadSeconds: number;
+  /** Due within one second. */
+  timerHerd: number;
+  /** Pending while the broker's memory is measured. */
+  pendingTimers: number;
   backlogMessages: number;
   /** Consumed from the backlog, and from a broker that holds nothing else. */
   backlogConsumed: number;
@@ -26,7 +30,9 @@ const FULL: Sizes = {
   latencySeconds: 20,
   fanOutMessages: 300_000,
   timers: 1_000_000,
-  timerSpreadSeconds: 60,
+  timerSpreadSeconds: 100,
+  timerHerd: 200_000,
+  pendingTimers: 10_000_000,
   backlogMessages: 10_000_000,
   backlogConsumed: 1_000_000,
   reopenMb: 1_024,
@@ -41,7 +47,9 @@ const QUICK: Sizes = {
   latencySeconds: 1.5,
   fanOutMessages: 20_000,
   timers: 50_000,
-  timerSpreadSeconds: 3,
+  timerSpreadSeconds: 5,
+  timerHerd: 20_000,
+  pendingTimers: 100_000,
   backlogMessages: 200_000,
   backlogConsumed: 50_000,
   reopenMb: 32,

@@ -28,9 +28,18 @@ export class JournalReader {
     return loading;
   }
 
-  /** Blocks of one record each, for those of `positions` whose record is not in memory. */
-  loadScattered(positions: readonly number[]): Promise<Map<number, Block>> {
-    return this.scattered.read(positions.filter((position) => this.cache.find(position) === undefined));
+  /** Blocks that hold the records at `positions`: those in memory, and for the others one each. */
+  async loadScattered(positions: readonly number[]): Promise<Map<number, Block>> {
+    const found = new Map<number, Block>();
+    const missing: number[] = [];
+    for (const position of positions) {
+      const block = this.cache.find(position);
+      if (block) found.set(position, block);
+      else missing.push(position);
+    }
+    if (missing.length > 0)
+      for (const [position, block] of await this.scattered.read(missing)) found.set(position, block);
+    return found;
   }
 
   private async readBlock(position: number, written: number): Promise<Block> {

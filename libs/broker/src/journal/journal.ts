@@ -316,8 +316,8 @@ export class Journal {
   }
 
   /**
-   * Reads the records at these positions that are not in memory, one block for each: for records that are
-   * far apart and needed once. It may leave some out, which `load` then reads, or fails to.
+   * Blocks with the records at these positions, which may be far apart and are needed once: those in memory, and
+   * one for each record that is read. Some may be left out, which `load` then reads, or fails to.
    */
   loadScattered(positions: readonly number[]): Promise<Map<number, Block>> {
     return this.reader.loadScattered(positions);

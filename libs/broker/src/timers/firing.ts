@@ -68,14 +68,13 @@ export class Timers {
   }
 
   private async fire(due: readonly DueTimer[]): Promise<void> {
-    const { journal } = this.engine;
-    const records = await journal.loadScattered(due.map(({ position }) => position));
+    const records = await this.engine.journal.loadScattered(due.map(({ position }) => position));
     let batch: Firing[] = [];
     let bytes = 0;
     for (const timer of due) {
       if (this.stopped) return;
       const { position } = timer;
-      const block = records.get(position) ?? journal.find(position) ?? (await this.load(timer));
+      const block = records.get(position) ?? (await this.load(timer));
       if (!block) continue;
       batch.push({ timer, block });
       bytes += recordAt.length(block, position);
