@@ -28,6 +28,7 @@ import { traceByKey } from '../trace/trace-by-key.js';
 import { readRecord } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
 import { AnswerRoom } from './answer-room.js';
+import { ADMIN_ARGUMENTS, checkArgument } from './arguments.js';
 import type { Engine } from './engine.js';
 
 /** Most messages of one read or list. */
@@ -43,14 +44,13 @@ export class Admin implements BrokerAdmin {
 
   /** A call by name, as sessions carry it. @throws {MessagingError} `INVALID_ARGUMENT` when there is no such call */
   call({ method, args }: AdminCall): Promise<unknown> {
-    const known: readonly string[] = CALLS;
-    if (!known.includes(method))
+    if (!isAdminCall(method))
       throw new MessagingError('INVALID_ARGUMENT', `no admin call ${JSON.stringify(method)}`);
-    const bound = this[method as (typeof CALLS)[number]].bind(this) as (
-      ...args: readonly unknown[]
-    ) => Promise<unknown>;
     // JSON has no `undefined`: an argument that was left out before another one comes as null.
-    return bound(...args.map((arg) => arg ?? undefined));
+    const given = Array.isArray(args) ? args.map((arg: unknown) => arg ?? undefined) : args;
+    checkArgument(method, given, ADMIN_ARGUMENTS[method]);
+    const bound = this[method].bind(this) as (...args: readonly unknown[]) => Promise<unknown>;
+    return bound(...given);
   }
 
   async createTopic(name: string, options: TopicOptions = {}): Promise<void> {
@@ -127,9 +127,6 @@ export class Admin implements BrokerAdmin {
   }
 
   async decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void> {
-    if (decision !== 'commit' && decision !== 'rollback') {
-      throw new MessagingError('INVALID_ARGUMENT', `commit or rollback, not ${JSON.stringify(decision)}`);
-    }
     await this.engine.deciding.decide(transactionId, decision, {
       ...this.note('decide-transaction'),
       subject: `${transactionId} ${decision}`,
@@ -198,20 +195,6 @@ export class Admin implements BrokerAdmin {
   }
 }
 
-const CALLS = [
-  'createTopic',
-  'topics',
-  'groups',
-  'timers',
-  'transactions',
-  'decideTransaction',
-  'read',
-  'resetGroup',
-  'deadLetters',
-  'redrive',
-  'redriveAll',
-  'discard',
-  'trace',
-  'traceByKey',
-  'audit',
-] as const satisfies readonly (keyof BrokerAdmin)[];
+/** Own names only: `constructor` is a property too. */
+const isAdminCall = (method: string): method is keyof typeof ADMIN_ARGUMENTS =>
+  Object.hasOwn(ADMIN_ARGUMENTS, method);

@@ -8,6 +8,7 @@ import {
 import { Consumer, MAX_CONSUMERS_PER_SESSION, consumerIdOf } from '../groups/consumer.js';
 import type { Group } from '../groups/group.js';
 import { join, leave } from '../groups/membership.js';
+import { checkSettlement } from '../groups/settling.js';
 import type {
   AdminCall,
   BrokerSession,
@@ -20,7 +21,11 @@ import type {
 } from '../session.js';
 import type { Producer } from '../transactions/producers.js';
 import { Admin } from './admin.js';
+import { ConsumerMode, SubscriptionArgument, checkArgument } from './arguments.js';
 import type { Engine } from './engine.js';
+
+/** `setTimeout` takes no more, and would not wait at all. */
+const MAX_WAIT_MS = 2 ** 31 - 1;
 
 /** One client's dealings with the engine. */
 export class EngineSession implements BrokerSession, Producer {
@@ -63,9 +68,9 @@ export class EngineSession implements BrokerSession, Producer {
     return this.engine.deciding.decide(transactionId, decision);
   }
 
-  registerProducer(producerGroup: string): Promise<void> {
+  async registerProducer(producerGroup: string): Promise<void> {
+    this.checkOpen();
     this.engine.producers.register(producerGroup, this);
-    return Promise.resolve();
   }
 
   check(transactionId: string, messages: readonly OutgoingMessage[], producerGroup: string): void {
@@ -79,6 +84,8 @@ export class EngineSession implements BrokerSession, Producer {
 
   async attach(subscription: Subscription, mode: 'push' | 'pull'): Promise<number> {
     this.checkOpen();
+    checkArgument('subscription', subscription, SubscriptionArgument);
+    checkArgument('mode', mode, ConsumerMode);
     const id = this.freeConsumerId();
     const consumer = join(this.engine, subscription, (group: Group) => {
       return new Consumer(
@@ -127,12 +134,16 @@ export class EngineSession implements BrokerSession, Producer {
     if (consumer?.mode !== 'pull') {
       return Promise.reject(new MessagingError('INVALID_ARGUMENT', `consumer ${consumerId} does not pull`));
     }
+    if (!(maxMessages >= 1 && waitMs <= MAX_WAIT_MS)) {
+      const what = `maxMessages ${maxMessages}, waitMs ${waitMs}`;
+      return Promise.reject(new MessagingError('INVALID_ARGUMENT', `${what}: from 1, and to 2^31 - 1`));
+    }
     if (consumer.pull)
       return Promise.reject(new MessagingError('INVALID_ARGUMENT', 'a pull of this consumer is under way'));
     return new Promise((resolve) => {
       let timeout: NodeJS.Timeout | undefined;
       const pull = {
-        wanted: Math.max(1, Math.floor(maxMessages)),
+        wanted: Math.floor(maxMessages),
         resolve: (deliveries: readonly RawDelivery[]) => {
           clearTimeout(timeout);
           resolve(deliveries);
@@ -158,6 +169,8 @@ export class EngineSession implements BrokerSession, Producer {
   settle(settlements: readonly Settlement[]): Promise<boolean[]> {
     return new Promise((resolve, reject) => {
       if (this.engine.journal.failed) return reject(this.engine.journal.failed);
+      // All of them first: what is refused has settled nothing.
+      settlements.forEach(checkSettlement);
       const now = this.engine.now();
       const results = new Array<boolean>(settlements.length);
       for (let i = 0; i < settlements.length; i++) {

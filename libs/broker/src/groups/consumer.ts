@@ -10,6 +10,8 @@ export const MAX_CONSUMERS_PER_SESSION = 256;
 /** `&` takes these bits of large numbers too, and is no division. */
 export const consumerIdOf = (deliveryId: number): number => deliveryId & (MAX_CONSUMERS_PER_SESSION - 1);
 
+/** Longest lease, extended or not. */
+export const MAX_LEASE_MS = 24 * 3_600_000;
 const DEFAULTS = { maxInFlightMessages: 256, maxInFlightBytes: 16 * 1024 * 1024, leaseMs: 30_000 };
 
 type PullWaiter = { wanted: number; resolve: (deliveries: readonly RawDelivery[]) => void };
@@ -48,7 +50,7 @@ export class Consumer {
       subscription.maxInFlightBytes ?? DEFAULTS.maxInFlightBytes,
       2 ** 31,
     );
-    this.leaseMs = bounded('leaseMs', subscription.leaseMs ?? DEFAULTS.leaseMs, 24 * 3_600_000);
+    this.leaseMs = bounded('leaseMs', subscription.leaseMs ?? DEFAULTS.leaseMs, MAX_LEASE_MS);
     this.atMostOnce = subscription.guarantee === 'at-most-once';
   }
 
@@ -94,7 +96,8 @@ export class Consumer {
   }
 }
 
-function bounded(name: string, value: number, max: number): number {
+/** @throws {MessagingError} `INVALID_ARGUMENT` */
+export function bounded(name: string, value: number, max: number): number {
   if (Number.isFinite(value) && value >= 1 && value <= max) return Math.floor(value);
   throw new MessagingError('INVALID_ARGUMENT', `${name}: from 1 to ${max}, not ${value}`);
 }

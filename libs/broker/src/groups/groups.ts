@@ -44,7 +44,7 @@ export class Groups {
 
   /** What to record for a new group. */
   plan(name: string): { id: number; name: string } {
-    if (!NAME.test(name)) {
+    if (typeof name !== 'string' || !NAME.test(name)) {
       throw new MessagingError(
         'INVALID_ARGUMENT',
         `group ${JSON.stringify(name)}: 1 to 128 letters, digits, dots, colons, underscores or dashes are allowed`,

@@ -59,17 +59,8 @@ export function leave(engine: Engine, consumer: Consumer): void {
   engine.state.groups.broadcast.delete(group);
 }
 
-/** Topics of one subscription. */
-const MAX_FILTERS = 1_000;
-
 function checkSubscription(subscription: Subscription): void {
   const { topics, order, mode } = subscription;
-  if (topics.length === 0 || topics.length > MAX_FILTERS) {
-    throw new MessagingError(
-      'INVALID_ARGUMENT',
-      `a subscription has 1 to ${MAX_FILTERS} topics, not ${topics.length}`,
-    );
-  }
   for (const { topic } of topics) if (isPlainName(topic)) checkTopicName(topic);
   if (order === 'by-key' && mode === 'broadcast') {
     throw new MessagingError('INVALID_ARGUMENT', 'a broadcast has no retries, and so no order by key');

@@ -1,11 +1,17 @@
-import { type Attempt, type DeadLetterReason, type ErrorKind, type StoredMessage } from '#libs/messaging';
+import {
+  type Attempt,
+  type DeadLetterReason,
+  type ErrorKind,
+  MessagingError,
+  type StoredMessage,
+} from '#libs/messaging';
 import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import type { Settlement } from '../session.js';
 import { NO_PARTITION, type Past, encodePast, maxRecordBytes, writeRecord } from '../topics/record.js';
 import { stepNumber } from '../trace/trace.js';
 import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
-import type { Consumer } from './consumer.js';
+import { type Consumer, MAX_LEASE_MS, bounded } from './consumer.js';
 import type { Cursor } from './cursor.js';
 import type { Delivery } from './delivery.js';
 
@@ -23,6 +29,14 @@ type Doomed = {
 };
 
 type Failure = { error: string; kind?: ErrorKind | undefined };
+
+/** @throws {MessagingError} `INVALID_ARGUMENT`; a lease until `NaN` would never end */
+export function checkSettlement(settlement: Settlement): void {
+  if (settlement.verdict === 'extend') bounded('leaseMs', settlement.leaseMs, MAX_LEASE_MS);
+  if (settlement.verdict === 'retry' && Number.isNaN(settlement.delayMs)) {
+    throw new MessagingError('INVALID_ARGUMENT', 'delayMs is not a number');
+  }
+}
 
 /** What becomes of a delivery: done, tried again, dead, or lost to its member. */
 export class Settling {

@@ -121,7 +121,8 @@ const INTERNAL_NAME = /^%(DLQ|RETRY)%[A-Za-z0-9._:-]{1,128}$/;
 
 /** @throws {MessagingError} `INVALID_ARGUMENT` */
 export function checkTopicName(name: string): void {
-  if (NAME.test(name)) return;
+  // `test` would take the number 5 for its name.
+  if (typeof name === 'string' && NAME.test(name)) return;
   throw new MessagingError(
     'INVALID_ARGUMENT',
     `topic ${JSON.stringify(name)}: 1 to 128 letters, digits, dots, underscores or dashes are allowed`,

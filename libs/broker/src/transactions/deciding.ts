@@ -22,7 +22,7 @@ import {
 } from '../topics/record.js';
 import { Admission } from '../topics/topic-limit.js';
 import type { Partition, Topic } from '../topics/topics.js';
-import type { Producer } from './producers.js';
+import { type Producer, checkProducerGroup } from './producers.js';
 import type { Transaction } from './transactions.js';
 
 type Half = { block: Block; position: number };
@@ -37,9 +37,7 @@ export class Deciding {
   async prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<string> {
     const { engine } = this;
     const now = engine.now();
-    if (producerGroup === '' || producerGroup.length > 256) {
-      throw new MessagingError('INVALID_ARGUMENT', 'a producer group has 1 to 256 characters');
-    }
+    checkProducerGroup(producerGroup);
     checkMessages(messages, now);
     engine.state.transactions.checkRoom();
     const topics = messages.map(({ topic }) => engine.topic(topic));
@@ -77,6 +75,10 @@ export class Deciding {
   async decide(id: string, decision: TransactionDecision, audit?: AuditNote): Promise<SendReceipt[]> {
     const { engine } = this;
     const { transactions } = engine.state;
+    // It may come from another process: anything but these would count as a rollback below.
+    if (!['commit', 'rollback', 'unknown'].includes(decision)) {
+      throw new MessagingError('INVALID_ARGUMENT', `no decision ${JSON.stringify(decision)}`);
+    }
     if (decision === 'unknown') return this.leaveOpen(id);
     if (transactions.wasDecided(id, decision)) {
       // The first decision may still be on its way to the disk.

@@ -1,15 +1,29 @@
-import type { OutgoingMessage } from '#libs/messaging';
+import { MessagingError, type OutgoingMessage } from '#libs/messaging';
 
 /** A session that can be asked what became of a transaction. */
 export interface Producer {
   check(transactionId: string, messages: readonly OutgoingMessage[], producerGroup: string): void;
 }
 
+/** Producer groups that have a session at the same time. */
+const MAX_GROUPS = 10_000;
+
+/** @throws {MessagingError} `INVALID_ARGUMENT` */
+export function checkProducerGroup(group: string): void {
+  if (typeof group === 'string' && group !== '' && group.length <= 256) return;
+  throw new MessagingError('INVALID_ARGUMENT', 'a producer group has 1 to 256 characters');
+}
+
 /** Who can be asked for a producer group's transactions: any of its live sessions, in turn. */
 export class Producers {
   private readonly byGroup = new Map<string, Producer[]>();
 
+  /** @throws {MessagingError} `INVALID_ARGUMENT`, `BUFFER_FULL` */
   register(group: string, producer: Producer): void {
+    checkProducerGroup(group);
+    if (!this.byGroup.has(group) && this.byGroup.size >= MAX_GROUPS) {
+      throw new MessagingError('BUFFER_FULL', `${MAX_GROUPS} producer groups are connected already`);
+    }
     const producers = this.byGroup.get(group) ?? [];
     if (!producers.includes(producer)) producers.push(producer);
     this.byGroup.set(group, producers);

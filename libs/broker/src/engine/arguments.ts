@@ -1,0 +1,61 @@
+/**
+ * What clients hand over as JSON. No compiler has seen it, and what the engine records it has to be able to
+ * read back at every later start: so it is checked before anything is recorded.
+ */
+import { z } from 'zod';
+import { type BrokerAdmin, MessagingError } from '#libs/messaging';
+
+/** Topics of one subscription, and tags of one topic. */
+const MAX_FILTERS = 1_000;
+
+const Text = z.string();
+const Whole = z.int();
+
+const Filter = z.object({ topic: Text, tags: z.array(Text).max(MAX_FILTERS).optional() });
+
+/** Names and bounds are checked where they are used; here, that each part is of its kind. */
+export const SubscriptionArgument = z.object({
+  group: Text,
+  topics: z.array(Filter).min(1).max(MAX_FILTERS),
+  mode: z.enum(['shared', 'broadcast']).optional(),
+  order: z.enum(['unordered', 'by-key']).optional(),
+  startAt: z.enum(['earliest', 'latest']).optional(),
+  guarantee: z.enum(['at-least-once', 'at-most-once']).optional(),
+});
+
+export const ConsumerMode = z.enum(['push', 'pull']);
+
+const ResetTarget = z.union([
+  z.enum(['earliest', 'latest']),
+  z.object({ partition: Whole, offset: Whole }),
+  z.object({ timestampMs: z.number() }),
+]);
+
+const Options = z.record(Text, z.unknown()).optional();
+const Limit = Whole.min(0).optional();
+
+/** Arguments of every call that operators may name. */
+export const ADMIN_ARGUMENTS = {
+  createTopic: z.tuple([Text, Options]),
+  topics: z.tuple([]),
+  groups: z.tuple([]),
+  timers: z.tuple([]),
+  transactions: z.tuple([]),
+  decideTransaction: z.tuple([Text, z.enum(['commit', 'rollback'])]),
+  read: z.tuple([Text, Whole, z.number(), z.number()]),
+  resetGroup: z.tuple([Text, ResetTarget]),
+  deadLetters: z.tuple([Text, z.object({ limit: Limit, afterOffset: Whole.optional() }).optional()]),
+  redrive: z.tuple([Text, Text]),
+  redriveAll: z.tuple([Text, Options, Options]),
+  discard: z.tuple([Text, Text]),
+  trace: z.tuple([Text]),
+  traceByKey: z.tuple([Text, Text.optional()]),
+  audit: z.tuple([z.object({ limit: Limit, group: Text.optional() }).optional()]),
+} as const satisfies Record<keyof BrokerAdmin, z.ZodType>;
+
+/** @throws {MessagingError} `INVALID_ARGUMENT`, naming the part that is not as `schema` says */
+export function checkArgument(name: string, value: unknown, schema: z.ZodType): void {
+  const [issue] = schema.safeParse(value).error?.issues ?? [];
+  if (issue === undefined) return;
+  throw new MessagingError('INVALID_ARGUMENT', `${[name, ...issue.path].join('.')}: ${issue.message}`);
+}
