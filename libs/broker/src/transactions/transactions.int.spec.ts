@@ -9,6 +9,7 @@ import {
   settled,
   until,
 } from '../testing/engine-client.js';
+import { MemoryFiles } from '../testing/memory-files.js';
 
 let clock: ManualClock;
 let sandbox: BrokerSandbox;
@@ -17,7 +18,8 @@ let client: EngineClient;
 
 beforeEach(async () => {
   clock = new ManualClock();
-  sandbox = await BrokerSandbox.make({ clock });
+  // In memory, so that a few turns of the event loop are enough for whatever is written and read.
+  sandbox = await BrokerSandbox.make({ clock, files: new MemoryFiles() });
   broker = await sandbox.open();
   client = new EngineClient(broker);
 });
