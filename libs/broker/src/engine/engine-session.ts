@@ -183,6 +183,7 @@ export class EngineSession implements BrokerSession, Producer {
   }
 
   async admin(call: AdminCall): Promise<unknown> {
+    this.checkOpen();
     return this.admins.call(call);
   }
 

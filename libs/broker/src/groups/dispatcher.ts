@@ -75,6 +75,8 @@ export class Dispatcher {
 
   /** Delivers what can be delivered now. */
   pump(group: Group): void {
+    // Nothing can be settled any more, nor be moved to the dead letters.
+    if (this.journal.failed) return;
     const now = this.host.now();
     let left = MAX_PER_ROUND;
     while (left > 0 && this.deliverReady(group, now)) left -= 1;
@@ -117,6 +119,11 @@ export class Dispatcher {
     const position = item.cursor.partition.index.get(item.offset);
     const block = this.blocks.of(item.cursor, item.offset, position);
     if (!block) return item.cursor.unreadable ? this.putAside(item, now) : false;
+    // It waited behind its key and was never delivered: its time to live counts as it does for the others.
+    if (item.attempt === 1 && this.hasExpired(block, position, now)) {
+      group.ready.shift();
+      return this.expire(item.cursor, item.offset, block, position, now);
+    }
     const member = group.nextWithRoom();
     if (!member) return false;
     group.ready.shift();

@@ -39,9 +39,11 @@ export function join(
 
 function groupFor(engine: Engine, { group: name, mode }: Subscription): Group {
   const { groups } = engine.state;
+  const known = groups.get(name);
+  if (known && mode !== 'broadcast') return known;
   const facts = groups.plan(name);
   if (mode === 'broadcast') return groups.createBroadcast(name, engine.journal.end);
-  if (!groups.get(name)) engine.commit(EntryType.GROUP_CREATED, facts);
+  engine.commit(EntryType.GROUP_CREATED, facts);
   return groups.require(name);
 }
 

@@ -110,7 +110,8 @@ export class Settling {
     });
     group.waiting.push({ cursor, offset, ...again, dueAtMs });
     this.engine.dueAt(dueAtMs);
-    group.releaseDue(this.engine.now());
+    // Looks at all that wait: once for each of them would be seconds for a batch of 40,000.
+    if (dueAtMs <= this.engine.now()) group.releaseDue(this.engine.now());
   }
 
   deadLetter(

@@ -35,8 +35,12 @@ import { MessagingError } from '#libs/messaging';
 export const FORMAT_VERSION = 1;
 export const SEGMENT_HEADER_BYTES = 32;
 export const ENTRY_HEADER_BYTES = 18;
-/** No entry is longer; a length beyond it is damage. Holds an append of the largest size with room to spare. */
-export const MAX_ENTRY_BYTES = 64 * 1024 * 1024;
+/**
+ * No entry is longer: more is refused, and a length beyond it is damage. Far above the largest append, because
+ * one that a full topic turns into a dead letter of each of its groups is written once for each, and a
+ * snapshot grows with what is held back and dead.
+ */
+export const MAX_ENTRY_BYTES = 512 * 1024 * 1024;
 
 const MAGIC = 'STAMPEDE';
 

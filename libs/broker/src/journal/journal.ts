@@ -5,6 +5,7 @@ import type { Files } from './files.js';
 import {
   ENTRY_HEADER_BYTES,
   EntryType,
+  MAX_ENTRY_BYTES,
   SEGMENT_HEADER_BYTES,
   encodeSegmentHeader,
   entryChecksum,
@@ -89,6 +90,10 @@ export class Journal {
   /** Starts an entry whose body takes at most `maxBodyBytes`. Write the body to the returned place, then `finish`. */
   begin(type: EntryType, maxBodyBytes: number): Out {
     if (this.failure) throw this.failure;
+    if (ENTRY_HEADER_BYTES + 4 + maxBodyBytes > MAX_ENTRY_BYTES) {
+      // Recovery would take it for damage, and refuse what was acknowledged.
+      throw new MessagingError('MESSAGE_TOO_LARGE', `a journal entry of up to ${maxBodyBytes} bytes`);
+    }
     const { out } = this;
     if (this.entryType !== 0) {
       const sharing = type === EntryType.MESSAGES && this.entryType === type;
