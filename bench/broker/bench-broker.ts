@@ -10,6 +10,7 @@ import { latency } from './benchmarks/latency.js';
 import { reopen } from './benchmarks/reopen.js';
 import { send } from './benchmarks/send.js';
 import { timers } from './benchmarks/timers.js';
+import { trace } from './benchmarks/trace.js';
 import { describeMachine } from './machine.js';
 import { USAGE, parseOptions } from './options.js';
 import type { BenchOptions } from './options.js';
@@ -28,6 +29,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   backlog,
   reopen,
   idle,
+  trace,
 ];
 /** Beside the sources, wherever the built bench is run from. */
 const RESULTS = 'bench/results';

@@ -1,7 +1,6 @@
 import { MessagingError, type Subscription } from '#libs/messaging';
 import { InFlight } from '../in-flight.js';
 import type { RawDelivery, SessionEvents } from '../session.js';
-import { bodyBytesOf } from '../topics/record.js';
 import type { Delivery } from './delivery.js';
 import type { Group } from './group.js';
 
@@ -67,14 +66,14 @@ export class Consumer {
 
   take(delivery: Delivery): void {
     this.inFlight.add(delivery);
-    this.inFlightBytes += bodyBytesOf(delivery.block, delivery.position);
+    this.inFlightBytes += delivery.bodyBytes;
     this.outbox.push(delivery);
   }
 
   /** It is settled, or its lease is lost. */
   remove(delivery: Delivery): void {
     this.inFlight.remove(delivery);
-    this.inFlightBytes -= bodyBytesOf(delivery.block, delivery.position);
+    this.inFlightBytes -= delivery.bodyBytes;
   }
 
   /** Deliveries whose lease has run out. */

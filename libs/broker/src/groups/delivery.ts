@@ -1,7 +1,14 @@
 import { type Attempt, MessagingError, type StoredMessage } from '#libs/messaging';
 import type { Block } from '../journal/block.js';
 import type { RawDelivery, StoredRecord } from '../session.js';
-import { hasPast, keyOfRecord, readMessage, readRecord, validRecordLength } from '../topics/record.js';
+import {
+  bodyBytesOf,
+  hasPast,
+  keyOfRecord,
+  readMessage,
+  readRecord,
+  validRecordLength,
+} from '../topics/record.js';
 import { asDelivered } from './as-delivered.js';
 import type { Consumer } from './consumer.js';
 import type { Cursor } from './cursor.js';
@@ -17,6 +24,9 @@ export const FIRST_TRY: Tries = { attempt: 1, history: Object.freeze([]) };
  * lies rather than what is in it: over TCP the record's bytes travel as they are, and nothing is decoded here.
  */
 export class Delivery implements RawDelivery, StoredRecord {
+  /** Place of its `delivered` step in the trace. */
+  tracedAt = 0;
+  readonly bodyBytes: number;
   private decoded: StoredMessage | undefined;
   /** Of a message that was delivered before as another record. */
   private past: ReturnType<typeof asDelivered> | undefined;
@@ -32,7 +42,9 @@ export class Delivery implements RawDelivery, StoredRecord {
     readonly position: number,
     public deadlineMs: number,
     private readonly sharedReads: SharedReads,
-  ) {}
+  ) {
+    this.bodyBytes = bodyBytesOf(block, position);
+  }
 
   /** Reads as much of the record as whoever it is for would stumble over. Throws when it makes no sense. */
   check(): void {

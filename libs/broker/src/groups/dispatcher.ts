@@ -293,7 +293,7 @@ export class Dispatcher {
     member.take(delivery);
     this.host.leased(deadlineMs);
     if (member.atMostOnce) this.skipDelivered(cursor, offset);
-    this.host.trace.addRecord(block, position, DELIVERED, now, member.group.name);
+    delivery.tracedAt = this.host.trace.addRecord(block, position, DELIVERED, now, member.group.name);
   }
 
   private skipDelivered(cursor: Cursor, offset: number): void {

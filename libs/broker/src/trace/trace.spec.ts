@@ -53,6 +53,16 @@ describe('the trace', () => {
     );
   });
 
+  it('takes a message from an earlier step, or from its record when that step is forgotten', () => {
+    const trace = new Trace(3);
+    const place = trace.addRecord(recordOf('a'), 0, stepNumber('delivered'), 1, 'g');
+    trace.addNext(place, recordOf('not looked at'), 0, stepNumber('acked'), 2, 'g');
+    expect(trace.of('a').map(({ step }) => step)).toEqual(['delivered', 'acked']);
+    for (const atMs of [3, 4]) trace.add('b', 'stored', atMs);
+    trace.addNext(place, recordOf('a'), 0, stepNumber('acked'), 5, 'g');
+    expect(trace.of('a')).toEqual([{ step: 'acked', atMs: 5, group: 'g' }]);
+  });
+
   it('tells a hundred thousand ids apart that differ in a counter', () => {
     const trace = new Trace(100_000);
     for (let i = 0; i < 100_000; i++) trace.add(`h7Zk3n-${i.toString(36)}`, 'stored', i);
