@@ -56,6 +56,25 @@ describe('a broker at its limits', () => {
     expect(letters).toMatchObject([{ reason: 'ttl-expired' }]);
   });
 
+  it('keeps nothing of a broadcast member that it refused', async () => {
+    const client = new EngineClient(await sandbox.open());
+    const refused = client.attach({ mode: 'broadcast', maxInFlightMessages: -1 });
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(await client.session.admin({ method: 'groups', args: [] })).toEqual([]);
+  });
+
+  it('gives a subscriber of every topic no retries of another group', async () => {
+    const broker = await sandbox.open();
+    const [one, all] = [new EngineClient(broker), new EngineClient(broker)];
+    await one.session.append([message('1')]);
+    await one.attach();
+    await one.retry(await one.take());
+    await one.take();
+    await all.attach({ group: 'all', topics: [{ topic: '*' }] });
+    await settled();
+    expect(all.texts).toEqual(['1']);
+  });
+
   it('says that it cannot serve once its journal failed, and does not die of a time to live', async () => {
     const files = new MemoryFiles();
     const broker = await sandbox.open({ files });

@@ -81,12 +81,13 @@ export class Group {
     this.tagFilters = new Map();
   }
 
-  /** Whether the group takes messages of this topic. By a wildcard, it never takes its own dead letters. */
+  /** Whether the group takes messages of this topic. By a wildcard, it never takes its own dead letters, nor by `*` what the broker keeps for other groups. */
   wants(topic: Topic): boolean {
     const { name } = topic;
     if (name === retryTopic(this.name)) return true;
     return this.filters.some((filter) => {
       if (!filter.topic.endsWith('*')) return filter.topic === name;
+      if (topic.isInternal && !filter.topic.startsWith('%')) return false;
       return name.startsWith(filter.topic.slice(0, -1)) && name !== deadLetterTopic(this.name);
     });
   }

@@ -64,8 +64,6 @@ export class Groups {
   }
 
   createBroadcast(name: string, createdAt: number): Group {
-    const group = new Group(0, name, 'broadcast', createdAt, this.wake);
-    this.broadcast.add(group);
-    return group;
+    return new Group(0, name, 'broadcast', createdAt, this.wake);
   }
 }

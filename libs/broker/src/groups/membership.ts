@@ -25,6 +25,8 @@ export function join(
     );
   }
   group.subscribe(subscription);
+  // Not before its consumer was made: one that is refused must leave nothing behind.
+  if (group.mode === 'broadcast') engine.state.groups.broadcast.add(group);
   const { topics } = engine.state;
   for (const { topic } of subscription.topics) if (isPlainName(topic)) engine.topic(topic);
   engine.follow(
