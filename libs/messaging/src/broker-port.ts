@@ -43,6 +43,10 @@ export type AutomaticRedrive = {
 
 export type Subscription = {
   group: string;
+  /**
+   * All members of a group name the same ones. When a group comes back with fewer, it keeps its place in the others: nothing
+   * of them is delivered, what is unread stays its lag and is kept, until they are named again or the group is reset.
+   */
   topics: readonly TopicFilter[];
   /** `shared`: members divide the messages. `broadcast`: every member gets every message stored after it joined; nothing is retried or persisted. Default `shared`. */
   mode?: 'shared' | 'broadcast';

@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { MAX_GROUPS } from '../groups/groups.js';
+import { MAX_TOPICS } from '../topics/topics.js';
 import {
   BrokerSandbox,
   EngineClient,
   ManualClock,
   message,
   settled,
+  textOf,
   until,
 } from '../testing/engine-client.js';
 import { MemoryFiles } from '../testing/memory-files.js';
@@ -73,6 +75,70 @@ describe('a broker at its limits', () => {
     await all.attach({ group: 'all', topics: [{ topic: '*' }] });
     await settled();
     expect(all.texts).toEqual(['1']);
+  });
+
+  it('delivers nothing of a topic that a group no longer asks for, and goes on there when it asks again', async () => {
+    const client = new EngineClient(await sandbox.open());
+    const both = {
+      topics: [{ topic: 't' }, { topic: 'u' }],
+      maxInFlightMessages: 1,
+      order: 'by-key',
+    } as const;
+    let consumer = await client.attach(both);
+    for (const text of ['1', '2', '3'])
+      await client.session.append([message(text, { topic: 'u', key: 'k' })]);
+    await client.ack(await client.take());
+    await client.take();
+    await client.session.detach(consumer);
+    consumer = await client.attach({ ...both, topics: [{ topic: 't' }] });
+    await client.session.append([message('other topic', { key: 'k' })]);
+    await client.ack(await client.take());
+    await settled();
+    expect(client.texts).toEqual([]);
+    const groups = await client.session.admin({ method: 'groups', args: [] });
+    expect(groups).toMatchObject([{ group: 'g', lag: 2 }]);
+    await client.session.detach(consumer);
+    await client.attach(both);
+    const second = await client.take();
+    expect(textOf(second)).toBe('2');
+    await client.ack(second);
+    expect(textOf(await client.take())).toBe('3');
+  });
+
+  it('has a place for a failed message even when there may be no more topics', async () => {
+    const broker = await sandbox.open();
+    const client = new EngineClient(broker);
+    await client.session.append([message('1')]);
+    await client.attach();
+    for (let n = 1; n < MAX_TOPICS; n++) void broker.createTopic(`topic-${n}`, { partitions: 1 });
+    await expect(broker.createTopic('one-more', { partitions: 1 })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+    await client.retry(await client.take());
+    expect(textOf(await client.take())).toBe('1');
+  });
+
+  it('drops no segment whose message was moved on by what a power cut can undo', async () => {
+    const files = new MemoryFiles();
+    const options = { files, segmentBytes: 64 * 1024, retention: { maxBytes: 1 } };
+    const broker = await sandbox.open(options);
+    await broker.createTopic('t', { partitions: 1 });
+    const client = new EngineClient(broker);
+    await client.attach({ maxInFlightMessages: 10 });
+    await client.session.append([message('retried')]);
+    const retried = await client.take();
+    for (let n = 0; n < 5; n++) {
+      await client.session.append([message('x'.repeat(20_000))]);
+      await client.ack(await client.take());
+    }
+    const before = files.paths().length;
+    await client.retry(retried);
+    clock.advance(10_001);
+    broker.tick();
+    await until(() => files.paths().length < before, 'a drop');
+    const again = new EngineClient(await sandbox.reopen({ ...options, files: files.crash() }));
+    await again.attach();
+    expect(textOf(await again.take())).toBe('retried');
   });
 
   it('says that it cannot serve once its journal failed, and does not die of a time to live', async () => {

@@ -53,7 +53,11 @@ export class Retention {
 
   private async dropAll(): Promise<void> {
     try {
-      for (let oldest = this.droppable(); oldest; oldest = this.droppable()) await this.drop(oldest);
+      for (let oldest = this.droppable(); oldest; oldest = this.droppable()) {
+        // What made it droppable must be on disk first: where a retry was moved to, for one.
+        await this.engine.journal.flush(true);
+        if (this.droppable() === oldest) await this.drop(oldest);
+      }
     } catch (error) {
       this.engine.options.onProblem({
         message: 'an old segment could not be removed; it is tried again later',

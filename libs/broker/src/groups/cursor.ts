@@ -13,6 +13,8 @@ export class Cursor implements PartitionListener {
   settled: SettledWindow;
   /** The next offset to look at. */
   next: number;
+  /** False while the group's members do not ask for its topic: then nothing of it is delivered. */
+  isWanted = true;
   /** True while it stands in the group's queue of cursors that have something to read. */
   queued = false;
   /** True while a block is read from a file for it. */
@@ -65,6 +67,13 @@ export class Cursor implements PartitionListener {
   /** Messages that are not settled, those included that are on their way to the disk: a timer that fires is always in one count or the other. */
   get lag(): number {
     return Math.max(0, this.partition.end - this.settled.committed - this.settled.ahead);
+  }
+
+  /** Goes back to the first message that is not settled. What is settled beyond it stays so. */
+  rewind(): void {
+    this.next = this.settled.committed;
+    this.lookaheadIfAny?.clear();
+    this.lanes.clear();
   }
 
   /** Starts anew at `offset`; whatever was known of later offsets is forgotten. */

@@ -54,7 +54,7 @@ export class Group {
 
   /** A cursor has something to read. */
   activate(cursor: Cursor): void {
-    if (cursor.queued || cursor.loading || !cursor.hasMore) return;
+    if (cursor.queued || cursor.loading || !cursor.isWanted || !cursor.hasMore) return;
     cursor.queued = true;
     this.queue.push(cursor);
     if (this.members.length > 0) this.wake(this);
@@ -79,6 +79,24 @@ export class Group {
     this.automaticRedrive = subscription.automaticRedrive;
     this.startAt = subscription.startAt ?? 'earliest';
     this.tagFilters = new Map();
+    for (const cursor of this.cursors.values()) {
+      const isWanted = this.wants(cursor.partition.topic);
+      if (cursor.isWanted && !isWanted) this.setAside(cursor);
+      cursor.isWanted = isWanted;
+    }
+  }
+
+  /** Its place is kept for when the topic is asked for again. Nobody has anything of it: members join with other topics only when all left. */
+  private setAside(cursor: Cursor): void {
+    for (const list of [this.ready, this.waiting]) {
+      const others = list.filter((item) => item.cursor !== cursor);
+      list.length = 0;
+      for (const item of others) list.push(item);
+    }
+    const place = this.queue.indexOf(cursor);
+    if (place >= 0) this.queue.splice(place, 1);
+    cursor.queued = false;
+    cursor.rewind();
   }
 
   /** Whether the group takes messages of this topic. By a wildcard, it never takes its own dead letters, nor by `*` what the broker keeps for other groups. */

@@ -70,6 +70,7 @@ export class Journal {
   private committing = false;
   private syncTimer: NodeJS.Timeout | undefined;
   private failure: MessagingError | undefined;
+  private closed = false;
   private readonly reader: JournalReader;
 
   constructor(
@@ -90,6 +91,7 @@ export class Journal {
   /** Starts an entry whose body takes at most `maxBodyBytes`. Write the body to the returned place, then `finish`. */
   begin(type: EntryType, maxBodyBytes: number): Out {
     if (this.failure) throw this.failure;
+    if (this.closed) throw new MessagingError('CLOSED', 'the broker is closed');
     if (ENTRY_HEADER_BYTES + 4 + maxBodyBytes > MAX_ENTRY_BYTES) {
       // Recovery would take it for damage, and refuse what was acknowledged.
       throw new MessagingError('MESSAGE_TOO_LARGE', `a journal entry of up to ${maxBodyBytes} bytes`);
@@ -328,10 +330,13 @@ export class Journal {
     return this.reader.loadScattered(positions);
   }
 
-  /** Writes and syncs everything, then closes the files. */
+  /** Writes and syncs everything, then closes the files. Takes nothing from then on: the directory may be another broker's. */
   async close(): Promise<void> {
     try {
       if (!this.failure) await this.flush(true);
+      this.closed = true;
+      // What came during the flush was taken.
+      if (!this.failure && this.end > this.written) await this.flush(true);
     } finally {
       clearTimeout(this.syncTimer);
       await this.segments.close();

@@ -112,7 +112,10 @@ export class Topic {
   }
 }
 
-/** Most topics of a broker, those for retries and dead letters included. */
+/**
+ * Most topics of a broker. Those for retries and dead letters do not count: there are two for each group at most, and
+ * a message that failed must have somewhere to go.
+ */
 export const MAX_TOPICS = 20_000;
 /** Most partitions of a topic. */
 export const MAX_PARTITIONS = 1_024;
@@ -133,6 +136,8 @@ export class Topics {
   private readonly byName = new Map<string, Topic>();
   private readonly byId = new Map<number, Topic>();
   private lastId = 0;
+  /** Topics that are not internal. */
+  private named = 0;
 
   get(name: string): Topic | undefined {
     return this.byName.get(name);
@@ -172,7 +177,7 @@ export class Topics {
         `topic ${name}: flush is sync or async, not ${String(flush)}`,
       );
     }
-    if (this.byName.size >= MAX_TOPICS)
+    if (this.named >= MAX_TOPICS && !INTERNAL_NAME.test(name))
       throw new MessagingError('INVALID_ARGUMENT', `there are ${MAX_TOPICS} topics already`);
     const bounded = limit.maxMessages !== undefined || limit.maxBytes !== undefined;
     return { id: this.lastId + 1, name, partitions, flush, ...(bounded ? { limit } : {}) };
@@ -184,6 +189,7 @@ export class Topics {
     this.byName.set(topic.name, topic);
     this.byId.set(topic.id, topic);
     this.lastId = Math.max(this.lastId, topic.id);
+    if (!topic.isInternal) this.named += 1;
     return topic;
   }
 }
