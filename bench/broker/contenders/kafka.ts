@@ -12,6 +12,8 @@ const { CompressionTypes, Kafka, Partitioners, logLevel } = kafkajs;
 const PARTITIONS = 4;
 /** `max.in.flight.requests.per.connection` of Kafka's own producer. */
 const REQUESTS_IN_FLIGHT = 5;
+/** `max.request.size` of Kafka's own producer is 1 MiB, as the largest batch that the server takes; with room for keys and headers. */
+const MAX_REQUEST_BODY_BYTES = 768 * 1024;
 const ALL_REPLICAS = -1;
 
 /** Kafka as strict as the others: by itself it confirms what is in the page cache. */
@@ -116,10 +118,20 @@ class GatheringSender {
     });
   }
 
+  /** How many of the waiting calls go into one request. */
+  private fitting(): number {
+    let bytes = 0;
+    const beyond = this.waiting.findIndex(({ message: { value } }) => {
+      bytes += value?.length ?? 0;
+      return bytes > MAX_REQUEST_BODY_BYTES;
+    });
+    return beyond < 0 ? this.waiting.length : Math.max(1, beyond);
+  }
+
   private async sendGathered(): Promise<void> {
-    const calls = this.waiting;
-    this.waiting = [];
+    const calls = this.waiting.splice(0, this.fitting());
     this.requests += 1;
+    this.schedule();
     try {
       await this.producer.send({
         topic: this.topic,
