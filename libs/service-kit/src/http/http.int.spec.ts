@@ -3,6 +3,7 @@ import { Test } from '@nestjs/testing';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { FastifyRequest } from 'fastify';
+import { EventEmitter, once } from 'node:events';
 import { connect } from 'node:net';
 import { z } from 'zod';
 import { BROKER_PORT, DomainError, MessagingError, type ErrorKind } from '#libs/messaging';
@@ -15,6 +16,8 @@ import { ServiceModule } from '../service.module.js';
 import { ZodBody, ZodQuery } from '../validation/zod-params.js';
 
 const SECRET = 'a secret of thirty-two characters';
+/** The slow handler tells that it has begun, and is told to end. */
+const slow = new EventEmitter();
 const Order = z.strictObject({ ticketTypeId: z.string(), quantity: z.int().min(1) });
 
 @Controller('things')
@@ -46,6 +49,14 @@ class ThingsController {
   @Public()
   webhook(@Req() request: FastifyRequest): unknown {
     return { raw: request.rawBody?.toString('utf8') };
+  }
+
+  @Get('slow')
+  @Public()
+  async slow(): Promise<string[]> {
+    slow.emit('begun');
+    await once(slow, 'end');
+    return ['late'];
   }
 
   @Get('fails/:kind')
@@ -270,5 +281,21 @@ describe('what every service answers', () => {
     );
     expect(metrics).toContain('process_cpu_seconds_total');
     expect(metrics).not.toContain('/things/fails/conflict');
+  });
+
+  test('a request whose client hangs up is measured, once', async () => {
+    const slowRequests = async (): Promise<string[]> => {
+      const metrics = await (await fetch(`${service.url}/metrics`)).text();
+      return metrics.match(/^http_request_duration_seconds_count\{.*route="\/things\/slow".*$/gm) ?? [];
+    };
+    const [begun, client] = [once(slow, 'begun'), new AbortController()];
+    const request = fetch(`${service.url}/things/slow`, { signal: client.signal });
+    await begun;
+    client.abort();
+    await expect(request).rejects.toThrow('aborted');
+    const deadlineMs = Date.now() + 5_000;
+    while ((await slowRequests()).length === 0 && Date.now() < deadlineMs);
+    slow.emit('end');
+    expect(await slowRequests()).toEqual([expect.stringMatching(/status="499".* 1$/)]);
   });
 });
