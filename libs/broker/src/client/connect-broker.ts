@@ -8,7 +8,7 @@ import { TcpSession } from './tcp-session.js';
 
 const DEFAULT_REQUEST_TIMEOUT_MS = 30_000;
 
-export type ConnectOptions = PortOptions & {
+export type ConnectOptions = Omit<PortOptions, 'inProcess'> & {
   /** `tcp://host:port` or `tls://host:port`. */
   url: string;
   token: string;
