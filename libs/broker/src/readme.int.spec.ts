@@ -42,7 +42,9 @@ describe('the README of the broker', () => {
     const code = blocks.join('\n').replaceAll("'.data/", `'${dir}/`);
     await writeFile(example, code.replaceAll('7650', String(await freePort())));
 
-    const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), ts.sys.readFile) as { config: object };
+    const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), (path) => ts.sys.readFile(path)) as {
+      config: object;
+    };
     const { options } = ts.parseJsonConfigFileContent({ ...config, include: [], files: [] }, ts.sys, ROOT);
     program = ts.createProgram([example], options);
   });
