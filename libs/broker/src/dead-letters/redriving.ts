@@ -12,6 +12,7 @@ import {
 import type { AuditNote } from '../audit/audit.js';
 import { AnswerRoom } from '../engine/answer-room.js';
 import type { Engine } from '../engine/engine.js';
+import { bounded } from '../groups/consumer.js';
 import { EntryType } from '../journal/format.js';
 import { type DecodedRecord, encodePast, maxRecordBytes, readRecord, writeRecord } from '../topics/record.js';
 import type { Letter } from './dead-letters.js';
@@ -176,9 +177,4 @@ export class Redriving {
 function checkFilter({ reason }: DeadLetterFilter): void {
   if (reason === undefined || DEAD_LETTER_REASONS.includes(reason)) return;
   throw new MessagingError('INVALID_ARGUMENT', `no dead-letter reason ${JSON.stringify(reason)}`);
-}
-
-function bounded(name: string, value: number, max: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= max) return value;
-  throw new MessagingError('INVALID_ARGUMENT', `${name}: from 1 to ${max}, not ${String(value)}`);
 }

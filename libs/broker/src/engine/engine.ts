@@ -1,10 +1,4 @@
-import {
-  MessagingError,
-  type StoredMessage,
-  type TopicLimit,
-  deadLetterTopic,
-  retryTopic,
-} from '#libs/messaging';
+import { MessagingError, type TopicLimit, deadLetterTopic, retryTopic } from '#libs/messaging';
 import { AutomaticRedriving } from '../dead-letters/automatic-redriving.js';
 import { LetterRetention } from '../dead-letters/letter-retention.js';
 import { Redriving } from '../dead-letters/redriving.js';
@@ -76,7 +70,7 @@ export class Engine implements CommitObserver {
     this.dispatcher = new Dispatcher({
       trace: this.trace,
       now: () => options.clock.now(),
-      expired: (cursor, offset, message) => this.expired(cursor, offset, message),
+      expired: (cursor, offset, message) => this.settling.expire(cursor, offset, message),
       held: ({ group, partition: { topic, number } }, offset, error) =>
         options.onProblem({
           message: `${topic.name}/${number} offset ${offset} cannot be read; group ${group.name} stands there, and it is tried again`,
@@ -108,7 +102,6 @@ export class Engine implements CommitObserver {
     const recovered = await recover({
       files,
       segments,
-      from: 0,
       durableBefore,
       onDamage,
       knownDamage: known,
@@ -282,10 +275,6 @@ export class Engine implements CommitObserver {
 
   segmentStarted(): void {
     this.commit(EntryType.SNAPSHOT, takeSnapshot(this.state));
-  }
-
-  private expired(cursor: Cursor, offset: number, message: StoredMessage): void {
-    this.settling.expire(cursor, offset, message);
   }
 
   /** Something will be due then: the next tick may have to come sooner. */

@@ -95,7 +95,7 @@ async function stateFrom(files: MemoryFiles, dir: string, clock: ManualClock, fi
   const options = { ...resolveOptions({ dir }), now: () => clock.now(), wake: nothing, touched: nothing };
   const state = new BrokerState(options);
   const onEntry = state.replay.bind(state);
-  await recover({ files, segments, from: 0, durableBefore: 0, onDamage: 'refuse', readOnly: true, onEntry });
+  await recover({ files, segments, durableBefore: 0, onDamage: 'refuse', readOnly: true, onEntry });
   return { state, base: segments.all[0]!.base, segments: segments.all.length };
 }
 

@@ -46,7 +46,6 @@ export async function verifyJournal(dir: string, files: Files = nodeFiles): Prom
   const { lost, cut } = await recover({
     files,
     segments,
-    from: 0,
     durableBefore: await readDurableMark(files, segments.directory),
     onDamage: 'quarantine',
     knownDamage: known,

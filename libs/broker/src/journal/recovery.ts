@@ -17,9 +17,7 @@ export type LostRange = { path: string; from: number; to: number };
 export type RecoveryOptions = {
   files: Files;
   segments: Segments;
-  /** Entries before this position are known already (from a checkpoint). */
-  from: number;
-  /** Everything before this position is known to have been on disk (from a checkpoint); damage there is never a torn tail. */
+  /** Everything before this position is known to have been on disk (`durable-mark.ts`); damage there is never a torn tail. */
   durableBefore: number;
   /** `refuse`: damage before valid entries throws. `quarantine`: it is skipped and reported. */
   onDamage: 'refuse' | 'quarantine';
@@ -56,8 +54,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     const segment = segments.all[index]!;
     const following = segments.all[index + 1];
     segment.end = block.end;
-    if (following && following.base <= options.from) continue;
-    let position = Math.max(options.from, segment.base + SEGMENT_HEADER_BYTES);
+    let position = segment.base + SEGMENT_HEADER_BYTES;
     if (!headerIsValid(block, segment)) position = segment.base;
     for (;;) {
       position = position === segment.base ? position : walk(block, position, options.onEntry);
