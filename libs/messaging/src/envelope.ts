@@ -12,7 +12,7 @@ export type SendOptions = {
   deliverAtMs?: number;
   /** Handle for `MessageBus.recall`. Default: the message id. */
   timerId?: string;
-  /** Milliseconds after which an undelivered message is dead-lettered. */
+  /** Milliseconds after which an undelivered message is dead-lettered; 1 or more. */
   ttlMs?: number;
   /** 0 (last) to 9 (first); default 4. */
   priority?: number;

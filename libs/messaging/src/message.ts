@@ -33,7 +33,7 @@ export type OutgoingMessage = {
   deliverAtMs?: number;
   /** Handle by which a delayed message is recalled. Default: the message id. A second message under a pending handle is a duplicate. */
   timerId?: string;
-  /** Milliseconds after which an undelivered message is dead-lettered as `ttl-expired`. Absent: never. */
+  /** Milliseconds after which an undelivered message is dead-lettered as `ttl-expired`; 1 or more. Absent: never. */
   ttlMs?: number;
   /** 0 (last) to 9 (first); default 4. */
   priority?: number;

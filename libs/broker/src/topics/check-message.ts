@@ -61,8 +61,12 @@ function checkMessage(message: OutgoingMessage, nowMs: number): number {
     );
   }
   checkNumber('deliverAtMs', message.deliverAtMs, 0, nowMs + MAX_DELAY_MS);
-  checkNumber('ttlMs', message.ttlMs, 0, MAX_TTL_MS);
+  // From 1: the log keeps whole milliseconds, and 0 stands for ever.
+  checkNumber('ttlMs', message.ttlMs, 1, MAX_TTL_MS);
   checkNumber('priority', message.priority, 0, 9);
+  if (message.priority !== undefined && !Number.isInteger(message.priority)) {
+    throw new MessagingError('INVALID_ARGUMENT', `priority: a whole number, not ${message.priority}`);
+  }
   return message.body.byteLength + checkHeaders(message.headers);
 }
 

@@ -58,10 +58,13 @@ export function writeMessages(writer: ByteWriter, messages: readonly OutgoingMes
     if (message.deliverAtMs !== undefined) writer.f64(message.deliverAtMs);
     if (message.timerId !== undefined) writer.string(message.timerId);
     if (message.ttlMs !== undefined) writer.f64(message.ttlMs);
-    if (message.priority !== undefined) writer.u8(message.priority);
+    if (message.priority !== undefined) writer.u8(byteOf(message.priority));
     writer.bytes(message.body);
   }
 }
+
+/** A priority that is none must not become one by being cut to a byte: the broker refuses 255. */
+const byteOf = (priority: number): number => ((priority & 0xff) === priority ? priority : 255);
 
 function outgoingFlags(message: OutgoingMessage, same: boolean, headers: number): number {
   return (

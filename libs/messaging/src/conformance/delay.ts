@@ -35,6 +35,11 @@ export function delaySection(stage: () => Stage): void {
     await gathered(collector, 1);
   });
 
+  it.each([-1, NaN, Infinity])('refuses %p as the time of a delivery', async (deliverAtMs) => {
+    const sent = stage().send(stage().topic(), 'x', { deliverAtMs });
+    await expect(sent).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
   it('never delivers what was recalled', async () => {
     const topic = stage().topic();
     const collector = await stage().collect(topic);

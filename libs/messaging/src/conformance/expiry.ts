@@ -18,6 +18,16 @@ export function expirySection(stage: () => Stage): void {
     expect(collector.texts()).toEqual(['fresh']);
   });
 
+  it.each([0, 0.4, -1, NaN, Infinity, 2 ** 32])('refuses a time to live of %p ms', async (ttlMs) => {
+    const sent = stage().send(stage().topic(), 'x', { ttlMs });
+    await expect(sent).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
+  it.each([-1, 4.5, 10, 256, NaN, Infinity])('refuses a priority of %p', async (priority) => {
+    const sent = stage().send(stage().topic(), 'x', { priority });
+    await expect(sent).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
   it('prefers a message of high priority among those that wait', async () => {
     const topic = stage().topic();
     await stage().port.admin.createTopic(topic, { partitions: 1 });
