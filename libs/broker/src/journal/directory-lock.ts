@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync, realpathSync } from 'node:fs';
-import { mkdir, open, readFile, unlink } from 'node:fs/promises';
+import { open, readFile, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { MessagingError } from '#libs/messaging';
+import { makeDurableDirectory } from './durable-directory.js';
+import { nodeFiles } from './files.js';
 
 type Owner = { pid: number; startedAt: string; host: string; token: string };
 
@@ -22,7 +24,7 @@ export class DirectoryLock {
 
   /** @throws {MessagingError} `STORAGE_FAILED` when a living process has the directory. */
   static async take(dir: string): Promise<DirectoryLock> {
-    await mkdir(dir, { recursive: true });
+    await makeDurableDirectory(nodeFiles, dir);
     const directory = realpathSync(dir);
     const path = join(directory, 'lock');
     const mine: Owner = {

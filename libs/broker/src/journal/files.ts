@@ -20,7 +20,8 @@ export interface Files {
   /** `create` makes an empty file and refuses an existing one. */
   open(path: string, mode: 'create' | 'read-write' | 'read'): Promise<JournalFile>;
   list(directory: string): Promise<string[]>;
-  makeDirectory(directory: string): Promise<void>;
+  /** False when it is there already; rejects with `ENOENT` when its parent is not. See `makeDurableDirectory`. */
+  makeDirectory(directory: string): Promise<boolean>;
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
   /** Makes creations, renames and removals in the directory durable. */
@@ -109,7 +110,13 @@ export const nodeFiles: Files = {
     }),
   list: (directory) => fs.promises.readdir(directory),
   makeDirectory: async (directory) => {
-    await fs.promises.mkdir(directory, { recursive: true });
+    try {
+      await fs.promises.mkdir(directory);
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
+    }
   },
   rename: (from, to) => fs.promises.rename(from, to),
   unlink: (path) => fs.promises.unlink(path),

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { makeDurableDirectory } from './durable-directory.js';
 import type { Files } from './files.js';
 import type { LostRange } from './recovery.js';
 
@@ -15,7 +16,7 @@ const directoryOf = (dir: string): string => join(dir, 'quarantine');
  * segment is not touched.
  */
 export async function knownDamage(files: Files, dir: string): Promise<Map<number, number>> {
-  await files.makeDirectory(directoryOf(dir));
+  await makeDurableDirectory(files, directoryOf(dir));
   const known = new Map<number, number>();
   for (const name of await files.list(directoryOf(dir))) {
     const match = NAME.exec(name);

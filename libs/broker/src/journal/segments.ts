@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { makeDurableDirectory } from './durable-directory.js';
 import type { Files, JournalFile } from './files.js';
 import { segmentBaseOf, segmentFileName } from './format.js';
 
@@ -22,7 +23,7 @@ export class Segments {
 
   static async list(files: Files, directory: string): Promise<Segments> {
     const segments = new Segments(files, directory);
-    await files.makeDirectory(directory);
+    await makeDurableDirectory(files, directory);
     const bases = (await files.list(directory)).map(segmentBaseOf).filter((base) => base !== undefined);
     for (const base of bases.sort((a, b) => a - b)) segments.add(base, base);
     return segments;

@@ -16,11 +16,13 @@ export type Survival = (write: { index: number; count: number; bytes: number }) 
 
 /**
  * A file system in memory for specs: it knows what was synced, so that `crash` can lose or tear the rest, and
- * it fails the call it is told to. (Creations and removals are taken to be durable at once, except that
- * a file that was never synced comes back empty.)
+ * it fails the call it is told to. (Creations and removals of files are taken to be durable at once, except that
+ * a file that was never synced comes back empty. A new directory is lost with all that is in it until its parent is synced.)
  */
 export class MemoryFiles implements Files {
   private readonly entries = new Map<string, Entry>();
+  /** Whether a power cut leaves them; those that nobody made are there for certain. */
+  private readonly directories = new Map<string, boolean>();
   /** Calls that change something, so far. */
   calls = 0;
   private fault: { call: number; code: string; forEver: boolean } | undefined;
@@ -43,7 +45,10 @@ export class MemoryFiles implements Files {
   /** The same files after a power cut. Default: nothing unsynced is left. */
   crash(survival: Survival = () => 0): MemoryFiles {
     const after = new MemoryFiles();
+    const lost = [...this.directories].filter(([, synced]) => !synced).map(([directory]) => `${directory}/`);
+    for (const [directory, synced] of this.directories) if (synced) after.directories.set(directory, true);
     for (const [path, { synced, unsynced }] of this.entries) {
+      if (lost.some((directory) => path.startsWith(directory))) continue;
       let content: Buffer = Buffer.from(synced);
       unsynced.forEach(({ position, bytes }, index) => {
         const kept = survival({ index, count: unsynced.length, bytes: bytes.byteLength });
@@ -58,6 +63,7 @@ export class MemoryFiles implements Files {
   kill(): MemoryFiles {
     const after = new MemoryFiles();
     for (const [path, { content }] of this.entries) after.put(path, Buffer.from(content));
+    for (const [directory, synced] of this.directories) after.directories.set(directory, synced);
     return after;
   }
 
@@ -136,8 +142,12 @@ export class MemoryFiles implements Files {
     );
   }
 
-  makeDirectory(): Promise<void> {
-    return Promise.resolve();
+  async makeDirectory(directory: string): Promise<boolean> {
+    await Promise.resolve();
+    if (this.directories.has(directory)) return false;
+    this.change(`make ${directory}`);
+    this.directories.set(directory, false);
+    return true;
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -157,6 +167,8 @@ export class MemoryFiles implements Files {
   async syncDirectory(directory: string): Promise<void> {
     await Promise.resolve();
     this.change(`sync ${directory}`);
+    for (const made of this.directories.keys())
+      if (dirname(made) === directory) this.directories.set(made, true);
   }
 }
 
