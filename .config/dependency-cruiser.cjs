@@ -45,6 +45,16 @@ module.exports = {
       to: { path: '^libs/(?!messaging/)' },
     },
     {
+      name: 'the-broker-needs-no-framework',
+      comment: 'Who runs the broker without the shop is not to load Nest: half of its start and of its heap.',
+      severity: 'error',
+      from: {
+        path: ['^libs/broker/src/index\\.ts$', '^libs/broker/src/cli/', '^apps/broker/'],
+        pathNot: '\\.spec\\.ts$',
+      },
+      to: { path: 'node_modules/(@nestjs|fastify|@prisma)/', reachable: true },
+    },
+    {
       name: 'no-circular',
       severity: 'error',
       from: {},

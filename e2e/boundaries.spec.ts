@@ -19,6 +19,7 @@ describe('the boundaries of the house', () => {
     plant('apps/order/src/place-order.ts', 'export const place = 1;');
     plant('libs/broker/src/index.ts', 'export const broker = 1;');
     plant('libs/messaging/src/index.ts', 'export const port = 1;');
+    plant('libs/nest-user/src/index.ts', "export { Injectable } from '@nestjs/common';");
   });
   afterAll(() => rmSync(planted, { recursive: true, force: true }));
 
@@ -44,6 +45,7 @@ describe('the boundaries of the house', () => {
       "export * from '../../../apps/order/src/place-order.js';",
     ],
     ['messaging-knows-no-implementation', 'libs/messaging/src/down.ts', "export * from '#libs/broker';"],
+    ['the-broker-needs-no-framework', 'apps/broker/src/nest.ts', "export * from '#libs/nest-user';"],
   ])(
     'are guarded: %s catches a planted %s',
     (rule, path, source) => {

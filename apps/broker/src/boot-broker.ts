@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { BrokerServer, EmbeddedBroker } from '#libs/broker';
-import { createLogger, loadConfig, stopOnSignals } from '#libs/service-kit';
+import { createLogger, loadConfig, stopOnSignals } from '#libs/service-kit/process';
 import { BrokerConfig } from './broker.config.js';
 import { BrokerMetrics } from './observe/broker-metrics.js';
 import { errorLine } from './observe/error-line.js';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DEFAULT_PORTS, requireLongSecret } from '#libs/service-kit';
+import { DEFAULT_PORTS, requireLongSecret } from '#libs/service-kit/process';
 
 const Port = z.coerce.number().int().min(0).max(65_535);
 const DEFAULT_BROKER_PORT = 7650;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import { connectBroker } from '#libs/broker';
-import { loadConfig } from '#libs/service-kit';
+import { loadConfig } from '#libs/service-kit/process';
 import { lineOf, startBroker } from './boot-broker.js';
 import type { RunningBroker } from './boot-broker.js';
 import { BrokerConfig } from './broker.config.js';

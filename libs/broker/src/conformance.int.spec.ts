@@ -1,7 +1,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import type { BrokerPort } from '#libs/messaging';
+import type { BrokerPort } from '#libs/messaging/port';
 import { describeBrokerConformance } from '../../messaging/src/conformance/index.js';
 import type {
   BrokerSettings,

@@ -12,7 +12,7 @@ import type {
   StoredMessage,
   Subscription,
   TransactionDecision,
-} from '#libs/messaging';
+} from '#libs/messaging/port';
 import type { Block } from './journal/block.js';
 
 /** Where a message lies: as a record (see `topics/record.ts`) at `position` of `block`. */

@@ -7,7 +7,7 @@ import { BROKER_PORT, MessagingError, MessagingServer, type BrokerPort } from '#
 import { ConfigError, DEFAULT_PORTS, type ServiceConfig } from './config.js';
 import { Health } from './health/health.js';
 import { ServiceAdapter } from './http/fastify.js';
-import { NestLogs } from './logs/logger.js';
+import { NestLogs } from './logs/nest-logs.js';
 import { Metrics } from './metrics/metrics.js';
 import { stopOnSignals } from './stop-on-signals.js';
 import { LOGGER, SERVICE_CONFIG } from './tokens.js';

@@ -1,15 +1,13 @@
 export { bootService, serve, startService } from './boot.js';
 export type { RunningService, Service } from './boot.js';
-export { stopOnSignals } from './stop-on-signals.js';
+export * from './process.js';
 export { ServiceModule } from './service.module.js';
 export type { ServiceOptions } from './service.module.js';
-export { ServiceConfig, ConfigError, DEFAULT_PORTS, loadConfig, requireLongSecret } from './config.js';
 export { LOGGER, REDIS, SERVICE_CONFIG, SERVICE_NAME } from './tokens.js';
 export { CLOCK, systemClock } from './clock.js';
 export type { Clock } from './clock.js';
-export { createLogger } from './logs/logger.js';
 export { ServiceAdapter, MAX_REQUEST_BODY_BYTES } from './http/fastify.js';
-export { currentCorrelation } from './http/correlation.js';
+export { currentCorrelation } from './logs/correlation.js';
 export { HttpProblem, problemOf, PROBLEM_CONTENT_TYPE } from './problem/problem.js';
 export type { Problem } from './problem/problem.js';
 export { retryAfter, toHttpProblem } from './problem/translate.js';

@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { BrokerAdmin, GroupInfo, TopicInfo } from '#libs/messaging';
+import type { BrokerAdmin, GroupInfo, TopicInfo } from '#libs/messaging/port';
 
 /** The broker's own figures. Read from its admin calls at each scrape, so that nothing is counted twice and nothing is paid in between. */
 export class BrokerMetrics {

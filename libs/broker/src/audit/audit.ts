@@ -1,4 +1,4 @@
-import type { AuditAction, AuditEntry } from '#libs/messaging';
+import type { AuditAction, AuditEntry } from '#libs/messaging/port';
 
 /** Who an entry of the journal is owed to; part of its facts. Entries under the same `run` are told as one act. */
 export type AuditNote = {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { BrokerPort } from '#libs/messaging';
+import type { BrokerPort } from '#libs/messaging/port';
 import { EmbeddedBroker } from '../engine/embedded-broker.js';
 import { BrokerServer } from '../server/broker-server.js';
 import { until } from '../testing/until.js';

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { BrokerPort } from '#libs/messaging';
+import type { BrokerPort } from '#libs/messaging/port';
 import { table } from './table.js';
 import { UsageError } from './usage.js';
 

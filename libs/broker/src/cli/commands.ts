@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import type { OutgoingMessage, ResetTarget, StoredMessage, TraceEvent } from '#libs/messaging';
+import type { OutgoingMessage, ResetTarget, StoredMessage, TraceEvent } from '#libs/messaging/port';
 import { type CliOptions, type Command, number, operand, show } from './command.js';
 import { DEAD_LETTER_COMMANDS } from './dead-letter-commands.js';
 import { UsageError } from './usage.js';

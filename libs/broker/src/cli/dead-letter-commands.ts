@@ -1,4 +1,4 @@
-import type { DeadLetter, DeadLetterFilter, DeadLetterReason, RedrivePace } from '#libs/messaging';
+import type { DeadLetter, DeadLetterFilter, DeadLetterReason, RedrivePace } from '#libs/messaging/port';
 import { type CliOptions, type Command, number, operand, show } from './command.js';
 
 const DEFAULT_LETTERS = 100;

@@ -1,4 +1,4 @@
-import type { StoredMessage } from '#libs/messaging';
+import type { StoredMessage } from '#libs/messaging/port';
 import { type DescribedEntry, type TopicNames, describeEntry } from '../inspect/describe-entry.js';
 import { readSegmentFile } from '../inspect/read-segment-file.js';
 import { type JournalReport, verifyJournal } from '../inspect/verify-journal.js';

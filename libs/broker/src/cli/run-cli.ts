@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { connectBroker } from '../client/connect-broker.js';
 import { COMMANDS } from './commands.js';
 import type { CliContext, CliOptions } from './command.js';

@@ -1,7 +1,7 @@
 import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import type { ByteReader } from '../wire/bytes.js';
 import { FrameSocket, HEARTBEAT } from '../wire/frame-socket.js';
 import type { Heartbeat } from '../wire/frame-socket.js';

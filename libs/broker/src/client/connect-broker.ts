@@ -1,4 +1,4 @@
-import type { BrokerPort } from '#libs/messaging';
+import type { BrokerPort } from '#libs/messaging/port';
 import type { Heartbeat } from '../wire/frame-socket.js';
 import { parseUrl } from './broker-link.js';
 import { defaultLog } from './log.js';

@@ -1,4 +1,4 @@
-import type { BatchHandler, BrokerConsumer, Subscription } from '#libs/messaging';
+import type { BatchHandler, BrokerConsumer, Subscription } from '#libs/messaging/port';
 import { InFlight } from '../in-flight.js';
 import type { BrokerSession, RawDelivery } from '../session.js';
 import { Delivery } from './delivery.js';

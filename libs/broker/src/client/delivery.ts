@@ -1,5 +1,5 @@
-import { MessagingError } from '#libs/messaging';
-import type { Attempt, DeliveredMessage, StoredMessage } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
+import type { Attempt, DeliveredMessage, StoredMessage } from '#libs/messaging/port';
 import type { BrokerSession, RawDelivery, Settlement } from '../session.js';
 
 /** `open` until a verdict is asked for; `settled` when the broker recorded it; `lost` when it is somebody else's. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import type { BatchHandler, DeliveredMessage, Subscription } from '#libs/messaging';
+import type { BatchHandler, DeliveredMessage, Subscription } from '#libs/messaging/port';
 import { FakeBroker } from '../testing/fake-broker.js';
 import { until } from '../testing/until.js';
 import { portOver } from './port.js';

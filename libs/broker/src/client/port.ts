@@ -1,4 +1,4 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import type {
   BatchHandler,
   BrokerAdmin,
@@ -10,7 +10,7 @@ import type {
   PendingTransaction,
   SendReceipt,
   Subscription,
-} from '#libs/messaging';
+} from '#libs/messaging/port';
 import { REMEMBERED_BATCHES } from '../producers/sequences.js';
 import type { BrokerSession, RawDelivery, SessionEvents } from '../session.js';
 import { OpenDeliveries, PushConsumer } from './consumer.js';

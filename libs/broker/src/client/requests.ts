@@ -1,4 +1,4 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import type { ByteReader } from '../wire/bytes.js';
 import type { FrameSocket } from '../wire/frame-socket.js';
 import { FrameType } from '../wire/frames.js';

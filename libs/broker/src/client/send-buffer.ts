@@ -1,5 +1,5 @@
-import { MAX_BODY_BYTES, MessagingError } from '#libs/messaging';
-import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import { MAX_BODY_BYTES, MessagingError } from '#libs/messaging/port';
+import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import type { BrokerSession } from '../session.js';
 import { concernsOneMessage } from '../topics/check-message.js';
 

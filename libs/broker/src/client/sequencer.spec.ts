@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
-import { MessagingError, type OutgoingMessage, type SendReceipt } from '#libs/messaging';
-import type { MessagingErrorCode } from '#libs/messaging';
+import { MessagingError, type OutgoingMessage, type SendReceipt } from '#libs/messaging/port';
+import type { MessagingErrorCode } from '#libs/messaging/port';
 import type { ProducerIdentity, ProducerRegistration, ProducerStamp } from '../session.js';
 import { Sequencer } from './sequencer.js';
 

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { MessagingError } from '#libs/messaging';
-import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
+import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import type { BrokerSession, ProducerIdentity } from '../session.js';
 import { concernsOneMessage } from '../topics/check-message.js';
 

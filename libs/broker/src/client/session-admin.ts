@@ -11,7 +11,7 @@ import type {
   TopicInfo,
   TraceEvent,
   TransactionInfo,
-} from '#libs/messaging';
+} from '#libs/messaging/port';
 import type { BrokerSession } from '../session.js';
 
 /** The admin calls of the port, carried by name over a session. */

@@ -1,5 +1,5 @@
-import { MessagingError } from '#libs/messaging';
-import type { OutgoingMessage, SendReceipt, Subscription, TransactionDecision } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
+import type { OutgoingMessage, SendReceipt, Subscription, TransactionDecision } from '#libs/messaging/port';
 import type {
   AdminCall,
   ProducerIdentity,

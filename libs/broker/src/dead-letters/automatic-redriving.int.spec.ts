@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { DeadLetter, ErrorKind } from '#libs/messaging';
+import type { DeadLetter, ErrorKind } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import { BrokerSandbox, EngineClient, ManualClock, message, settled } from '../testing/engine-client.js';
 import { MemoryFiles } from '../testing/memory-files.js';

@@ -1,4 +1,4 @@
-import type { AutomaticRedrive } from '#libs/messaging';
+import type { AutomaticRedrive } from '#libs/messaging/port';
 import { BROKER } from '../audit/audit.js';
 import type { Engine } from '../engine/engine.js';
 import type { Group } from '../groups/group.js';

@@ -1,4 +1,4 @@
-import type { DeadLetterFilter, DeadLetterReason, ErrorKind } from '#libs/messaging';
+import type { DeadLetterFilter, DeadLetterReason, ErrorKind } from '#libs/messaging/port';
 
 /** What died of what. Letters share one object for each combination. */
 export type Cause = {

@@ -6,7 +6,7 @@ import type {
   RedriveReport,
   StoredMessage,
   TopicInfo,
-} from '#libs/messaging';
+} from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import { BrokerSandbox, EngineClient, ManualClock, message, until } from '../testing/engine-client.js';
 import { MemoryFiles } from '../testing/memory-files.js';

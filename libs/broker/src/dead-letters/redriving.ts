@@ -8,7 +8,7 @@ import {
   type RedrivePace,
   type RedriveReport,
   deadLetterTopic,
-} from '#libs/messaging';
+} from '#libs/messaging/port';
 import type { AuditNote } from '../audit/audit.js';
 import { AnswerRoom } from '../engine/answer-room.js';
 import type { Engine } from '../engine/engine.js';

@@ -17,7 +17,7 @@ import {
   type TopicOptions,
   type TraceEvent,
   type TransactionInfo,
-} from '#libs/messaging';
+} from '#libs/messaging/port';
 import { type AuditNote, MAX_AUDIT_ENTRIES } from '../audit/audit.js';
 import { listDeadLetters } from '../dead-letters/redriving.js';
 import { asDelivered } from '../groups/as-delivered.js';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { Subscription, TransactionDecision } from '#libs/messaging';
+import type { Subscription, TransactionDecision } from '#libs/messaging/port';
 import { BrokerSandbox, EngineClient, ManualClock, message, until } from '../testing/engine-client.js';
 import type { EmbeddedBroker } from './embedded-broker.js';
 

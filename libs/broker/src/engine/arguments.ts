@@ -3,7 +3,7 @@
  * read back at every later start: so it is checked before anything is recorded.
  */
 import { z } from 'zod';
-import { type BrokerAdmin, MessagingError } from '#libs/messaging';
+import { type BrokerAdmin, MessagingError } from '#libs/messaging/port';
 
 /** Topics of one subscription, and tags of one topic. */
 const MAX_FILTERS = 1_000;

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { DeliveredMessage, OutgoingMessage } from '#libs/messaging';
+import type { DeliveredMessage, OutgoingMessage } from '#libs/messaging/port';
 import { EmbeddedBroker } from './embedded-broker.js';
 
 let dir: string;

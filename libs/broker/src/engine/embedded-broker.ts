@@ -1,4 +1,4 @@
-import { type BrokerPort, MessagingError, type TopicOptions } from '#libs/messaging';
+import { type BrokerPort, MessagingError, type TopicOptions } from '#libs/messaging/port';
 import { BROKER } from '../audit/audit.js';
 import { type PortOptions, portOver } from '../client/port.js';
 import { DirectoryLock } from '../journal/directory-lock.js';

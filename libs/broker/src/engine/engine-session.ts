@@ -4,7 +4,7 @@ import {
   type SendReceipt,
   type Subscription,
   type TransactionDecision,
-} from '#libs/messaging';
+} from '#libs/messaging/port';
 import { Consumer, MAX_CONSUMERS_PER_SESSION, consumerIdOf } from '../groups/consumer.js';
 import type { Group } from '../groups/group.js';
 import { join, leave } from '../groups/membership.js';

@@ -1,4 +1,4 @@
-import { MessagingError, type TopicLimit, deadLetterTopic, retryTopic } from '#libs/messaging';
+import { MessagingError, type TopicLimit, deadLetterTopic, retryTopic } from '#libs/messaging/port';
 import { AutomaticRedriving } from '../dead-letters/automatic-redriving.js';
 import { LetterRetention } from '../dead-letters/letter-retention.js';
 import { Redriving } from '../dead-letters/redriving.js';

@@ -1,4 +1,4 @@
-import type { Attempt } from '#libs/messaging';
+import type { Attempt } from '#libs/messaging/port';
 import type { AuditNote } from '../audit/audit.js';
 import type { ProducerFacts } from '../producers/sequences.js';
 import type { TopicFacts } from '../topics/topics.js';

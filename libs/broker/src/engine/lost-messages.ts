@@ -2,7 +2,7 @@
  * What is known about messages whose bytes were damaged and quarantined (`onDamage: 'quarantine'`). Their
  * offsets stay taken: a consumer passes over them, and no other message ever has them.
  */
-import { deadLetterTopic } from '#libs/messaging';
+import { deadLetterTopic } from '#libs/messaging/port';
 import type { Group } from '../groups/group.js';
 import type { Partition } from '../topics/topics.js';
 import { type Snapshot, restoreAnswers } from './snapshot.js';

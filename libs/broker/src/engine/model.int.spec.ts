@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import type { DeadLetter, GroupInfo } from '#libs/messaging';
+import type { DeadLetter, GroupInfo } from '#libs/messaging/port';
 import type { RawDelivery } from '../session.js';
 import {
   BrokerSandbox,

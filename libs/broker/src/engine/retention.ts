@@ -1,4 +1,4 @@
-import { deadLetterTopic } from '#libs/messaging';
+import { deadLetterTopic } from '#libs/messaging/port';
 import type { Segment } from '../journal/segments.js';
 import type { Partition } from '../topics/topics.js';
 import { passOver } from '../groups/missing.js';

@@ -2,7 +2,7 @@ import type { Audit } from '../audit/audit.js';
 import type { GroupLettersFacts } from '../dead-letters/dead-letters.js';
 import type { HeldBack } from '../groups/cursor.js';
 import type { ProducerFacts } from '../producers/sequences.js';
-import type { GroupInfo } from '#libs/messaging';
+import type { GroupInfo } from '#libs/messaging/port';
 import type { TopicFacts } from '../topics/topics.js';
 import type { BrokerState } from './state.js';
 

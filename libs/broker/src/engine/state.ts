@@ -1,4 +1,4 @@
-import { MessagingError, retryTopic } from '#libs/messaging';
+import { MessagingError, retryTopic } from '#libs/messaging/port';
 import { Audit } from '../audit/audit.js';
 import { DeadLetters } from '../dead-letters/dead-letters.js';
 import {

@@ -1,4 +1,4 @@
-import type { Attempt, StoredMessage } from '#libs/messaging';
+import type { Attempt, StoredMessage } from '#libs/messaging/port';
 import type { DecodedRecord } from '../topics/record.js';
 
 type Seen = {

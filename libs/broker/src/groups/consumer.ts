@@ -1,4 +1,4 @@
-import { MessagingError, type Subscription } from '#libs/messaging';
+import { MessagingError, type Subscription } from '#libs/messaging/port';
 import { InFlight } from '../in-flight.js';
 import type { RawDelivery, SessionEvents } from '../session.js';
 import type { Delivery } from './delivery.js';

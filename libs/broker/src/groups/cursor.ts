@@ -1,4 +1,4 @@
-import type { Attempt } from '#libs/messaging';
+import type { Attempt } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Partition, PartitionListener } from '../topics/topics.js';
 import type { Group } from './group.js';

@@ -1,4 +1,4 @@
-import { type Attempt, MessagingError, type StoredMessage } from '#libs/messaging';
+import { type Attempt, MessagingError, type StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { RawDelivery, StoredRecord } from '../session.js';
 import {

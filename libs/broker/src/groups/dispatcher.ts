@@ -1,4 +1,4 @@
-import { type StoredMessage } from '#libs/messaging';
+import { type StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Journal } from '../journal/journal.js';
 import { readRecord, recordAt, textOfRecord } from '../topics/record.js';

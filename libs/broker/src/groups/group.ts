@@ -6,7 +6,7 @@ import {
   type TopicFilter,
   deadLetterTopic,
   retryTopic,
-} from '#libs/messaging';
+} from '#libs/messaging/port';
 import { tagHashOf } from '../topics/record.js';
 import type { Partition, Topic } from '../topics/topics.js';
 import type { Consumer } from './consumer.js';

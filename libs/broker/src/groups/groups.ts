@@ -1,4 +1,4 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { Group } from './group.js';
 
 export const MAX_GROUPS = 10_000;

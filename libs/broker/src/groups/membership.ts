@@ -1,4 +1,9 @@
-import { type AutomaticRedrive, MessagingError, type Subscription, type TopicFilter } from '#libs/messaging';
+import {
+  type AutomaticRedrive,
+  MessagingError,
+  type Subscription,
+  type TopicFilter,
+} from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import { checkTopicName } from '../topics/topics.js';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { GroupInfo, TopicInfo } from '#libs/messaging';
+import type { GroupInfo, TopicInfo } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import {
   BrokerSandbox,

@@ -1,4 +1,4 @@
-import type { MissedRange } from '#libs/messaging';
+import type { MissedRange } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import type { Place } from '../engine/facts.js';
 import { EntryType } from '../journal/format.js';

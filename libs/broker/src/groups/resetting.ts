@@ -1,4 +1,4 @@
-import { MessagingError, type ResetTarget } from '#libs/messaging';
+import { MessagingError, type ResetTarget } from '#libs/messaging/port';
 import type { AuditNote } from '../audit/audit.js';
 import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';

@@ -4,7 +4,7 @@ import {
   type ErrorKind,
   MessagingError,
   type StoredMessage,
-} from '#libs/messaging';
+} from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import type { Settlement } from '../session.js';

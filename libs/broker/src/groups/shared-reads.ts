@@ -1,4 +1,4 @@
-import type { StoredMessage } from '#libs/messaging';
+import type { StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import { readMessage } from '../topics/record.js';
 

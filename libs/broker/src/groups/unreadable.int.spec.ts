@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { BrokerPort, DeliveredMessage, GroupInfo } from '#libs/messaging';
+import type { BrokerPort, DeliveredMessage, GroupInfo } from '#libs/messaging/port';
 import { connectBroker } from '../client/connect-broker.js';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import type { BrokerOptions } from '../engine/options.js';

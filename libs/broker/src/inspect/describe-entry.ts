@@ -1,4 +1,4 @@
-import type { StoredMessage } from '#libs/messaging';
+import type { StoredMessage } from '#libs/messaging/port';
 import type { Facts } from '../engine/facts.js';
 import { positionsOf } from '../engine/state.js';
 import type { Snapshot } from '../engine/snapshot.js';

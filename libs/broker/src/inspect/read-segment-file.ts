@@ -1,5 +1,5 @@
 import { basename, dirname } from 'node:path';
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { nodeFiles } from '../journal/files.js';
 import { SEGMENT_HEADER_BYTES, segmentBaseOf } from '../journal/format.js';
 import { type FoundEntry, findValidEntry, headerIsValid, readSegment, walk } from '../journal/scan.js';

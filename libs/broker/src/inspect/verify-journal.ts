@@ -1,4 +1,4 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { lostOffsets, settleLoss, type LostOffsets } from '../engine/lost-messages.js';
 import { resolveOptions } from '../engine/options.js';
 import { BrokerState } from '../engine/state.js';

@@ -3,7 +3,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { open, readFile, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { makeDurableDirectory } from './durable-directory.js';
 import { nodeFiles } from './files.js';
 

@@ -30,7 +30,7 @@
  *              …  …    message records, one after the other (see `topics/record.ts`)
  */
 import { crc32 } from 'node:zlib';
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 
 export const FORMAT_VERSION = 1;
 export const SEGMENT_HEADER_BYTES = 32;

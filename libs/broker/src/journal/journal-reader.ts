@@ -1,4 +1,4 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { type Block, blockOf } from './block.js';
 import { type BlockCache, READ_BLOCK_BYTES, holdsRecord } from './block-cache.js';
 import { ScatteredReads } from './scattered-reads.js';

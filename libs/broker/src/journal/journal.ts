@@ -1,4 +1,4 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { type Block, newBlock } from './block.js';
 import { BlockCache, WRITE_BLOCK_BYTES } from './block-cache.js';
 import type { Files } from './files.js';

@@ -1,4 +1,4 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import type { Files } from './files.js';
 import { SEGMENT_HEADER_BYTES } from './format.js';
 import {

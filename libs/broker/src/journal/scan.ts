@@ -1,5 +1,5 @@
 /** Finds entries in segment files. Recovery, quarantine and the command line's `dump` and `verify` read with these, and with nothing else. */
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { type Block, blockOf } from './block.js';
 import type { Files } from './files.js';
 import { ENTRY_HEADER_BYTES, checkSegmentHeader, validEntryLength } from './format.js';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { SendReceipt } from '#libs/messaging';
+import type { SendReceipt } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import type { ProducerIdentity } from '../session.js';
 import { BrokerSandbox, EngineClient, ManualClock, message, stored } from '../testing/engine-client.js';

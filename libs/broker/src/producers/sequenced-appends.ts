@@ -1,4 +1,4 @@
-import { MessagingError, type OutgoingMessage, type SendReceipt } from '#libs/messaging';
+import { MessagingError, type OutgoingMessage, type SendReceipt } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import type { ProducerIdentity, ProducerRegistration, ProducerStamp } from '../session.js';

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import type { ProducerRegistration, ProducerStamp } from '../session.js';
 
 /** Producers that are remembered. The one that registered longest ago makes room; it registers again when it sends. */

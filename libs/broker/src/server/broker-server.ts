@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer as createTlsServer } from 'node:tls';
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import type { BrokerSession, SessionEvents } from '../session.js';
 import type { ByteReader } from '../wire/bytes.js';
 import { FrameSocket, HEARTBEAT } from '../wire/frame-socket.js';

@@ -1,5 +1,5 @@
-import { MessagingError } from '#libs/messaging';
-import type { OutgoingMessage, Subscription, TransactionDecision } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
+import type { OutgoingMessage, Subscription, TransactionDecision } from '#libs/messaging/port';
 import { SendBuffer } from '../client/send-buffer.js';
 import type {
   AdminCall,

@@ -1,4 +1,4 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 
 /**
  * Client and engine number consumers each in their own way: the client chooses, so that it can resume

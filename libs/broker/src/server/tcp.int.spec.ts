@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { BrokerPort, DeliveredMessage, OutgoingMessage } from '#libs/messaging';
+import type { BrokerPort, DeliveredMessage, OutgoingMessage } from '#libs/messaging/port';
 import { connectBroker } from '../client/connect-broker.js';
 import type { ConnectOptions } from '../client/connect-broker.js';
 import { FakeBroker } from '../testing/fake-broker.js';

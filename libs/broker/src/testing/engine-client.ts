@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { OutgoingMessage, StoredMessage, Subscription, TopicInfo } from '#libs/messaging';
+import type { OutgoingMessage, StoredMessage, Subscription, TopicInfo } from '#libs/messaging/port';
 import { EmbeddedBroker } from '../engine/embedded-broker.js';
 import type { BrokerOptions } from '../engine/options.js';
 import type { BrokerSession, RawDelivery, SessionEvents } from '../session.js';

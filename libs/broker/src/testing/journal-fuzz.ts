@@ -1,7 +1,7 @@
 /** Properties of whoever reads a journal, for any bytes it may be given. */
 import { expect } from '@jest/globals';
 import fc from 'fast-check';
-import type { StoredMessage, TopicInfo } from '#libs/messaging';
+import type { StoredMessage, TopicInfo } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import { describeEntry } from '../inspect/describe-entry.js';
 import { readSegmentFile } from '../inspect/read-segment-file.js';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { TimerInfo } from '#libs/messaging';
+import type { TimerInfo } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import { blockOf } from '../journal/block.js';
 import type { JournalFile } from '../journal/files.js';

@@ -1,4 +1,4 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { HandleTable } from './handle-table.js';
 import { NumberColumn } from './number-column.js';
 import { TimingWheel } from './timing-wheel.js';

@@ -1,4 +1,4 @@
-import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import type { Group } from '../groups/group.js';
 import type { Out } from '../journal/journal.js';

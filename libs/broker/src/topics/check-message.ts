@@ -1,4 +1,4 @@
-import { MAX_BODY_BYTES, MessagingError, type OutgoingMessage } from '#libs/messaging';
+import { MAX_BODY_BYTES, MessagingError, type OutgoingMessage } from '#libs/messaging/port';
 import { checkTopicName } from './topics.js';
 
 /** Most messages of one send or transaction. */

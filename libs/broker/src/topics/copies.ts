@@ -1,4 +1,4 @@
-import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';
 import { buriedReceipt } from './burying.js';

@@ -19,7 +19,7 @@
  *      …  …    past: JSON (`Past`) of a message that was delivered before, else empty
  *      …  …    body
  */
-import type { Attempt, DeadLetterReason, ErrorKind, StoredMessage } from '#libs/messaging';
+import type { Attempt, DeadLetterReason, ErrorKind, StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
 

@@ -1,4 +1,4 @@
-import { MessagingError, type TopicLimit } from '#libs/messaging';
+import { MessagingError, type TopicLimit } from '#libs/messaging/port';
 import { Cursor } from '../groups/cursor.js';
 import type { Group } from '../groups/group.js';
 import type { Topic } from './topics.js';

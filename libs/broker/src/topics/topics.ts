@@ -1,4 +1,4 @@
-import { MessagingError, type TopicLimit, deadLetterTopic } from '#libs/messaging';
+import { MessagingError, type TopicLimit, deadLetterTopic } from '#libs/messaging/port';
 import { OffsetIndex } from './offset-index.js';
 import { hashOf } from './record.js';
 import { checkLimit } from './topic-limit.js';

@@ -1,4 +1,4 @@
-import type { MessageTrace } from '#libs/messaging';
+import type { MessageTrace } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import { keyOfRecord, readMessage } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';

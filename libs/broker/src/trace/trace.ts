@@ -1,4 +1,4 @@
-import type { TraceEvent } from '#libs/messaging';
+import type { TraceEvent } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import { RECORD_HEADER_BYTES } from '../topics/record.js';
 

@@ -4,7 +4,7 @@ import {
   type OutgoingMessage,
   type SendReceipt,
   type TransactionDecision,
-} from '#libs/messaging';
+} from '#libs/messaging/port';
 import type { AuditNote } from '../audit/audit.js';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';

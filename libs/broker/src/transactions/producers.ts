@@ -1,4 +1,4 @@
-import { MessagingError, type OutgoingMessage } from '#libs/messaging';
+import { MessagingError, type OutgoingMessage } from '#libs/messaging/port';
 
 /** A session that can be asked what became of a transaction. */
 export interface Producer {

@@ -1,4 +1,4 @@
-import { MessagingError, type TransactionInfo } from '#libs/messaging';
+import { MessagingError, type TransactionInfo } from '#libs/messaging/port';
 import { RecentMap } from '../engine/recent-map.js';
 
 export type TransactionOptions = {

@@ -1,4 +1,4 @@
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 
 const INITIAL_BYTES = 64 * 1024;
 /** A writer in steady use keeps at most this much. */

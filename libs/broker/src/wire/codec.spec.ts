@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { DEAD_LETTER_REASONS, ERROR_KINDS } from '#libs/messaging';
-import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import { DEAD_LETTER_REASONS, ERROR_KINDS } from '#libs/messaging/port';
+import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import { newBlock } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
 import type { RawDelivery, Settlement } from '../session.js';

@@ -6,8 +6,8 @@
  * in which the topic is left out when it is that of the delivery before. A message that is not delivered as it
  * was stored has its parts one by one in place of the record, like one that is sent.
  */
-import { MessagingError } from '#libs/messaging';
-import type { Attempt, StoredMessage } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
+import type { Attempt, StoredMessage } from '#libs/messaging/port';
 import { type Block, blockOf } from '../journal/block.js';
 import type { RawDelivery, StoredRecord } from '../session.js';
 import { readMessage, recordAt, validRecordLength } from '../topics/record.js';

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { FrameReader, FrameType, FrameWriter } from './frames.js';
 import type { FrameHandler } from './frames.js';
 

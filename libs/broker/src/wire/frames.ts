@@ -14,7 +14,7 @@
  * it was accepted, frames are limited to 4 KiB. Payloads of the hot frames (append, receipts,
  * deliveries, settle, settled) are binary, see `sends.ts`, `deliveries.ts` and `settlements.ts`; the others are JSON.
  */
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import { ByteReader, ByteWriter } from './bytes.js';
 
 /** Raised with every incompatible change of a frame. Both sides must name the same. */

@@ -1,6 +1,6 @@
 /** JSON with binary values: a `Uint8Array` travels as `{"$bytes": "<base64>"}`. For the frames that need not be fast. */
-import { MESSAGING_ERRORS, MessagingError } from '#libs/messaging';
-import type { MessagingErrorCode } from '#libs/messaging';
+import { MESSAGING_ERRORS, MessagingError } from '#libs/messaging/port';
+import type { MessagingErrorCode } from '#libs/messaging/port';
 
 /** `undefined` becomes the empty text, which `fromJson` turns back. */
 export function toJson(value: unknown): string {

@@ -1,5 +1,5 @@
 /** What a message that is sent and one that is delivered have in common on the wire. */
-import { MessagingError } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
 import type { ByteReader, ByteWriter } from './bytes.js';
 
 /** Bits of a message's u16 of flags: which optional parts follow. */

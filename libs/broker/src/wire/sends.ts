@@ -2,8 +2,8 @@
  * Payloads of sends and their receipts. Lists start with a u32 count; a message repeats neither topic nor
  * tag when they are those of the message before it, which is the common case in a batch.
  */
-import { MessagingError } from '#libs/messaging';
-import type { OutgoingMessage, SendReceipt } from '#libs/messaging';
+import { MessagingError } from '#libs/messaging/port';
+import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import type { ProducerStamp } from '../session.js';
 import type { ByteReader, ByteWriter } from './bytes.js';
 import {

@@ -1,5 +1,5 @@
 /** Payloads of verdicts and of the answer to them. */
-import { DEAD_LETTER_REASONS, ERROR_KINDS, type ErrorKind, MessagingError } from '#libs/messaging';
+import { DEAD_LETTER_REASONS, ERROR_KINDS, type ErrorKind, MessagingError } from '#libs/messaging/port';
 import type { Settlement } from '../session.js';
 import type { ByteReader, ByteWriter } from './bytes.js';
 

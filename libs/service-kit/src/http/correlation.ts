@@ -1,19 +1,7 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { FastifyInstance } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
 import { childTraceparent, newTraceId, parseTraceparent, traceContext } from '#libs/messaging';
-
-export type Correlation = { correlationId: string };
-
-const correlations = new AsyncLocalStorage<Correlation>();
-
-/** What the running request or message is known by in logs; undefined outside of one. A message is known by its trace. */
-export function currentCorrelation(): Correlation | undefined {
-  const correlation = correlations.getStore();
-  if (correlation !== undefined) return correlation;
-  const traceId = parseTraceparent(traceContext.current())?.traceId;
-  return traceId === undefined ? undefined : { correlationId: traceId };
-}
+import { runCorrelated } from '../logs/correlation.js';
 
 const CORRELATION_ID = /^[\w.:-]{1,128}$/;
 
@@ -49,7 +37,7 @@ export function installCorrelation(fastify: FastifyInstance): void {
 }
 
 function enter(traceparent: string | string[] | undefined, correlationId: string, done: () => void): void {
-  correlations.run({ correlationId }, () => {
+  runCorrelated({ correlationId }, () => {
     traceContext.run(String(traceparent), done);
   });
 }

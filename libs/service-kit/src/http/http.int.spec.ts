@@ -10,7 +10,7 @@ import { BROKER_PORT, DomainError, MessagingError, type ErrorKind } from '#libs/
 import { CurrentUser, Public, Roles } from '../auth/decorators.js';
 import { signToken, type User } from '../auth/tokens.js';
 import { serve, type RunningService } from '../boot.js';
-import { currentCorrelation } from './correlation.js';
+import { currentCorrelation } from '../logs/correlation.js';
 import { ServiceAdapter } from './fastify.js';
 import { ServiceModule } from '../service.module.js';
 import { ZodBody, ZodQuery } from '../validation/zod-params.js';
