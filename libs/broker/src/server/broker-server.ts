@@ -124,6 +124,7 @@ class Peer {
   private readonly deadline: NodeJS.Timeout;
   private readonly gone: Promise<void>;
   private readonly name: string;
+  private isRefused = false;
 
   constructor(
     socket: Socket,
@@ -156,8 +157,9 @@ class Peer {
     this.deadline.unref();
   }
 
-  /** Says why, then closes. */
+  /** Says why, then closes. What else it sends until it is gone is not looked at, another hello least of all. */
   refuse(error: MessagingError): void {
+    this.isRefused = true;
     this.options.log.warn({ peer: this.name, error: error.message }, 'a connection was refused');
     this.socket.frame(FrameType.goodbye, 0, (writer) => writer.json(toWireError(error)));
     this.socket.end();
@@ -174,6 +176,7 @@ class Peer {
 
   private onFrame(type: number, request: number, payload: ByteReader): void {
     if (this.connection !== undefined) return this.connection.onFrame(type, request, payload);
+    if (this.isRefused) return;
     if (type !== FrameType.hello)
       throw new MessagingError('PROTOCOL_ERROR', 'the first frame is not a hello');
     clearTimeout(this.deadline);
