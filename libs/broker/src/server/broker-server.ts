@@ -32,7 +32,7 @@ export type ServerOptions = {
   tls?: { key: string | Buffer; cert: string | Buffer };
   /** Connections beyond it are closed at once. Default 1,024. */
   maxConnections?: number;
-  /** How long a connection may stay without saying who it is. Default 5,000 ms. */
+  /** How long a connection may stay without saying who it is, and how long a TLS handshake may take. Default 5,000 ms. */
   helloTimeoutMs?: number;
   heartbeat?: Heartbeat;
   log?: ClientLog;
@@ -41,6 +41,8 @@ export type ServerOptions = {
 /** A broker reachable over TCP. */
 export class BrokerServer {
   private readonly connections = new Set<Peer>();
+  /** All of them, those included whose TLS handshake is not over. */
+  private readonly sockets = new Set<Socket>();
 
   private constructor(
     private readonly server: Server,
@@ -52,7 +54,9 @@ export class BrokerServer {
   static async listen(broker: SessionSource, options: ServerOptions): Promise<BrokerServer> {
     if (options.token === '') throw new MessagingError('INVALID_ARGUMENT', 'the server needs a token');
     const { tls, ...rest } = options;
-    const server = tls === undefined ? createServer() : createTlsServer(tls);
+    const { helloTimeoutMs = DEFAULT_HELLO_MS } = options;
+    const server =
+      tls === undefined ? createServer() : createTlsServer({ ...tls, handshakeTimeout: helloTimeoutMs });
     const brokerServer = new BrokerServer(server, broker, {
       host: '127.0.0.1',
       maxConnections: DEFAULT_MAX_CONNECTIONS,
@@ -80,6 +84,8 @@ export class BrokerServer {
     const closed = new Promise<void>((resolve) => this.server.close(() => resolve()));
     const ended = [...this.connections].map((peer) => peer.end());
     await Promise.all(ended);
+    // What is left never became a peer.
+    for (const socket of this.sockets) socket.destroy();
     await closed;
   }
 
@@ -87,11 +93,16 @@ export class BrokerServer {
     const { server, options } = this;
     // One more than allowed, so that the one too many can be told why.
     server.maxConnections = options.maxConnections + 1;
+    server.on('connection', (socket: Socket) => {
+      this.sockets.add(socket);
+      socket.once('close', () => this.sockets.delete(socket));
+    });
     server.on(event, (socket: Socket) => this.accept(socket));
-    // A failed TLS handshake is that peer's affair.
-    server.on('tlsClientError', (error: Error) =>
-      options.log.info({ error: error.message }, 'a TLS handshake failed'),
-    );
+    // A failed TLS handshake is that peer's affair. Node keeps the connection of one that took too long.
+    server.on('tlsClientError', (error: Error, socket: Socket) => {
+      options.log.info({ error: error.message }, 'a TLS handshake failed');
+      socket.destroy();
+    });
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen(options.port, options.host, () => {
@@ -105,6 +116,8 @@ export class BrokerServer {
   }
 
   private accept(socket: Socket): void {
+    // Its handshake ended when the server was closing.
+    if (!this.server.listening) return void socket.destroy();
     const peer = new Peer(socket, this.broker, this.options, () => this.connections.delete(peer));
     this.connections.add(peer);
     if (this.connections.size <= this.options.maxConnections) return;

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { FakeBroker } from '../testing/fake-broker.js';
 import { TEST_CERT, TEST_KEY } from '../testing/tls.js';
@@ -32,8 +33,6 @@ describe('a server and peers that it does not know', () => {
     sockets.push(socket);
     return socket;
   };
-  const connected = (socket: Socket): Promise<unknown> =>
-    new Promise((resolve) => socket.once('connect', resolve));
 
   beforeEach(() => {
     broker = new FakeBroker();
@@ -67,5 +66,26 @@ describe('a server and peers that it does not know', () => {
     peer.write(hello());
     await new Promise((resolve) => peer.once('close', resolve));
     expect(broker.sessions).toHaveLength(1);
+  });
+
+  it('does not wait for one whose TLS handshake is not over when it closes', async () => {
+    await listen({ tls: { key: TEST_KEY, cert: TEST_CERT } });
+    dial();
+    // When the second one is through, the first was accepted.
+    const second = connectTls({ socket: dial(), ca: TEST_CERT, checkServerIdentity: () => undefined });
+    await new Promise((resolve) => second.once('secureConnect', resolve));
+    await server.close();
+  });
+
+  it('gives a TLS handshake as long as a hello', async () => {
+    await listen({ tls: { key: TEST_KEY, cert: TEST_CERT }, helloTimeoutMs: 50 });
+    await new Promise((resolve) => dial().resume().once('close', resolve));
+  });
+
+  it('does not wait for one that has not said hello when it closes', async () => {
+    await listen();
+    dial().resume();
+    await until(() => server.connectionCount === 1);
+    await server.close();
   });
 });
