@@ -21,7 +21,10 @@ import { ConsumerIds } from './consumer-ids.js';
 const MAX_OPEN_REQUESTS = 4_096;
 /** Bytes of such requests. */
 const MAX_OPEN_BYTES = 16 * 1024 * 1024;
-/** Answers and deliveries that the client has not taken; beyond it, reading pauses, so no further answers arise. */
+/**
+ * Answers and deliveries that the client has not taken; beyond it, reading pauses, so no further answers arise, and
+ * nothing is sent a second time. Deliveries are bounded by what the client allows in flight.
+ */
 const MAX_BACKLOG_BYTES = 32 * 1024 * 1024;
 /** Looks this often whether a slow client has taken its answers. */
 const BACKLOG_CHECK_MS = 10;
@@ -106,14 +109,14 @@ export class Connection implements SessionEvents {
 
   leaseLost(consumerId: number, deliveryIds: readonly number[]): void {
     this.consumers.whenKnown(consumerId, (clientId) => {
-      this.unasked(() =>
+      this.repeated(() =>
         this.socket.frame(FrameType.leaseLost, 0, (writer) => writer.json([clientId, deliveryIds])),
       );
     });
   }
 
   check(transactionId: string, messages: readonly OutgoingMessage[], producerGroup: string): void {
-    this.unasked(() =>
+    this.repeated(() =>
       this.socket.frame(FrameType.check, 0, (writer) => {
         writer.string(transactionId);
         writer.string(producerGroup);
@@ -129,6 +132,17 @@ export class Connection implements SessionEvents {
         : new MessagingError('BROKER_UNAVAILABLE', error?.message ?? 'the broker is closing');
     this.socket.frame(FrameType.goodbye, 0, (writer) => writer.json(toWireError(reason)));
     this.socket.end();
+  }
+
+  /**
+   * What comes again for as long as a client does nothing about it: a lost lease, behind which its delivery follows
+   * anew, and a check. One that takes it more slowly than that, be it a byte now and then, would have
+   * its backlog grow without bound; so it is cut off.
+   */
+  private repeated(write: () => void): void {
+    if (this.socket.backlogBytes < MAX_BACKLOG_BYTES) return this.unasked(write);
+    const detail = `${this.socket.backlogBytes} bytes were not taken before more came of the same`;
+    this.socket.destroy(new MessagingError('BROKER_UNAVAILABLE', detail));
   }
 
   /** The engine must not feel what a client cannot be told: that client starts anew on another connection. */
