@@ -78,7 +78,7 @@ export class Engine implements CommitObserver {
         }),
       undecodable: (cursor, offset, error) => passOverUndecodable(this, cursor, offset, error),
       settlementsPending: (cursor) => this.settlementsPending(cursor),
-      leased: (untilMs) => this.ticker.reconsider(untilMs),
+      dueAt: (atMs) => this.ticker.reconsider(atMs),
     });
     this.settling = new Settling(this);
     this.appending = new Appending(this);

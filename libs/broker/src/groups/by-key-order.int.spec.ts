@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
+import { MemoryFiles } from '../testing/memory-files.js';
 import {
   BrokerSandbox,
   EngineClient,
@@ -46,6 +47,32 @@ describe('order by key', () => {
     });
     expect(seen.filter((text) => text.startsWith('a'))).toEqual(['a1', 'a2', 'a3']);
     expect(seen.filter((text) => text.startsWith('b'))).toEqual(['b1', 'b2']);
+  });
+
+  it('counts the tries of a message on, through a crash in the midst of one and while nobody asks for its topic', async () => {
+    const files = new MemoryFiles();
+    broker = await sandbox.reopen({ files });
+    client = new EngineClient(broker);
+    const both = { order: 'by-key', topics: [{ topic: 't' }, { topic: 'u' }] } as const;
+    let consumer = await client.attach(both);
+    await send('a1');
+    await client.retry(await client.take());
+    expect((await client.take()).attempt).toBe(2);
+    // Killed while the second try is under way: nobody could tell the journal that it began.
+    broker = await sandbox.reopen({ files: files.kill() });
+    client = new EngineClient(broker);
+    consumer = await client.attach(both);
+    clock.advance(1);
+    broker.tick();
+    expect((await client.take()).attempt).toBe(2);
+    await client.session.detach(consumer);
+    consumer = await client.attach({ ...both, topics: [{ topic: 'u' }] });
+    await client.session.detach(consumer);
+    await client.attach(both);
+    broker.tick();
+    const { attempt, history } = await client.take();
+    expect(attempt).toBe(3);
+    expect(history.map(({ error }) => error)).toEqual(['failed', 'the consumer left']);
   });
 
   it('lets a failing message hold back its key only, and goes on in order, also after a restart', async () => {

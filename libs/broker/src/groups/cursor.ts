@@ -8,6 +8,8 @@ import { SettledWindow } from './settled-window.js';
 /** A message of an ordered group that waits in its place for the next try. */
 export type HeldBack = { attempt: number; history: readonly Attempt[]; dueAtMs: number };
 
+type HeldBackAt = Omit<HeldBack, 'dueAtMs'> & { offset: number; dueAtMs?: number };
+
 /** A group's place in one partition. */
 export class Cursor implements PartitionListener {
   settled: SettledWindow;
@@ -67,6 +69,11 @@ export class Cursor implements PartitionListener {
   /** Messages that are not settled, those included that are on their way to the disk: a timer that fires is always in one count or the other. */
   get lag(): number {
     return Math.max(0, this.partition.end - this.settled.committed - this.settled.ahead);
+  }
+
+  /** A message that is to be tried again keeps its tries until then. One that was never delivered has none. */
+  holdBack({ offset, attempt, history, dueAtMs = 0 }: HeldBackAt): void {
+    if (attempt > 1) this.heldBack.set(offset, { attempt, history, dueAtMs });
   }
 
   /** Goes back to the first message that is not settled. What is settled beyond it stays so. */

@@ -23,8 +23,8 @@ export interface DispatchHost {
   undecodable(cursor: Cursor, offset: number, error: unknown): void;
   /** Settled offsets wait for the next commit. */
   settlementsPending(cursor: Cursor): void;
-  /** A lease runs out then. */
-  leased(untilMs: number): void;
+  /** A lease runs out then, or a message is due again. */
+  dueAt(atMs: number): void;
 }
 
 const DELIVERED = stepNumber('delivered');
@@ -136,6 +136,7 @@ export class Dispatcher {
   private putAside(item: Ready, now: number): true {
     item.cursor.group.ready.shift();
     item.cursor.group.waiting.push({ ...item, dueAtMs: now + READ_AGAIN_MS });
+    this.host.dueAt(now + READ_AGAIN_MS);
     return true;
   }
 
@@ -253,6 +254,7 @@ export class Dispatcher {
     if (!held) return true;
     // Replayed from the journal: it waits on where it did before the restart.
     cursor.group.waiting.push({ cursor, offset, ...held });
+    this.host.dueAt(held.dueAtMs);
     return false;
   }
 
@@ -291,7 +293,7 @@ export class Dispatcher {
       return this.host.undecodable(cursor, offset, error);
     }
     member.take(delivery);
-    this.host.leased(deadlineMs);
+    this.host.dueAt(deadlineMs);
     if (member.atMostOnce) this.skipDelivered(cursor, offset);
     delivery.tracedAt = this.host.trace.addRecord(block, position, DELIVERED, now, member.group.name);
   }

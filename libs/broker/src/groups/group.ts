@@ -89,9 +89,10 @@ export class Group {
   /** Its place is kept for when the topic is asked for again. Nobody has anything of it: members join with other topics only when all left. */
   private setAside(cursor: Cursor): void {
     for (const list of [this.ready, this.waiting]) {
-      const others = list.filter((item) => item.cursor !== cursor);
-      list.length = 0;
-      for (const item of others) list.push(item);
+      for (const item of list.splice(0)) {
+        if (item.cursor !== cursor) list.push(item);
+        else if (this.order === 'by-key') cursor.holdBack(item);
+      }
     }
     const place = this.queue.indexOf(cursor);
     if (place >= 0) this.queue.splice(place, 1);
