@@ -7,6 +7,8 @@ import { Segments } from './segments.js';
 const KIB = 1024;
 let files: MemoryFiles;
 let journal: Journal;
+let segments: Segments;
+let snapshotBytes: number;
 
 beforeEach(() => {
   files = new MemoryFiles();
@@ -23,9 +25,13 @@ beforeEach(() => {
   const observer = {
     startCommit: () => ({ written: ignore, durable: ignore }),
     failed: ignore,
-    segmentStarted: ignore,
+    segmentStarted: () => {
+      if (snapshotBytes > 0) writeBytes(snapshotBytes, EntryType.SNAPSHOT);
+    },
   };
-  journal = new Journal(new Segments(files, 'journal'), options, observer, 0);
+  snapshotBytes = 0;
+  segments = new Segments(files, 'journal');
+  journal = new Journal(segments, options, observer, 0);
 });
 
 const write = (): void => {
@@ -33,6 +39,34 @@ const write = (): void => {
   journal.finish();
   journal.kick();
 };
+
+const writeBytes = (bytes: number, type: EntryType = EntryType.PREPARED): void => {
+  journal.begin(type, bytes).at += bytes;
+  journal.finish();
+};
+
+describe('a segment', () => {
+  const sizes = (): number[] => segments.all.slice(0, -1).map(({ base, end }) => end - base);
+
+  it('is closed before it grows beyond its size', () => {
+    snapshotBytes = 10 * KIB;
+    for (let n = 0; n < 200; n++) writeBytes(KIB);
+    expect(sizes().length).toBeGreaterThan(2);
+    for (const size of sizes()) expect(size).toBeLessThanOrEqual(64 * KIB);
+  });
+
+  it('of which the snapshot is large has room for as much behind it', () => {
+    snapshotBytes = 100 * KIB;
+    for (let n = 0; n < 200; n++) writeBytes(KIB);
+    expect(sizes().length).toBeGreaterThan(0);
+    for (const size of sizes()) expect(Math.round(size / KIB)).toBeCloseTo(200, -1);
+  });
+
+  it('may be larger for one entry alone', () => {
+    for (let n = 0; n < 3; n++) writeBytes(100 * KIB);
+    expect(segments.all).toHaveLength(3);
+  });
+});
 
 describe('a journal that is closed', () => {
   it('has on disk what came until then', async () => {

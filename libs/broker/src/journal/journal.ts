@@ -15,7 +15,10 @@ import type { Segment, Segments } from './segments.js';
 
 export type JournalOptions = {
   files: Files;
-  /** A segment is closed before it would grow beyond this, unless one entry alone is larger. */
+  /**
+   * A segment is closed before it would grow beyond this, unless one entry alone is larger; or beyond twice what
+   * it began with where that is more, so that snapshots are at most half of what is written.
+   */
   segmentBytes: number;
   /** Bytes of the newest entries kept in memory for consumers that keep up. */
   tailCacheBytes: number;
@@ -72,6 +75,8 @@ export class Journal {
   private failure: MessagingError | undefined;
   private closed = false;
   private readonly reader: JournalReader;
+  /** Position that the newest segment is not to grow beyond. */
+  private segmentFullAt: number;
 
   constructor(
     private readonly segments: Segments,
@@ -82,6 +87,7 @@ export class Journal {
     this.end = end;
     this.written = end;
     this.durable = end;
+    this.segmentFullAt = (segments.newest?.base ?? 0) + options.segmentBytes;
     this.cache = new BlockCache(options.tailCacheBytes, options.readCacheBytes);
     this.reader = new JournalReader(segments, this.cache);
     this.block = newBlock(end, 0);
@@ -105,10 +111,7 @@ export class Journal {
     }
     const need = ENTRY_HEADER_BYTES + 4 + maxBodyBytes;
     const segment = this.segments.newest;
-    if (
-      !segment ||
-      (this.end - segment.base + need > this.options.segmentBytes && !this.segmentIsEmpty(segment))
-    ) {
+    if (!segment || (this.end + need > this.segmentFullAt && !this.segmentIsEmpty(segment))) {
       this.startSegment(need);
     }
     if (out.bytes.byteLength - out.at < need) this.startBlock(need, this.segments.newest!);
@@ -164,6 +167,7 @@ export class Journal {
     this.end = base + SEGMENT_HEADER_BYTES;
     this.block.end = this.end;
     this.observer.segmentStarted();
+    this.segmentFullAt = Math.max(base + this.options.segmentBytes, this.end + (this.end - base));
   }
 
   private startBlock(need: number, segment: Segment): void {
