@@ -69,7 +69,7 @@ export type Subscription = {
   maxInFlightBytes?: number;
   /** How long a delivery may stay unsettled before it is given to another member. Default 30,000 ms. */
   leaseMs?: number;
-  /** `at-most-once` commits a message before it is handed over. Default `at-least-once`. */
+  /** `at-most-once` commits a message before it is handed over, as durably as its topic confirms sends. Default `at-least-once`. */
   guarantee?: 'at-least-once' | 'at-most-once';
 };
 

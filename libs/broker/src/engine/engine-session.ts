@@ -154,8 +154,9 @@ export class EngineSession implements BrokerSession, Producer {
       if (consumer.pull !== pull) return;
       const giveUp = (): void => {
         if (consumer.pull !== pull) return;
-        // What it waits for may be on its way from a file.
-        if (this.engine.dispatcher.blocks.isLoading(consumer.group)) {
+        const { dispatcher, journal } = this.engine;
+        // What it waits for may be on its way from a file; or to it, as what is delivered at most once is before it is handed over.
+        if (dispatcher.blocks.isLoading(consumer.group) || (consumer.outbox.length > 0 && !journal.failed)) {
           timeout = setTimeout(giveUp, 2);
           return;
         }

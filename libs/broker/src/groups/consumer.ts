@@ -50,7 +50,8 @@ export class Consumer {
       2 ** 31,
     );
     this.leaseMs = bounded('leaseMs', subscription.leaseMs ?? DEFAULTS.leaseMs, MAX_LEASE_MS);
-    this.atMostOnce = subscription.guarantee === 'at-most-once';
+    // What is broadcast is not recorded, and so never comes twice.
+    this.atMostOnce = subscription.guarantee === 'at-most-once' && group.mode === 'shared';
   }
 
   get hasRoom(): boolean {

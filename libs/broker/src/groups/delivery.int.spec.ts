@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { GroupInfo } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
+import type { JournalFile } from '../journal/files.js';
 import {
   BrokerSandbox,
   EngineClient,
@@ -10,6 +11,23 @@ import {
   textOf,
   until,
 } from '../testing/engine-client.js';
+import { MemoryFiles } from '../testing/memory-files.js';
+
+/** A disk that takes its time to write. */
+class SlowFiles extends MemoryFiles {
+  delayMs = 0;
+
+  override async open(path: string, mode: 'create' | 'read-write' | 'read'): Promise<JournalFile> {
+    const file = await super.open(path, mode);
+    return {
+      ...file,
+      writev: async (buffers, position) => {
+        await new Promise((resolve) => setTimeout(resolve, this.delayMs));
+        return file.writev(buffers, position);
+      },
+    };
+  }
+}
 
 const clock = new ManualClock();
 let sandbox: BrokerSandbox;
@@ -187,6 +205,32 @@ describe('delivery', () => {
     await client.attach();
     await send('y');
     expect(textOf(await client.take())).toBe('y');
+  });
+
+  it('hands no at-most-once message over a second time, be the broker killed then or the power cut', async () => {
+    const files = new MemoryFiles();
+    broker = await sandbox.reopen({ files });
+    const survivors: MemoryFiles[] = [];
+    const atOnce = new EngineClient(broker);
+    atOnce.deliveries = () => void survivors.push(files.kill(), files.crash());
+    await atOnce.attach({ guarantee: 'at-most-once' });
+    await atOnce.session.append([message('x')]);
+    await until(() => survivors.length > 0);
+    for (const after of survivors) {
+      client = new EngineClient(await sandbox.reopen({ files: after }));
+      await client.attach();
+      await send('y');
+      expect(textOf(await client.take())).toBe('y');
+    }
+  });
+
+  it('loses no at-most-once message to a pull that waits no longer than it takes to settle it', async () => {
+    const files = new SlowFiles();
+    client = new EngineClient(await sandbox.reopen({ files }));
+    const id = await client.attach({ guarantee: 'at-most-once' }, 'pull');
+    await send('x');
+    files.delayMs = 30;
+    expect((await client.session.pull(id, 1, 0)).map(textOf)).toEqual(['x']);
   });
 
   it('dead-letters what outlived its time to live, undelivered', async () => {

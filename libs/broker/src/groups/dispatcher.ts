@@ -99,11 +99,11 @@ export class Dispatcher {
     const confirmed = full.filter((member) => member.atMostOnce);
     for (const member of full) if (!member.atMostOnce) member.emit();
     if (confirmed.length === 0) return;
-    // At most once: handed over only after the journal says that it was.
+    // At most once: handed over only after the journal says that it was, as surely as its topic's receipts are.
     const emit = (): void => {
       for (const member of confirmed) member.emit();
     };
-    this.journal.flushThen(false, { resolve: emit, reject: () => undefined });
+    this.journal.flushThen(group.isSynced, { resolve: emit, reject: () => undefined });
   }
 
   /** Delivers the first of the ready messages; false when there is none or nobody has room. */
@@ -299,7 +299,7 @@ export class Dispatcher {
   }
 
   private skipDelivered(cursor: Cursor, offset: number): void {
-    if (!cursor.settled.settle(offset) || cursor.group.mode === 'broadcast') return;
+    if (!cursor.settled.settle(offset)) return;
     cursor.unrecorded.push(offset);
     this.host.settlementsPending(cursor);
   }

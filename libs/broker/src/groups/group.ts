@@ -135,6 +135,12 @@ export class Group {
     return undefined;
   }
 
+  /** Whether a topic of it keeps what it confirms over a power cut. */
+  get isSynced(): boolean {
+    for (const { topic } of this.cursors.keys()) if (topic.flush === 'sync') return true;
+    return false;
+  }
+
   get inFlight(): number {
     return this.members.reduce((sum, member) => sum + member.inFlight.size, 0);
   }
