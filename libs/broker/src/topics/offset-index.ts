@@ -1,42 +1,44 @@
-/** Entries per page once a partition is past its first page: 32 KiB. */
+/** Entries per page once a partition is past its first page: 16 KiB. */
 const PAGE = 4096;
 const FIRST_PAGE = 16;
 
 /**
- * Where each offset of a partition is in the journal: 8 bytes a message, outside of the JavaScript heap.
+ * Positions of neighbours, as distances from `base`: 4 bytes each. Where they do not fit, because a message is lost
+ * or more than 4 GiB of other partitions lie between two of them, `base` is 0 and a position takes 8 bytes.
+ */
+type Page = { base: number; distances: Uint32Array | Float64Array };
+
+/**
+ * Where each offset of a partition is in the journal: 4 bytes a message, outside of the JavaScript heap.
  *
  *     start = 5000                      pages[0] begins at offset 4096
  *     pages: [ 4096 … 8191 ] [ 8192 … 12287 ] [ 12288 … ]
- *     get(9000) = pages[1][9000 - 8192]
+ *     get(9000) = pages[1].base + pages[1].distances[9000 - 8192]
  *
  * The first page grows by doubling, because most of a broker's partitions hold little.
  */
 export class OffsetIndex {
-  private pages: Float64Array[] = [];
+  private pages: Page[] = [];
   /** Offset of the first place in `pages[0]`. */
-  private base: number;
+  private firstOffset: number;
   /** The next offset. */
   end: number;
 
   constructor(start = 0) {
-    this.base = start - (start % PAGE);
+    this.firstOffset = start - (start % PAGE);
     this.end = start;
   }
 
   push(position: number): number {
     const offset = this.end;
-    const place = offset - this.base;
+    const place = offset - this.firstOffset;
     const number = Math.floor(place / PAGE);
     const slot = place % PAGE;
-    let page = this.pages[number];
-    if (!page || slot >= page.length) {
-      const length =
-        number === 0 ? Math.min(PAGE, Math.max(FIRST_PAGE, 2 ** Math.ceil(Math.log2(slot + 1)))) : PAGE;
-      const grown = new Float64Array(length);
-      if (page) grown.set(page);
-      this.pages[number] = page = grown;
-    }
-    page[slot] = position;
+    const page = (this.pages[number] ??= { base: Math.max(0, position), distances: new Uint32Array(0) });
+    if (slot >= page.distances.length)
+      grow(page, number === 0 ? Math.max(FIRST_PAGE, 2 ** Math.ceil(Math.log2(slot + 1))) : PAGE);
+    if (!isNear(page, position)) widen(page);
+    page.distances[slot] = position - page.base;
     this.end = offset + 1;
     return offset;
   }
@@ -48,16 +50,18 @@ export class OffsetIndex {
 
   /** The position of an offset between the start and `end`; negative where the message is lost. */
   get(offset: number): number {
-    const place = offset - this.base;
-    return this.pages[Math.floor(place / PAGE)]?.[place % PAGE] ?? -1;
+    const place = offset - this.firstOffset;
+    const page = this.pages[Math.floor(place / PAGE)];
+    const distance = page?.distances[place % PAGE];
+    return page === undefined || distance === undefined ? -1 : page.base + distance;
   }
 
   /** Forgets what lies before `start`. */
   dropBefore(start: number): void {
-    const whole = Math.floor((Math.min(start, this.end) - this.base) / PAGE);
+    const whole = Math.floor((Math.min(start, this.end) - this.firstOffset) / PAGE);
     if (whole <= 0) return;
     this.pages.splice(0, whole);
-    this.base += whole * PAGE;
+    this.firstOffset += whole * PAGE;
   }
 
   /** The first offset from `start` on whose position is at or behind `position`; positions grow with offsets. */
@@ -71,4 +75,19 @@ export class OffsetIndex {
     }
     return low;
   }
+}
+
+function isNear({ base, distances }: Page, position: number): boolean {
+  return (position >= base && position - base < 2 ** 32) || distances instanceof Float64Array;
+}
+
+function grow(page: Page, length: number): void {
+  const { distances } = page;
+  page.distances = distances instanceof Uint32Array ? new Uint32Array(length) : new Float64Array(length);
+  page.distances.set(distances);
+}
+
+function widen(page: Page): void {
+  page.distances = Float64Array.from(page.distances, (distance) => page.base + distance);
+  page.base = 0;
 }
