@@ -16,6 +16,17 @@ describe('RecentIds', () => {
     expect(remembers(ids, 1)).toBe(true);
   });
 
+  it('remembers a bounded number of ids, whose tables are used again', () => {
+    const ids = new RecentIds(WINDOW_MS, 1_000, 0);
+    ids.start(0);
+    for (let id = 0; id < 10_000; id++) {
+      ids.add(id, id + 1, 0);
+      expect(remembers(ids, id)).toBe(true);
+      expect(remembers(ids, Math.max(0, id - 499))).toBe(true);
+      expect(id >= 1_000 && remembers(ids, id - 1_000)).toBe(false);
+    }
+  });
+
   it.each([10, 4_000, 5_000])('keeps the newest of %i at a start, as far as its bound reaches', (count) => {
     const ids = new RecentIds(WINDOW_MS, 4_000, 0);
     for (let id = 0; id < count; id++) ids.add(id, id + 1, 0);
