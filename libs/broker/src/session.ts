@@ -43,6 +43,11 @@ export type Settlement =
 
 /** What the broker tells a connection unasked. Called synchronously, in order; must not throw. */
 export interface SessionEvents {
+  /**
+   * It copies a delivery's record when it is handed over, and does not look at the delivery after it has settled it:
+   * the memory is used again then. Without it the memory stays as long as the delivery does.
+   */
+  readonly copiesDeliveries?: boolean;
   deliveries(consumerId: number, deliveries: readonly RawDelivery[]): void;
   /** These deliveries belong to somebody else now. */
   leaseLost(consumerId: number, deliveryIds: readonly number[]): void;

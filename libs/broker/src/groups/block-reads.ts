@@ -35,7 +35,7 @@ export class BlockReads {
     if (loaded && position >= loaded.start && position + 4 <= loaded.end) {
       if (position + recordAt.length(loaded, position) <= loaded.end) return loaded;
     }
-    const found = this.journal.find(position);
+    const found = this.journal.borrow(position);
     if (found) return found;
     this.load(cursor, offset, position);
     return undefined;
@@ -56,7 +56,7 @@ export class BlockReads {
     }
     this.loads += 1;
     this.journal
-      .load(position)
+      .loadToBorrow(position)
       .then((block) => {
         cursor.loaded = block;
         cursor.unreadable = undefined;

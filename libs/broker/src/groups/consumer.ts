@@ -24,6 +24,7 @@ export class Consumer {
   readonly maxInFlightBytes: number;
   readonly leaseMs: number;
   readonly atMostOnce: boolean;
+  private readonly copies: boolean;
   /** What the running dispatch has given to it. */
   outbox: RawDelivery[] = [];
   pull: PullWaiter | undefined;
@@ -50,6 +51,7 @@ export class Consumer {
       2 ** 31,
     );
     this.leaseMs = bounded('leaseMs', subscription.leaseMs ?? DEFAULTS.leaseMs, MAX_LEASE_MS);
+    this.copies = events.copiesDeliveries ?? false;
     // What is broadcast is not recorded, and so never comes twice.
     this.atMostOnce = subscription.guarantee === 'at-most-once' && group.mode === 'shared';
   }
@@ -68,7 +70,17 @@ export class Consumer {
   take(delivery: Delivery): void {
     this.inFlight.add(delivery);
     this.inFlightBytes += delivery.bodyBytes;
+    if (this.copies) delivery.block.users += 1;
+    else delivery.block.lent = true;
     this.outbox.push(delivery);
+  }
+
+  /**
+   * It is settled for good: nobody reads its record again. One whose lease is lost may not have been copied yet, and
+   * leaves its block to the collector.
+   */
+  release(delivery: Delivery): void {
+    if (this.copies) delivery.block.users -= 1;
   }
 
   /** It is settled, or its lease is lost. */

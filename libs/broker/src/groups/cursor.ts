@@ -23,8 +23,7 @@ export class Cursor implements PartitionListener {
   loading = false;
   /** What it stands at because it cannot be read from its file. */
   unreadable: { offset: number; error: string } | undefined;
-  /** The block that was read for it, kept until it was used. */
-  loaded: Block | undefined;
+  private loadedIfAny: Block | undefined;
   /** Settled, not yet in the journal. */
   readonly unrecorded: number[] = [];
   private lookaheadIfAny: PriorityLookahead | undefined;
@@ -42,6 +41,17 @@ export class Cursor implements PartitionListener {
   ) {
     this.settled = new SettledWindow(start);
     this.next = start;
+  }
+
+  /** The block that was read for it, kept until it was used. */
+  get loaded(): Block | undefined {
+    return this.loadedIfAny;
+  }
+
+  set loaded(block: Block | undefined) {
+    if (this.loadedIfAny) this.loadedIfAny.users -= 1;
+    if (block) block.users += 1;
+    this.loadedIfAny = block;
   }
 
   get readAhead(): number {

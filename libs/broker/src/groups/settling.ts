@@ -57,6 +57,7 @@ export class Settling {
     else if (settlement.verdict === 'ack') this.ack(delivery, now);
     else if (settlement.verdict === 'retry') this.retry(delivery, settlement);
     else this.deadLetter(delivery.cursor, delivery.offset, delivery, settlement);
+    consumer.release(delivery);
     if (group.queue.length + group.ready.length > 0) this.engine.dispatcher.wake(group);
     else group.activate(delivery.cursor);
     return true;

@@ -1,10 +1,11 @@
-import type { Block } from './block.js';
+import { type Block, takeMemory } from './block.js';
 
-/** Blocks read back from files are this long unless a record is longer. */
-export const READ_BLOCK_BYTES = 1024 * 1024;
-/** Entries are put together in blocks of this size, or in one of their own when they are larger. */
-export const WRITE_BLOCK_BYTES = 1024 * 1024;
-/** Written blocks kept for the next entries. */
+/**
+ * Entries are put together in blocks of this size, and read back from files in such blocks. What is larger has
+ * one of its own.
+ */
+export const BLOCK_BYTES = 1024 * 1024;
+/** Memory of blocks kept for the next ones. */
 const MAX_SPARE = 8;
 
 /**
@@ -36,27 +37,26 @@ export class BlockCache {
       this.tailBytes > this.maxTailBytes &&
       this.tail[0]!.end <= writtenPosition
     ) {
-      const { bytes, lent } = this.tail.shift()!;
-      this.tailBytes -= bytes.byteLength;
-      if (!lent && bytes.byteLength === WRITE_BLOCK_BYTES && this.spare.length < MAX_SPARE) {
-        this.spare.push(bytes);
-      }
+      const block = this.tail.shift()!;
+      this.tailBytes -= block.bytes.byteLength;
+      this.reclaim(block);
     }
   }
 
-  /**
-   * Memory of a block that is in its file and that nobody ever read. With a backlog that is every one: fresh
-   * ones would wait for the collector by the hundred, and the kernel would have to clear each.
-   */
-  takeSpare(): Buffer | undefined {
-    return this.spare.pop();
+  /** Fresh memory for each block would wait for the collector by the hundred, and the kernel would have to clear it. */
+  private reclaim(block: Block): void {
+    if (block.lent || block.users > 0 || this.spare.length >= MAX_SPARE) return;
+    if (block.bytes.byteLength === BLOCK_BYTES) this.spare.push(takeMemory(block));
   }
 
-  /** A block that holds the `u32` length at `position` and as many bytes as it says. */
+  /** `BLOCK_BYTES` of memory: of a block that is not needed any more, if there is one. */
+  blockMemory(): Buffer {
+    return this.spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  }
+
+  /** A block that holds the `u32` length at `position` and as many bytes as it says. Count among its `users` to read from it in a later turn of the event loop. */
   find(position: number): Block | undefined {
-    const block = this.findInTail(position) ?? this.findCold(position);
-    if (block) block.lent = true;
-    return block;
+    return this.findInTail(position) ?? this.findCold(position);
   }
 
   private findInTail(position: number): Block | undefined {
@@ -91,7 +91,9 @@ export class BlockCache {
     this.cold.push(block);
     this.coldBytes += block.bytes.byteLength;
     while (this.cold.length > 1 && this.coldBytes > this.maxColdBytes) {
-      this.coldBytes -= this.cold.shift()!.bytes.byteLength;
+      const oldest = this.cold.shift()!;
+      this.coldBytes -= oldest.bytes.byteLength;
+      this.reclaim(oldest);
     }
   }
 }

@@ -1,10 +1,16 @@
-/** A stretch of the journal in memory: byte `p` of the journal is `bytes[p - start]`, for `start ≤ p < end`. */
+/**
+ * A stretch of the journal in memory: byte `p` of the journal is `bytes[p - start]`, for `start ≤ p < end`.
+ *
+ * Its memory is used for another stretch once the cache has no room for it, unless it has `users` or is `lent`.
+ */
 export type Block = {
-  readonly bytes: Buffer;
-  readonly view: DataView;
+  bytes: Buffer;
+  view: DataView;
   readonly start: number;
   end: number;
-  /** Somebody was given it, and may have kept it: its memory is the collector's to free. */
+  /** Deliveries and cursors that will read from it again. */
+  users: number;
+  /** Whoever has it, or a view of its bytes, may keep it for ever: its memory is the collector's to free. */
   lent: boolean;
 };
 
@@ -14,10 +20,26 @@ export function blockOf(bytes: Buffer, start: number, end = start + bytes.byteLe
     view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
     start,
     end,
+    users: 0,
     lent: false,
   };
 }
 
 /** A block for writing; never from Node's shared pool, because message bodies handed out keep it alive. */
-export const newBlock = (start: number, sizeBytes: number, spare?: Buffer): Block =>
-  blockOf(spare ?? Buffer.allocUnsafeSlow(sizeBytes), start, start);
+export const newBlock = (start: number, sizeBytes: number, memory?: Buffer): Block =>
+  blockOf(memory ?? Buffer.allocUnsafeSlow(sizeBytes), start, start);
+
+const NOTHING = Buffer.alloc(0);
+const NO_VIEW = new DataView(new ArrayBuffer(0));
+
+/**
+ * Takes its memory from a block that nobody needs. Should somebody read from it all the same, that is a
+ * `RangeError`, and never the bytes of another block.
+ */
+export function takeMemory(block: Block): Buffer {
+  const { bytes } = block;
+  block.bytes = NOTHING;
+  block.view = NO_VIEW;
+  block.end = block.start;
+  return bytes;
+}

@@ -1,6 +1,6 @@
 import { MessagingError } from '#libs/messaging/port';
 import { type Block, blockOf } from './block.js';
-import { type BlockCache, READ_BLOCK_BYTES, holdsRecord } from './block-cache.js';
+import { BLOCK_BYTES, type BlockCache, holdsRecord } from './block-cache.js';
 import { ScatteredReads } from './scattered-reads.js';
 import type { Segments } from './segments.js';
 
@@ -28,14 +28,16 @@ export class JournalReader {
     return loading;
   }
 
-  /** Blocks that hold the records at `positions`: those in memory, and for the others one each. */
+  /** Blocks that hold the records at `positions`: those in memory, lent, and for the others one each. */
   async loadScattered(positions: readonly number[]): Promise<Map<number, Block>> {
     const found = new Map<number, Block>();
     const missing: number[] = [];
     for (const position of positions) {
       const block = this.cache.find(position);
-      if (block) found.set(position, block);
-      else missing.push(position);
+      if (block) {
+        block.lent = true;
+        found.set(position, block);
+      } else missing.push(position);
     }
     if (missing.length > 0)
       for (const [position, block] of await this.scattered.read(missing)) found.set(position, block);
@@ -43,9 +45,9 @@ export class JournalReader {
   }
 
   private async readBlock(position: number, written: number): Promise<Block> {
-    let size = READ_BLOCK_BYTES;
+    let size = BLOCK_BYTES;
     for (;;) {
-      const bytes = Buffer.allocUnsafeSlow(size);
+      const bytes = size === BLOCK_BYTES ? this.cache.blockMemory() : Buffer.allocUnsafeSlow(size);
       // Bytes behind `written` may be half there: they are in the tail, and must not be remembered from here.
       const read = await this.segments.read(position, bytes);
       const block = blockOf(bytes, position, Math.min(position + read, written));

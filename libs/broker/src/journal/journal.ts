@@ -1,6 +1,6 @@
 import { MessagingError } from '#libs/messaging/port';
 import { type Block, newBlock } from './block.js';
-import { BlockCache, WRITE_BLOCK_BYTES } from './block-cache.js';
+import { BLOCK_BYTES, BlockCache } from './block-cache.js';
 import type { Files } from './files.js';
 import {
   ENTRY_HEADER_BYTES,
@@ -171,12 +171,7 @@ export class Journal {
   }
 
   private startBlock(need: number, segment: Segment): void {
-    const fits = need <= WRITE_BLOCK_BYTES;
-    this.block = newBlock(
-      this.end,
-      Math.max(WRITE_BLOCK_BYTES, need),
-      fits ? this.cache.takeSpare() : undefined,
-    );
+    this.block = newBlock(this.end, need, need > BLOCK_BYTES ? undefined : this.cache.blockMemory());
     this.out.bytes = this.block.bytes;
     this.out.view = this.block.view;
     this.out.at = 0;
@@ -316,13 +311,29 @@ export class Journal {
     return this.failure;
   }
 
-  /** The block that holds the record at `position`, if it is in memory. */
+  /** The block that holds the record at `position`, if it is in memory. It may be kept. */
   find(position: number): Block | undefined {
+    const block = this.cache.find(position);
+    if (block) block.lent = true;
+    return block;
+  }
+
+  /** The block that holds the record at `position`, read from its file when it is not in memory. It may be kept. */
+  async load(position: number): Promise<Block> {
+    const block = await this.reader.load(position, this.written);
+    // Displaced by what was read beside it, before anybody could say that it is needed.
+    if (block.end === block.start) return this.load(position);
+    block.lent = true;
+    return block;
+  }
+
+  /** `find` for whoever says by `users` how long the block is needed: its memory is used again afterwards. */
+  borrow(position: number): Block | undefined {
     return this.cache.find(position);
   }
 
-  /** The block that holds the record at `position`, read from its file when it is not in memory. */
-  load(position: number): Promise<Block> {
+  /** `load` to the same terms. */
+  loadToBorrow(position: number): Promise<Block> {
     return this.reader.load(position, this.written);
   }
 

@@ -31,6 +31,8 @@ const BACKLOG_CHECK_MS = 10;
 
 /** One authenticated client: frames in, session calls, frames out. */
 export class Connection implements SessionEvents {
+  /** Into frames. */
+  readonly copiesDeliveries = true;
   private readonly session: BrokerSession;
   private readonly sends: SendBuffer;
   private readonly consumers = new ConsumerIds();

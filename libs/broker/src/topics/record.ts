@@ -281,8 +281,9 @@ export function readRecord(block: Block, position: number, topic: string): Decod
   };
 }
 
-/** The message at `position`; its body is a view into the block, not a copy. `topic` is the name of its topic id. */
+/** The message at `position`; its body is a view into the block, not a copy, and the block is lent from then on. `topic` is the name of its topic id. */
 export function readMessage(block: Block, position: number, topic: string): StoredMessage {
+  block.lent = true;
   const { view, bytes } = block;
   const at = position - block.start;
   const textAt = at + RECORD_HEADER_BYTES;
