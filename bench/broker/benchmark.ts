@@ -55,7 +55,7 @@ export async function compare<Variant extends RowOf>(
 ): Promise<Row[]> {
   const rows: Row[] = [];
   const variants = bench.options.quick ? all.slice(0, 1) : all;
-  for (const contender of CONTENDERS.filter(({ name }) => takesPart(bench.options, name))) {
+  for (const contender of CONTENDERS.filter((each) => takesPart(bench.options, benchmark, each))) {
     const own = variants.map((variant): Row => rowFor(benchmark, variant, contender));
     rows.push(...own);
     try {
@@ -95,8 +95,8 @@ export function onBroker<Result>(
   });
 }
 
-function takesPart({ contenders }: BenchOptions, name: string): boolean {
-  return contenders === undefined || contenders.includes(name);
+function takesPart({ contenders }: BenchOptions, benchmark: string, { name, onlyIn }: Contender): boolean {
+  return (contenders?.includes(name) ?? true) && (onlyIn?.includes(benchmark) ?? true);
 }
 
 function rowFor(benchmark: string, variant: RowOf, contender: Contender): Row {

@@ -14,7 +14,7 @@ const VARIANTS: readonly SizeVariant[] = [
 
 export const consume: Benchmark = {
   name: 'consume',
-  title: 'Consume over TCP, one handler call and one acknowledgement per message',
+  title: 'Consume over TCP, in batches where the client has them, each message acknowledged',
   run: (bench): Promise<Row[]> =>
     compare(bench, 'consume', VARIANTS, (contender, broker, { bytes }, run) =>
       withQueue(contender, broker, `consume-${bytes}-${run}`, async (queue) => {

@@ -37,6 +37,8 @@ export type Contender = {
   durability: string;
   /** Whether a confirmed message survives a power cut, as ours does: only such contenders are compared for "ahead of". */
   equalDurability: boolean;
+  /** The benchmarks that it takes part in; all unless said. */
+  onlyIn?: readonly string[];
   /** Starts it on loopback with its data in `dir`. @throws when it cannot be started, with the reason for the report */
   start(dir: string): Promise<RunningBroker>;
   connect(endpoint: Endpoint): Promise<BenchClient>;

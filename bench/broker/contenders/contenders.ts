@@ -4,11 +4,12 @@ import { kafkaFsync, kafkaPageCache } from './kafka.js';
 import { natsJetstream } from './nats-jetstream.js';
 import { rabbitmq } from './rabbitmq.js';
 import { redisStreams } from './redis-streams.js';
-import { stampede } from './stampede.js';
+import { stampede, stampedeOneByOne } from './stampede.js';
 
 /** Ours first; the order of every table. */
 export const CONTENDERS: readonly Contender[] = [
   stampede,
+  stampedeOneByOne,
   redisStreams,
   rabbitmq,
   kafkaFsync,

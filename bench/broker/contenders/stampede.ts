@@ -7,6 +7,8 @@ import type { BenchClient, Contender, Endpoint, RunningBroker } from './contende
 const TOKEN = 'bench-token-that-is-long-enough';
 const PARTITIONS = 4;
 const READY_MS = 120_000;
+/** Messages that a handler gets at most in one call; Kafka's gets what a fetch brought, Redis' what `COUNT` says. */
+const BATCH_MESSAGES = 512;
 
 export const stampede: Contender = {
   name: 'stampede',
@@ -14,7 +16,16 @@ export const stampede: Contender = {
   durability: 'fsync before the confirmation, grouped',
   equalDurability: true,
   start: (dir) => startStampede(dir),
-  connect: (endpoint) => connectStampede(endpoint),
+  connect: (endpoint) => connectStampede(endpoint, BATCH_MESSAGES),
+};
+
+/** For those whose handlers take a message at a time, as RabbitMQ's, NATS' and BullMQ's do. */
+export const stampedeOneByOne: Contender = {
+  ...stampede,
+  name: 'stampede-one-by-one',
+  title: 'Stampede broker, a message a call',
+  onlyIn: ['consume'],
+  connect: (endpoint) => connectStampede(endpoint, 1),
 };
 
 /** The broker as it is shipped: `apps/broker`, in a process of its own. */
@@ -48,7 +59,7 @@ const serverArgs = (): string[] => (process.env['BENCH_SERVER_ARGS'] ?? '').spli
 
 export const urlOf = ({ host, port }: Endpoint): string => `tcp://${host}:${port}`;
 
-async function connectStampede(endpoint: Endpoint): Promise<BenchClient> {
+async function connectStampede(endpoint: Endpoint, maxBatchMessages: number): Promise<BenchClient> {
   const port = connectBroker({
     url: urlOf(endpoint),
     token: endpoint.token ?? '',
@@ -62,12 +73,16 @@ async function connectStampede(endpoint: Endpoint): Promise<BenchClient> {
     },
     async consume(queue, onMessage, onAcked) {
       await port.subscribe(
-        { group: `${queue}-group`, topics: [{ topic: queue }], maxInFlightMessages: CONSUMER_IN_FLIGHT },
+        {
+          group: `${queue}-group`,
+          topics: [{ topic: queue }],
+          maxInFlightMessages: CONSUMER_IN_FLIGHT,
+          maxBatchMessages,
+        },
         async (batch) => {
-          for (const delivery of batch) {
-            onMessage(delivery.message.body);
-            await delivery.ack();
-          }
+          for (const { message } of batch) onMessage(message.body);
+          if (batch.length === 1) await batch[0]?.ack();
+          else await Promise.all(batch.map((delivery) => delivery.ack()));
           onAcked(batch.length);
         },
       );
