@@ -8,8 +8,9 @@ export type Sizes = {
   latencyPerSecond: number;
   latencySeconds: number;
   fanOutMessages: number;
-  /** Pairs of rounds with and without the trace, and messages of a round. */
+  /** Pairs of brokers with and without the trace, turns of each pair, and messages of a turn. */
   traceRounds: number;
+  traceTurns: number;
   traceMessages: number;
   timers: number;
   /** Timers of the delivery's lateness fall due over so long. */
@@ -32,8 +33,9 @@ const FULL: Sizes = {
   latencyPerSecond: 1_000,
   latencySeconds: 20,
   fanOutMessages: 300_000,
-  traceRounds: 21,
-  traceMessages: 100_000,
+  traceRounds: 8,
+  traceTurns: 30,
+  traceMessages: 10_000,
   timers: 1_000_000,
   timerSpreadSeconds: 100,
   timerHerd: 200_000,
@@ -52,7 +54,8 @@ const QUICK: Sizes = {
   latencySeconds: 1.5,
   fanOutMessages: 20_000,
   traceRounds: 2,
-  traceMessages: 10_000,
+  traceTurns: 2,
+  traceMessages: 2_000,
   timers: 50_000,
   timerSpreadSeconds: 5,
   timerHerd: 20_000,

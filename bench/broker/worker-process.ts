@@ -55,7 +55,7 @@ export function killWorkers(): void {
 const YOUNG_GENERATION = '--max-semi-space-size=64';
 
 /** `BENCH_WORKER_ARGS_PRODUCER="--cpu-prof …"` profiles the worker `producer`. */
-function workerArgs(name: string): string[] {
+export function workerArgs(name: string): string[] {
   const variable = `BENCH_WORKER_ARGS_${name.toUpperCase().replaceAll('-', '_')}`;
   return [YOUNG_GENERATION, ...(process.env[variable] ?? '').split(' ').filter(Boolean)];
 }

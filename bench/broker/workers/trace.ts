@@ -1,33 +1,28 @@
-/** The same messages through a broker with the trace and one without, in turns, in one process. */
+/**
+ * The same messages through a broker with the trace and one without, in short turns (with, without, without, with) in one
+ * process. Two brokers without it are compared alike: what this way of measuring cannot tell apart.
+ */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmbeddedBroker } from '#libs/broker';
 import type { BrokerPort } from '#libs/messaging';
 import { median } from '../benchmark.js';
+import { type Difference, type Pair, differenceOf } from '../paired.js';
 import { cpuSeconds, finish, jobOf } from '../worker-process.js';
 
-export type TraceJob = { dir: string; bytes: number; rounds: number; messages: number };
-export type TraceResult = {
-  sendPercent: number;
-  consumePercent: number;
-  /** How far two brokers without the trace were apart: what this machine cannot tell. */
-  noisePercent: number;
-  details: { sendMicros: Sides; consumeMicros: Sides };
-};
-/** CPU for each message, the median of the rounds. */
-type Sides = { traced: number; untraced: number };
-type Micros = { send: number; consume: number };
+/** Of `rounds`, each has brokers of its own and `turns` pairs; `messages` are those of one turn of one side. */
+export type TraceJob = { dir: string; bytes: number; rounds: number; turns: number; messages: number };
+/** What the trace adds to the CPU of a message, and that CPU without it. */
+export type Cost = Difference & { untracedMicros: number };
+export type TraceResult = Record<'send' | 'sendNoise' | 'consume' | 'consumeNoise', Cost>;
 
-const { dir, bytes, rounds, messages } = jobOf<TraceJob>();
+const { dir, bytes, rounds, turns, messages } = jobOf<TraceJob>();
 const IN_FLIGHT = 2_000;
+const UNTRACED = 0;
+/** For the compiler: with new brokers it takes some functions back and compiles them anew. */
+const WARM_UP_TURNS = 5;
 const body = Buffer.alloc(bytes, 'x');
 const topic = 'bench';
-
-async function cpuMicrosOf(work: () => Promise<void>): Promise<number> {
-  const before = cpuSeconds();
-  await work();
-  return ((cpuSeconds() - before) / messages) * 1e6;
-}
 
 async function sendAll(port: BrokerPort): Promise<void> {
   let sent = 0;
@@ -62,50 +57,67 @@ async function consumeAll(port: BrokerPort): Promise<void> {
   if (received !== messages * bytes) throw new Error(`received ${received} bytes`);
 }
 
-/** In a broker of its own: of two that stay, the one opened first was found to be the slower one, traced or not. */
-async function round(traceSteps?: number): Promise<Micros> {
-  const options = { dir: join(dir, 'broker'), flush: 'async' as const };
-  const broker = await EmbeddedBroker.open(traceSteps === undefined ? options : { ...options, traceSteps });
-  const port = broker.connect('bench');
-  const send = await cpuMicrosOf(() => sendAll(port));
-  const consume = await cpuMicrosOf(() => consumeAll(port));
-  await port.close();
-  await broker.close();
-  await rm(options.dir, { recursive: true });
-  return { send, consume };
+/** CPU of a message. Its garbage is collected in the turn itself, so that no other one pays for it. */
+async function cpuMicrosOf(work: () => Promise<void>): Promise<number> {
+  const before = cpuSeconds();
+  await work();
+  globalThis.gc?.({ type: 'minor' });
+  return ((cpuSeconds() - before) / messages) * 1e6;
 }
 
-const UNTRACED = 0;
-// The first rounds are for the compiler.
-for (let i = 0; i < 2; i++) {
-  await round();
-  await round(UNTRACED);
+type Turn = (port: BrokerPort) => Promise<number>;
+const send: Turn = (port) => cpuMicrosOf(() => sendAll(port));
+const consume: Turn = async (port) => {
+  await sendAll(port);
+  return cpuMicrosOf(() => consumeAll(port));
+};
+
+/** `untracedFirst`: opened first, which was found to make a broker the slower one, traced or not. */
+async function round(turn: Turn, traceSteps: number | undefined, untracedFirst: boolean): Promise<Pair[]> {
+  const open = async (name: string, steps: number | undefined) => {
+    const options = { dir: join(dir, name), flush: 'async' as const };
+    const broker = await EmbeddedBroker.open(
+      steps === undefined ? options : { ...options, traceSteps: steps },
+    );
+    return { broker, port: broker.connect('bench') };
+  };
+  const first = await open('first', untracedFirst ? UNTRACED : traceSteps);
+  const second = await open('second', untracedFirst ? traceSteps : UNTRACED);
+  const [untraced, traced] = untracedFirst ? [first, second] : [second, first];
+  const pairs: Pair[] = [];
+  for (let i = -WARM_UP_TURNS; i < turns; i++) {
+    const before = await turn(traced.port);
+    const other = ((await turn(untraced.port)) + (await turn(untraced.port))) / 2;
+    const one = (before + (await turn(traced.port))) / 2;
+    if (i >= 0) pairs.push({ one, other });
+  }
+  for (const { broker, port } of [first, second]) {
+    await port.close();
+    await broker.close();
+  }
+  for (const name of ['first', 'second']) await rm(join(dir, name), { recursive: true });
+  return pairs;
 }
-const traced: Micros[] = [];
-const untraced: Micros[] = [];
-const untracedAgain: Micros[] = [];
-const turns = [
-  async () => traced.push(await round()),
-  async () => untraced.push(await round(UNTRACED)),
-  async () => untracedAgain.push(await round(UNTRACED)),
-];
+
+/** All rounds of each comparison, in turns too. */
+const compared = {
+  send: { turn: send, traceSteps: undefined, rounds: [] as Pair[][] },
+  sendNoise: { turn: send, traceSteps: UNTRACED, rounds: [] as Pair[][] },
+  consume: { turn: consume, traceSteps: undefined, rounds: [] as Pair[][] },
+  consumeNoise: { turn: consume, traceSteps: UNTRACED, rounds: [] as Pair[][] },
+};
 for (let i = 0; i < rounds; i++) {
-  // Another one goes first each time.
-  for (let turn = 0; turn < turns.length; turn++) await turns[(i + turn) % turns.length]?.();
+  for (const each of Object.values(compared)) {
+    each.rounds.push(await round(each.turn, each.traceSteps, i % 2 === 0));
+  }
 }
-const medianOf = (all: readonly Micros[], what: keyof Micros): number =>
-  median(all.map((each) => each[what]));
-const sidesOf = (what: keyof Micros): Sides => ({
-  traced: medianOf(traced, what),
-  untraced: medianOf([...untraced, ...untracedAgain], what),
+const costOf = ({ rounds: pairs }: { rounds: Pair[][] }): Cost => ({
+  ...differenceOf(pairs),
+  untracedMicros: median(pairs.flat().map(({ other }) => other)),
 });
-const [sendMicros, consumeMicros] = [sidesOf('send'), sidesOf('consume')];
-const percentOf = (sides: Sides): number => (sides.traced / sides.untraced - 1) * 100;
-const apart = (what: keyof Micros): number =>
-  Math.abs(medianOf(untraced, what) / medianOf(untracedAgain, what) - 1) * 100;
 await finish({
-  sendPercent: percentOf(sendMicros),
-  consumePercent: percentOf(consumeMicros),
-  noisePercent: Math.max(apart('send'), apart('consume')),
-  details: { sendMicros, consumeMicros },
+  send: costOf(compared.send),
+  sendNoise: costOf(compared.sendNoise),
+  consume: costOf(compared.consume),
+  consumeNoise: costOf(compared.consumeNoise),
 } satisfies TraceResult);

@@ -24,6 +24,7 @@ import { asDelivered } from '../groups/as-delivered.js';
 import type { Group } from '../groups/group.js';
 import { resetGroup } from '../groups/resetting.js';
 import type { AdminCall } from '../session.js';
+import { traceById } from '../trace/reading.js';
 import { traceByKey } from '../trace/trace-by-key.js';
 import { readRecord } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
@@ -175,7 +176,7 @@ export class Admin implements BrokerAdmin {
   }
 
   trace(messageId: string): Promise<TraceEvent[]> {
-    return Promise.resolve(this.engine.trace.of(messageId));
+    return traceById(this.engine, messageId);
   }
 
   traceByKey(key: string, topic?: string): Promise<MessageTrace[]> {

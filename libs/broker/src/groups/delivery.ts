@@ -24,8 +24,6 @@ export const FIRST_TRY: Tries = { attempt: 1, history: Object.freeze([]) };
  * lies rather than what is in it: over TCP the record's bytes travel as they are, and nothing is decoded here.
  */
 export class Delivery implements RawDelivery, StoredRecord {
-  /** Place of its `delivered` step in the trace. */
-  tracedAt = 0;
   readonly bodyBytes: number;
   private decoded: StoredMessage | undefined;
   /** Of a message that was delivered before as another record. */

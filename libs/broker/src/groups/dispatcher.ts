@@ -295,7 +295,7 @@ export class Dispatcher {
     member.take(delivery);
     this.host.dueAt(deadlineMs);
     if (member.atMostOnce) this.skipDelivered(cursor, offset);
-    delivery.tracedAt = this.host.trace.addRecord(block, position, DELIVERED, now, member.group.name);
+    this.host.trace.addRecord(position, DELIVERED, now, member.group.name);
   }
 
   private skipDelivered(cursor: Cursor, offset: number): void {

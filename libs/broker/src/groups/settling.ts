@@ -70,12 +70,12 @@ export class Settling {
   }
 
   private ack(delivery: Delivery, now: number): void {
-    const { cursor, offset, block, position, tracedAt } = delivery;
+    const { cursor, offset, position } = delivery;
     cursor.settled.settle(offset);
     cursor.unrecorded.push(offset);
     this.engine.settlementsPending(cursor);
     if (cursor.group.order === 'by-key') this.freeLane(cursor, offset, delivery.key);
-    this.engine.trace.addNext(tracedAt, block, position, ACKED, now, cursor.group.name);
+    this.engine.trace.addRecord(position, ACKED, now, cursor.group.name);
   }
 
   private retry(delivery: Delivery, failure: Failure & { delayMs: number }): void {

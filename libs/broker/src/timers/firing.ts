@@ -3,6 +3,7 @@ import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
 import { copyRecord, hashOf, recordAt, textOfRecord } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
+import { stepNumber } from '../trace/trace.js';
 import { FIRED_TIMER_BYTES, putFired } from './fired-entry.js';
 import type { DueTimer } from './timer-store.js';
 
@@ -12,6 +13,8 @@ const MAX_READ_AT_ONCE = 10_000;
 const MAX_ENTRY_TIMERS = 1_000;
 /** Bytes of messages in one entry, unless one alone is larger. */
 const MAX_ENTRY_RECORD_BYTES = 1024 * 1024;
+
+const TIMER_FIRED = stepNumber('timer-fired');
 
 type Firing = { timer: DueTimer; block: Block };
 
@@ -118,8 +121,12 @@ export class Timers {
       const partition = topic.partitionFor(text[2] === '' ? undefined : text[2]);
       const offset = ends.get(partition) ?? partition.end;
       ends.set(partition, offset + 1);
-      copyRecord(out, block, position, { partition: partition.number, offset, storedAtMs: now });
-      trace.add(text[0]!, 'timer-fired', now);
+      const firedAt = copyRecord(out, block, position, {
+        partition: partition.number,
+        offset,
+        storedAtMs: now,
+      });
+      trace.addRecord(firedAt, TIMER_FIRED, now);
     }
     const to = out.start + out.at;
     journal.finish();

@@ -236,7 +236,7 @@ export class Appending {
     // An id made here cannot be repeated by anybody: no need to remember it.
     engine.state.applyRecord(block, position, message.id === undefined ? undefined : idHash);
     if (!partition) engine.dueAt(message.deliverAtMs!);
-    engine.trace.addRecord(block, position, partition ? STORED : TIMER_SET, now);
+    engine.trace.addRecord(position, partition ? STORED : TIMER_SET, now);
     return {
       status: 'SEND_OK',
       messageId: id,

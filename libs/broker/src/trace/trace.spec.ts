@@ -1,83 +1,45 @@
 import { describe, expect, it } from '@jest/globals';
-import fc from 'fast-check';
-import { newBlock } from '../journal/block.js';
-import { maxRecordBytes, writeRecord } from '../topics/record.js';
 import { Trace, stepNumber } from './trace.js';
 
-const id = fc
-  .string({ unit: 'grapheme', minLength: 1, maxLength: 40 })
-  .filter((text) => !text.includes('\0'));
-
-/** A block that ends with the record of a message, as short as it can be. */
-function recordOf(messageId: string, tag = '') {
-  const fields = {
-    id: messageId,
-    tag,
-    key: undefined,
-    headers: {},
-    body: new Uint8Array(0),
-    topicId: 1,
-    partition: 0,
-    offset: 0,
-    bornAtMs: 1,
-    storedAtMs: 1,
-    deliverAtMs: 0,
-    ttlMs: 0,
-    priority: 4,
-  };
-  const large = newBlock(0, maxRecordBytes(fields));
-  const out = { bytes: large.bytes, view: large.view, at: 0, start: 0 };
-  writeRecord(out, fields);
-  const block = newBlock(0, out.at, Buffer.from(new Uint8Array(large.bytes.subarray(0, out.at)).buffer));
-  block.end = out.at;
-  return block;
-}
+const [STORED, ACKED] = [stepNumber('stored'), stepNumber('acked')];
 
 describe('the trace', () => {
-  it('finds a step by the id of its message, whether it was noted by the record or by the id', () => {
-    fc.assert(
-      fc.property(id, id, (one, other) => {
-        fc.pre(one !== other);
-        const trace = new Trace(10);
-        trace.addRecord(recordOf(one), 0, stepNumber('stored'), 1);
-        trace.add(one, 'retried', 2, 'g', 'failed');
-        trace.addRecord(recordOf(other), 0, stepNumber('stored'), 3);
-        trace.addRecord(recordOf(one, 'tag'), 0, stepNumber('acked'), 4, 'g');
-        expect(trace.of(one)).toEqual([
-          { step: 'stored', atMs: 1 },
-          { step: 'retried', atMs: 2, group: 'g', detail: 'failed' },
-          { step: 'acked', atMs: 4, group: 'g' },
-        ]);
-        expect(trace.of(other)).toEqual([{ step: 'stored', atMs: 3 }]);
-      }),
-    );
+  it('finds the steps of a message by its id and by where its records are, in their order', () => {
+    const trace = new Trace(10);
+    trace.addRecord(100, STORED, 1);
+    trace.addRecord(200, STORED, 2);
+    trace.add('a', 'retried', 3, 'g', 'failed');
+    trace.addRecord(300, ACKED, 4, 'g');
+    const steps = trace.of(new Set(['a', 'b']), new Map([...[100, 300].map((at) => [at, 'a'] as const)]));
+    expect(steps.get('a')).toEqual([
+      { step: 'stored', atMs: 1 },
+      { step: 'retried', atMs: 3, group: 'g', detail: 'failed' },
+      { step: 'acked', atMs: 4, group: 'g' },
+    ]);
+    expect(steps.get('b')).toEqual([]);
+    expect([...trace.recordPositions()]).toEqual([100, 200, 300]);
   });
 
-  it('takes a message from an earlier step, or from its record when that step is forgotten', () => {
+  it('remembers the newest steps, whichever way they name their message', () => {
     const trace = new Trace(3);
-    const place = trace.addRecord(recordOf('a'), 0, stepNumber('delivered'), 1, 'g');
-    trace.addNext(place, recordOf('not looked at'), 0, stepNumber('acked'), 2, 'g');
-    expect(trace.of('a').map(({ step }) => step)).toEqual(['delivered', 'acked']);
-    for (const atMs of [3, 4]) trace.add('b', 'stored', atMs);
-    trace.addNext(place, recordOf('a'), 0, stepNumber('acked'), 5, 'g');
-    expect(trace.of('a')).toEqual([{ step: 'acked', atMs: 5, group: 'g' }]);
+    for (let atMs = 1; atMs <= 5; atMs++) trace.add('named', 'redriven', atMs);
+    trace.addRecord(100, STORED, 6);
+    trace.addRecord(200, STORED, 7);
+    const steps = trace.of(
+      new Set(['named', 'a', 'b']),
+      new Map([
+        [100, 'a'],
+        [200, 'b'],
+      ]),
+    );
+    expect([...steps.values()].flat().map(({ atMs }) => atMs)).toEqual([5, 6, 7]);
+    expect([...trace.recordPositions()]).toEqual([100, 200]);
   });
 
-  it('tells a hundred thousand ids apart that differ in a counter', () => {
-    const trace = new Trace(100_000);
-    for (let i = 0; i < 100_000; i++) trace.add(`h7Zk3n-${i.toString(36)}`, 'stored', i);
-    for (let i = 0; i < 100_000; i += 9_973) {
-      expect(trace.of(`h7Zk3n-${i.toString(36)}`)).toEqual([{ step: 'stored', atMs: i }]);
-    }
-  });
-
-  it('remembers the newest steps, and none when it is off', () => {
-    const trace = new Trace(2);
-    for (const [atMs, text] of ['a', 'b', 'a'].entries()) trace.add(text, 'stored', atMs);
-    expect(trace.of('a')).toEqual([{ step: 'stored', atMs: 2 }]);
-    expect(trace.of('b')).toHaveLength(1);
+  it('remembers nothing when it is off', () => {
     const off = new Trace(0);
-    off.addRecord(recordOf('a'), 0, stepNumber('stored'), 1);
-    expect(off.of('a')).toEqual([]);
+    off.addRecord(100, STORED, 1);
+    off.add('a', 'stored', 1);
+    expect(off.of(new Set(['a']), new Map([[100, 'a']])).get('a')).toEqual([]);
   });
 });
