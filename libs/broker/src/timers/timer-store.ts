@@ -13,8 +13,11 @@ export type DueTimer = {
 
 /** Most delayed messages and waiting retries. At 30 bytes each they take 600 MB. */
 export const MAX_TIMERS = 20_000_000;
-/** A clock that goes back further than this is a correction, not jitter: the wheel is set up anew. */
-const CLOCK_STEP_MS = 1_000;
+/**
+ * A clock that goes back further than this has the wheel set up anew. Less is waited for, and what is set meanwhile
+ * comes that much late. (ntpd moves a clock by less than 128 ms gradually, and never back.)
+ */
+const CLOCK_STEP_MS = 100;
 
 /** What could not be fired is tried again after this. */
 const RETRY_MS = 10_000;
