@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';
@@ -6,6 +5,7 @@ import { EntryType } from '../journal/format.js';
 import { maxStampBytes, writeStamp } from '../producers/stamp.js';
 import type { ProducerStamp } from '../session.js';
 import { stepNumber } from '../trace/trace.js';
+import { brokerIds } from './broker-ids.js';
 import { MAX_BURIAL_BYTES, buriedReceipt, bury } from './burying.js';
 import { MAX_BATCH_MESSAGES, checkMessages, concernsOneMessage } from './check-message.js';
 import { Copies, type Copy, type Loaded, isDelayed } from './copies.js';
@@ -32,9 +32,7 @@ const TIMER_SET = stepNumber('timer-set');
 
 /** Sends: checks, recognises repetitions, chooses partitions, and writes all messages of a call as (part of) one entry. */
 export class Appending {
-  private readonly idPrefix = randomBytes(6).toString('base64url');
-  private idStem = '';
-  private lastId = 0;
+  readonly newId = brokerIds();
   /** The record at hand: one object for all of them, which saves the collector the most work. */
   private readonly fields: RecordFields = {
     topicId: 0,
@@ -61,16 +59,6 @@ export class Appending {
 
   constructor(private readonly engine: Engine) {
     this.copies = new Copies(engine);
-  }
-
-  /** An id that no other message has, in this run or another. */
-  newId(): string {
-    const ending = this.lastId % ID_ENDINGS.length;
-    if (ending === 0) {
-      this.idStem = this.idPrefix + Math.floor(this.lastId / ID_ENDINGS.length).toString(36);
-    }
-    this.lastId += 1;
-    return this.idStem + ID_ENDINGS[ending]!;
   }
 
   /**
@@ -247,6 +235,3 @@ export class Appending {
     };
   }
 }
-
-/** Counting by looking up is cheaper than by formatting a number for every message. */
-const ID_ENDINGS = Array.from({ length: 36 * 36 }, (_, number) => number.toString(36).padStart(2, '0'));
