@@ -45,7 +45,7 @@ export type Settlement =
 export interface SessionEvents {
   /**
    * It copies a delivery's record when it is handed over, and does not look at the delivery after it has settled it:
-   * the memory is used again then. Without it the memory stays as long as the delivery does.
+   * the memory is used again then. Without it each message is decoded, with a body of its own, before it is handed over.
    */
   readonly copiesDeliveries?: boolean;
   deliveries(consumerId: number, deliveries: readonly RawDelivery[]): void;

@@ -24,7 +24,6 @@ export class Consumer {
   readonly maxInFlightBytes: number;
   readonly leaseMs: number;
   readonly atMostOnce: boolean;
-  private readonly copies: boolean;
   /** What the running dispatch has given to it. */
   outbox: RawDelivery[] = [];
   pull: PullWaiter | undefined;
@@ -51,7 +50,6 @@ export class Consumer {
       2 ** 31,
     );
     this.leaseMs = bounded('leaseMs', subscription.leaseMs ?? DEFAULTS.leaseMs, MAX_LEASE_MS);
-    this.copies = events.copiesDeliveries ?? false;
     // What is broadcast is not recorded, and so never comes twice.
     this.atMostOnce = subscription.guarantee === 'at-most-once' && group.mode === 'shared';
   }
@@ -70,9 +68,10 @@ export class Consumer {
   take(delivery: Delivery): void {
     this.inFlight.add(delivery);
     this.inFlightBytes += delivery.bodyBytes;
-    if (this.copies) delivery.block.users += 1;
-    else delivery.block.lent = true;
+    delivery.block.users += 1;
     this.outbox.push(delivery);
+    // Within this process a message may be looked at long after it was settled: it is decoded while its block is there.
+    if (!this.events.copiesDeliveries) void delivery.message;
   }
 
   /**
@@ -80,7 +79,7 @@ export class Consumer {
    * leaves its block to the collector.
    */
   release(delivery: Delivery): void {
-    if (this.copies) delivery.block.users -= 1;
+    delivery.block.users -= 1;
   }
 
   /** It is settled, or its lease is lost. */

@@ -3,9 +3,9 @@ import type { Block } from '../journal/block.js';
 import type { RawDelivery, StoredRecord } from '../session.js';
 import {
   bodyBytesOf,
+  copyMessage,
   hasPast,
   keyOfRecord,
-  readMessage,
   readRecord,
   validRecordLength,
 } from '../topics/record.js';
@@ -86,7 +86,7 @@ export class Delivery implements RawDelivery, StoredRecord {
   private decode(): StoredMessage {
     const { block, position, topic, cursor } = this;
     if (hasPast(block, position)) return this.withPast().message;
-    if (cursor.partition.listeners.length === 1) return readMessage(block, position, topic);
+    if (cursor.partition.listeners.length === 1) return copyMessage(block, position, topic);
     return this.sharedReads.read(block, position, topic);
   }
 

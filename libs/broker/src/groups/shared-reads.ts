@@ -1,6 +1,6 @@
 import type { StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
-import { readMessage } from '../topics/record.js';
+import { copyMessage } from '../topics/record.js';
 
 /** Blocks whose decoded messages are kept: groups that keep up with the log are within this distance of each other. */
 const MAX_BLOCKS = 4;
@@ -18,12 +18,12 @@ export class SharedReads {
   private readonly kept: Decoded[] = [];
 
   read(block: Block, position: number, topic: string): StoredMessage {
-    if (block.bytes.byteLength > MAX_BLOCK_BYTES) return readMessage(block, position, topic);
+    if (block.bytes.byteLength > MAX_BLOCK_BYTES) return copyMessage(block, position, topic);
     const messages = this.messagesOf(block);
     const place = position - block.start;
     let message = messages.get(place);
     if (message === undefined) {
-      message = readMessage(block, position, topic);
+      message = copyMessage(block, position, topic);
       messages.set(place, message);
     }
     return message;

@@ -284,6 +284,21 @@ export function readRecord(block: Block, position: number, topic: string): Decod
 /** The message at `position`; its body is a view into the block, not a copy, and the block is lent from then on. `topic` is the name of its topic id. */
 export function readMessage(block: Block, position: number, topic: string): StoredMessage {
   block.lent = true;
+  return messageWith(bodyOf(block, position), block, position, topic);
+}
+
+/** The same with a body of its own: whoever keeps it keeps its bytes alone, not a block of 1 MiB. */
+export function copyMessage(block: Block, position: number, topic: string): StoredMessage {
+  return messageWith(Buffer.from(bodyOf(block, position)), block, position, topic);
+}
+
+function bodyOf({ bytes, view, start }: Block, position: number): Buffer {
+  const at = position - start;
+  const bodyAt = at + RECORD_HEADER_BYTES + view.getUint32(at + 52, true) + view.getUint32(at + 56, true);
+  return bytes.subarray(bodyAt, at + view.getUint32(at, true));
+}
+
+function messageWith(body: Buffer, block: Block, position: number, topic: string): StoredMessage {
   const { view, bytes } = block;
   const at = position - block.start;
   const textAt = at + RECORD_HEADER_BYTES;
@@ -293,7 +308,6 @@ export function readMessage(block: Block, position: number, topic: string): Stor
   const keyEnd = text.indexOf('\0', tagEnd + 1);
   const timerIdEnd = endOf(text, keyEnd + 1);
   const flags = view.getUint8(at + 10);
-  const bodyAt = at + RECORD_HEADER_BYTES + view.getUint32(at + 52, true) + view.getUint32(at + 56, true);
   return {
     id: text.slice(0, idEnd),
     topic,
@@ -302,7 +316,7 @@ export function readMessage(block: Block, position: number, topic: string): Stor
     partition: view.getUint16(at + 8, true),
     offset: view.getFloat64(at + 12, true),
     headers: headersIn(text, timerIdEnd + 1),
-    body: bytes.subarray(bodyAt, at + view.getUint32(at, true)),
+    body,
     bornAtMs: view.getFloat64(at + 20, true),
     storedAtMs: view.getFloat64(at + 28, true),
     priority: view.getUint8(at + 11),
