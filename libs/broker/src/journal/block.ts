@@ -25,6 +25,11 @@ export function blockOf(bytes: Buffer, start: number, end = start + bytes.byteLe
   };
 }
 
+/** A block of `length` bytes at `at` in the memory of another: no views are made for it. */
+export function pieceOf({ bytes, view }: Block, at: number, position: number, length: number): Block {
+  return { bytes, view, start: position - at, end: position + length, users: 0, lent: false };
+}
+
 /** A block for writing; never from Node's shared pool, because message bodies handed out keep it alive. */
 export const newBlock = (start: number, sizeBytes: number, memory?: Buffer): Block =>
   blockOf(memory ?? Buffer.allocUnsafeSlow(sizeBytes), start, start);

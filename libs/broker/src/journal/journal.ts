@@ -339,7 +339,7 @@ export class Journal {
 
   /**
    * Blocks with the records at these positions, which may be far apart and are needed once: those in memory, and
-   * one for each record that is read. Some may be left out, which `load` then reads, or fails to.
+   * one for each record that is read, until the next call. Some may be left out, which `load` then reads, or fails to.
    */
   loadScattered(positions: readonly number[]): Promise<Map<number, Block>> {
     return this.reader.loadScattered(positions);

@@ -1,4 +1,4 @@
-import { type Block, blockOf } from './block.js';
+import { type Block, blockOf, pieceOf } from './block.js';
 import type { Segments } from './segments.js';
 
 /** Read for a record whose length is not known yet: a page, and most records. */
@@ -10,6 +10,9 @@ const MAX_READ_BYTES = 256 * 1024;
 const MAX_READS_AT_ONCE = 8;
 /** Bytes of records read by one call; those that it leaves out are for `Journal.load`. */
 const MAX_RECORD_BYTES = 16 * 1024 * 1024;
+
+/** Of the memory that every call puts its records into, one after the other; those beyond it have memory of their own. */
+const ARENA_BYTES = 1024 * 1024;
 
 /** Positions that are read together. */
 type Run = { from: number; to: number; positions: number[] };
@@ -25,18 +28,25 @@ type Run = { from: number; to: number; positions: number[] };
 export class ScatteredReads {
   /** Memory to read into, used again: fresh one for every read would keep the collector busy. */
   private readonly windows: Buffer[] = [];
+  private arena: Block | undefined;
 
   constructor(private readonly segments: Segments) {}
 
-  /** The records at `positions`, each as a block of its own. */
+  /** The records at `positions`, each as a block of its own, until the next call: by then they are overwritten. */
   async read(positions: readonly number[]): Promise<Map<number, Block>> {
     const records = new Map<number, Block>();
     const runs = runsOf(this.segments, positions);
     let next = 0;
     let bytes = 0;
-    const keep = (position: number, record: Buffer): void => {
-      bytes += record.byteLength;
-      records.set(position, blockOf(record, position));
+    const arena = (this.arena ??= blockOf(Buffer.allocUnsafeSlow(ARENA_BYTES), 0));
+    const keep = (position: number, source: Buffer, from: number, to: number): void => {
+      const fits = bytes + to - from <= ARENA_BYTES;
+      if (fits) source.copy(arena.bytes, bytes, from, to);
+      const record = fits
+        ? pieceOf(arena, bytes, position, to - from)
+        : blockOf(Buffer.from(source.subarray(from, to)), position);
+      bytes += to - from;
+      records.set(position, record);
     };
     const readInTurn = async (): Promise<void> => {
       const window = this.windows.pop() ?? Buffer.allocUnsafeSlow(MAX_READ_BYTES);
@@ -47,10 +57,10 @@ export class ScatteredReads {
           const length = at + 4 <= read ? window.readUInt32LE(at) : 0;
           if (length === 0 || bytes + length > MAX_RECORD_BYTES) continue;
           if (at + length <= read) {
-            keep(position, Buffer.from(window.subarray(at, at + length)));
+            keep(position, window, at, at + length);
           } else {
             const record = Buffer.allocUnsafeSlow(length);
-            if ((await this.readSome(position, record)) === length) keep(position, record);
+            if ((await this.readSome(position, record)) === length) keep(position, record, 0, length);
           }
         }
       }
