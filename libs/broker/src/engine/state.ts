@@ -25,6 +25,7 @@ import { RecentIds } from '../topics/recent-ids.js';
 import {
   DEFAULT_PRIORITY,
   NO_PARTITION,
+  endOfRecord,
   hashOf,
   pastOfRecord,
   recordAt,
@@ -176,7 +177,7 @@ export class BrokerState {
   private applyRecords(block: Block, from: number, to: number, remember: boolean): void {
     const { now, deduplication } = this.options;
     const recentSince = remember ? now() - 2 * deduplication.windowMs : Infinity;
-    for (let position = from; position < to; position += recordAt.length(block, position)) {
+    for (let position = from; position < to; position = endOfRecord(block, position, to)) {
       if (isStamp(block, position)) {
         this.sequences.stored(readStamp(block, position), position);
         continue;
@@ -275,7 +276,7 @@ export class BrokerState {
 /** Positions of the records between two positions of a block. */
 export function positionsOf(block: Block, from: number, to: number): number[] {
   const positions: number[] = [];
-  for (let position = from; position < to; position += recordAt.length(block, position))
+  for (let position = from; position < to; position = endOfRecord(block, position, to))
     positions.push(position);
   return positions;
 }

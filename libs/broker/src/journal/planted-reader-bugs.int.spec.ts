@@ -5,6 +5,11 @@ import type { BrokerSandbox } from '../testing/engine-client.js';
 /** As many as `reader-fuzz.int.spec.ts` tries by default. */
 const RUNS = 150;
 const TEST_LIMIT_MS = 120_000;
+/**
+ * The same journals for every reader: only the reader differs. Others at each run would some day have one of the
+ * planted bugs hand on numbers that take for ever, such as an offset of 2^60, before the property sees a false message.
+ */
+const SEED = 1;
 
 type ValidEntryLength = typeof import('./format.js').validEntryLength;
 const format = await import('./format.js');
@@ -30,6 +35,7 @@ async function fuzz(reader: ValidEntryLength): Promise<boolean> {
   planted = reader;
   // The first counterexample is enough; to make it small takes most of the time.
   const { failed } = await fc.check(findsOnlyWhatWasWritten(sandbox, sample), {
+    seed: SEED,
     numRuns: RUNS,
     endOnFailure: true,
   });

@@ -1,6 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { BrokerSandbox, EngineClient, ManualClock, message, stored } from '../testing/engine-client.js';
+import { describeEntry } from '../inspect/describe-entry.js';
+import { readSegmentFile } from '../inspect/read-segment-file.js';
 import { MemoryFiles } from '../testing/memory-files.js';
+import { RECORD_HEADER_BYTES } from '../topics/record.js';
+import { ENTRY_HEADER_BYTES, EntryType, entryChecksum } from './format.js';
+import type { FoundEntry } from './scan.js';
 
 const clock = new ManualClock();
 let sandbox: BrokerSandbox;
@@ -78,4 +83,28 @@ describe('recovery', () => {
     }
     expect(refused).toBeGreaterThan(whole.byteLength / 2);
   }, 60_000);
+
+  it.each([0, 2 ** 31])(
+    'comes to an end, as a dump does, with a valid entry whose record says that it has %p bytes',
+    async (recordBytes) => {
+      const { files, path } = await smallLog();
+      await readSegmentFile(
+        path,
+        ({ type, block, at, length, position }: FoundEntry) => {
+          if (type !== EntryType.PREPARED) return;
+          const recordAt = block.bytes.indexOf('m4\0a\0', at) - RECORD_HEADER_BYTES;
+          expect(recordAt).toBeGreaterThan(at + ENTRY_HEADER_BYTES);
+          const entry = files.content(path).subarray(at, at + length);
+          entry.writeUInt32LE(recordBytes, recordAt - at);
+          entry.writeUInt32LE(entryChecksum(entry.subarray(8), position), 4);
+        },
+        () => undefined,
+        files,
+      );
+      const refused = `LOG_CORRUPT: a record of ${recordBytes} bytes at position`;
+      await expect(sandbox.open({ files })).rejects.toThrow(refused);
+      const dump = (entry: FoundEntry): unknown => describeEntry(entry, new Map());
+      await expect(readSegmentFile(path, dump, () => undefined, files)).rejects.toThrow(refused);
+    },
+  );
 });

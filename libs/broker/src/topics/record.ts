@@ -19,7 +19,13 @@
  *      …  …    past: JSON (`Past`) of a message that was delivered before, else empty
  *      …  …    body
  */
-import type { Attempt, DeadLetterReason, ErrorKind, StoredMessage } from '#libs/messaging/port';
+import {
+  type Attempt,
+  type DeadLetterReason,
+  type ErrorKind,
+  MessagingError,
+  type StoredMessage,
+} from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
 
@@ -206,6 +212,21 @@ export const recordAt = {
   tagHash: (block: Block, position: number): number =>
     block.view.getUint32(position - block.start + 48, true),
 };
+
+/**
+ * Where the record at `position` ends, and the next one begins. The records of an entry end where it does, at `end`.
+ * @throws {MessagingError} `LOG_CORRUPT` when it has no length or goes beyond: a walk over records comes to an end
+ */
+export function endOfRecord(block: Block, position: number, end: number): number {
+  const length = recordAt.length(block, position);
+  if (length === 0 || position + length > end) {
+    throw new MessagingError(
+      'LOG_CORRUPT',
+      `a record of ${length} bytes at position ${position}, in an entry that ends at ${end}`,
+    );
+  }
+  return position + length;
+}
 
 /** id, tag, key, timer id, then header names and values in turn. */
 export function textOfRecord(block: Block, position: number): string[] {
