@@ -62,6 +62,17 @@ describe('dump and verify', () => {
     expect(bodies).toEqual(['body one', 'body two', 'body three']);
   });
 
+  it('dump shows a message that was sent under a sequence, and the sequence', async () => {
+    const broker = await EmbeddedBroker.open({ dir });
+    const port = broker.connect('spec', { producer: { name: 'shop' } });
+    await port.send([{ topic: 'order', tag: 'paid', key: 'k', id: 'four', body: Buffer.from('body four') }]);
+    await port.close();
+    await broker.close();
+    const { code, text } = await run('dump', segment);
+    expect(code).toBe(0);
+    expect(text).toMatch(/\n +order\.paid \d:3 k four body four\n +producer #\d+ epoch 1 sequence 1/);
+  });
+
   it('dump passes over what it cannot read, says where it is, and answers with exit code 1', async () => {
     await damage('body two');
     const { code, text } = await run('dump', segment);

@@ -53,10 +53,11 @@ const textOf = ({ body }: StoredMessage): string =>
 
 const withText = (message: StoredMessage) => ({ ...message, body: Buffer.from(message.body).toString() });
 
-function entryLines({ position, length, type, facts, acks, messages, durable }: DescribedEntry): string[] {
+function entryLines(entry: DescribedEntry): string[] {
+  const { position, length, type, facts, acks = [], messages, stamps = [], durable } = entry;
   const lines = [`${position}  ${length} bytes  ${type}  crc ok  on disk before ${durable}`];
   if (facts !== undefined) lines.push(`    ${JSON.stringify(facts)}`);
-  for (const { groupId, topicId, partition, runs } of acks ?? []) {
+  for (const { groupId, topicId, partition, runs } of acks) {
     const offsets = runs.map(([first, count]) =>
       count === 1 ? `${first}` : `${first}-${first + count - 1}`,
     );
@@ -69,6 +70,8 @@ function entryLines({ position, length, type, facts, acks, messages, durable }: 
       `    ${message.topic}.${message.tag} ${place} ${message.key ?? '-'} ${message.id} ${textOf(message)}`,
     );
   }
+  for (const { producerId, epoch, sequence } of stamps)
+    lines.push(`    producer #${producerId} epoch ${epoch} sequence ${sequence}`);
   return lines;
 }
 

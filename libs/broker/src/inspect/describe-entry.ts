@@ -4,6 +4,8 @@ import { positionsOf } from '../engine/state.js';
 import type { Snapshot } from '../engine/snapshot.js';
 import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
 import type { FoundEntry } from '../journal/scan.js';
+import { isStamp, readStamp } from '../producers/stamp.js';
+import type { ProducerStamp } from '../session.js';
 import { readFired } from '../timers/fired-entry.js';
 import { readRecord, recordAt } from '../topics/record.js';
 
@@ -24,6 +26,8 @@ export type DescribedEntry = {
   facts?: unknown;
   acks?: DescribedAck[];
   messages: StoredMessage[];
+  /** Under which producers' sequences messages of it were appended. */
+  stamps?: ProducerStamp[];
 };
 
 /** Topic ids as far as the entries seen before name them; a segment begins with a snapshot that names all. */
@@ -52,10 +56,13 @@ export function describeEntry(
     learnNames(type, entry.facts, names);
   }
   const from = position + ENTRY_HEADER_BYTES + 4 + factsLength;
-  entry.messages = positionsOf(block, from, position + length).map((recordPosition) => {
-    const topicId = recordAt.topicId(block, recordPosition);
-    return readRecord(block, recordPosition, names.get(topicId) ?? `#${topicId}`).message;
-  });
+  for (const place of positionsOf(block, from, position + length)) {
+    if (isStamp(block, place)) (entry.stamps ??= []).push(readStamp(block, place));
+    else {
+      const topicId = recordAt.topicId(block, place);
+      entry.messages.push(readRecord(block, place, names.get(topicId) ?? `#${topicId}`).message);
+    }
+  }
   return entry;
 }
 
