@@ -11,7 +11,7 @@ import { Settling } from '../groups/settling.js';
 import type { Block } from '../journal/block.js';
 import { SequencedAppends } from '../producers/sequenced-appends.js';
 import { readDurableMark, writeDurableMark } from '../journal/durable-mark.js';
-import { EntryType } from '../journal/format.js';
+import { EntryType, MAX_ENTRY_BYTES } from '../journal/format.js';
 import { type CommitObserver, Journal, type Out } from '../journal/journal.js';
 import { knownDamage, setAside } from '../journal/quarantine.js';
 import { type LostRange, recover } from '../journal/recovery.js';
@@ -25,7 +25,7 @@ import { Producers } from '../transactions/producers.js';
 import type { ResolvedOptions } from './options.js';
 import { Retention } from './retention.js';
 import { type LostOffsets, lostOffsets, settleLoss } from './lost-messages.js';
-import { takeSnapshot } from './snapshot.js';
+import { jsonOf, takeSnapshot } from './snapshot.js';
 import { BrokerState } from './state.js';
 import { Ticker } from './ticker.js';
 
@@ -177,9 +177,14 @@ export class Engine implements CommitObserver {
    * Writes one entry and applies it. `write` adds its records, at most `recordBytes` of them; it must not
    * write other entries.
    */
-  commit(type: EntryType, facts: unknown, recordBytes = 0, write?: (out: Out) => void): void {
+  commit(
+    type: EntryType,
+    facts: unknown,
+    recordBytes = 0,
+    write?: (out: Out) => void,
+    text = JSON.stringify(facts),
+  ): void {
     const { journal } = this;
-    const text = JSON.stringify(facts);
     const out = journal.begin(type, Buffer.byteLength(text) + recordBytes);
     journal.facts(text);
     const from = out.start + out.at;
@@ -273,8 +278,18 @@ export class Engine implements CommitObserver {
     this.options.onProblem({ message: error.message, error });
   }
 
-  segmentStarted(): void {
-    this.commit(EntryType.SNAPSHOT, takeSnapshot(this.state));
+  firstEntry(): { bodyBytes: number; write: () => void } {
+    const snapshot = takeSnapshot(this.state);
+    const text = jsonOf(snapshot);
+    if (text === undefined) return { bodyBytes: MAX_ENTRY_BYTES, write: () => undefined };
+    const write = (): void => this.commit(EntryType.SNAPSHOT, snapshot, 0, undefined, text);
+    return { bodyBytes: Buffer.byteLength(text), write };
+  }
+
+  firstEntryTooLong(): void {
+    this.options.onProblem({
+      message: `no new segment: its snapshot would be longer than ${MAX_ENTRY_BYTES} bytes. The old one goes on and cannot be dropped; fewer dead letters, and messages that wait in an ordered group, make it shorter`,
+    });
   }
 
   /** Something will be due then: the next tick may have to come sooner. */

@@ -79,6 +79,16 @@ export function takeSnapshot(state: BrokerState): Snapshot {
   };
 }
 
+/** Its JSON; undefined when it is longer than a string can be, which is 24 characters less than `MAX_ENTRY_BYTES`. */
+export function jsonOf(snapshot: Snapshot): string | undefined {
+  try {
+    return JSON.stringify(snapshot);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
 /** Sets up an empty state; what the segments behind the snapshot hold is replayed after it. */
 export function restoreSnapshot(state: BrokerState, snapshot: Snapshot): void {
   for (const { ends, createdAt, ...facts } of snapshot.topics) {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { MemoryFiles } from '../testing/memory-files.js';
-import { EntryType } from './format.js';
+import { EntryType, MAX_ENTRY_BYTES } from './format.js';
 import { Journal } from './journal.js';
 import { Segments } from './segments.js';
 
@@ -9,6 +9,7 @@ let files: MemoryFiles;
 let journal: Journal;
 let segments: Segments;
 let snapshotBytes: number;
+let tooLong: number;
 
 beforeEach(() => {
   files = new MemoryFiles();
@@ -25,11 +26,16 @@ beforeEach(() => {
   const observer = {
     startCommit: () => ({ written: ignore, durable: ignore }),
     failed: ignore,
-    segmentStarted: () => {
-      if (snapshotBytes > 0) writeBytes(snapshotBytes, EntryType.SNAPSHOT);
-    },
+    firstEntry: () => ({
+      bodyBytes: snapshotBytes,
+      write: () => {
+        if (snapshotBytes > 0) writeBytes(snapshotBytes, EntryType.SNAPSHOT);
+      },
+    }),
+    firstEntryTooLong: () => void (tooLong += 1),
   };
   snapshotBytes = 0;
+  tooLong = 0;
   segments = new Segments(files, 'journal');
   journal = new Journal(segments, options, observer, 0);
 });
@@ -60,6 +66,27 @@ describe('a segment', () => {
     for (let n = 0; n < 200; n++) writeBytes(KIB);
     expect(sizes().length).toBeGreaterThan(0);
     for (const size of sizes()) expect(Math.round(size / KIB)).toBeCloseTo(200, -1);
+  });
+
+  it('is not started while its snapshot does not fit into an entry: the one before goes on', () => {
+    writeBytes(KIB);
+    snapshotBytes = MAX_ENTRY_BYTES;
+    for (let n = 0; n < 200; n++) writeBytes(KIB);
+    expect(segments.all).toHaveLength(1);
+    // Not tried at every entry: to make it takes seconds.
+    expect(tooLong).toBe(3);
+    snapshotBytes = KIB;
+    for (let n = 0; n < 100; n++) writeBytes(KIB);
+    expect(segments.all.length).toBeGreaterThan(1);
+  });
+
+  it('never gets longer than recovery can read: rather is an entry refused', () => {
+    writeBytes(KIB);
+    snapshotBytes = MAX_ENTRY_BYTES;
+    const [segment] = segments.all;
+    journal.end = segment!.base + 2 * MAX_ENTRY_BYTES - KIB;
+    expect(() => writeBytes(KIB)).toThrow('MESSAGE_TOO_LARGE');
+    expect(segments.all).toHaveLength(1);
   });
 
   it('may be larger for one entry alone', () => {

@@ -35,8 +35,10 @@ export type JournalOptions = {
 export interface CommitObserver {
   startCommit(): { written(): void; durable(): void };
   failed(error: MessagingError): void;
-  /** A segment was started; entries written now are its first. */
-  segmentStarted(): void;
+  /** A segment is about to be started: the entry that it begins with, made already, and as long as `bodyBytes` at most. */
+  firstEntry(): { bodyBytes: number; write: () => void };
+  /** It does not fit into an entry: the segment before goes on. */
+  firstEntryTooLong(): void;
 }
 
 /** The bytes being written: an encoder writes at `at` and moves it on. */
@@ -46,6 +48,9 @@ type Waiter = { resolve: () => void; reject: (error: Error) => void };
 
 /** Sends of the same moment share an entry, and so a checksum, up to this size. */
 const SHARED_ENTRY_BYTES = 64 * 1024;
+
+/** A segment that cannot be closed grows to this at most, so that recovery can read it in one piece (2 GiB is Node's bound). */
+const MAX_SEGMENT_BYTES = 2 * MAX_ENTRY_BYTES;
 
 /**
  * The one log of the broker. Entries are put together in memory by `begin` and `end`; whatever has
@@ -98,10 +103,8 @@ export class Journal {
   begin(type: EntryType, maxBodyBytes: number): Out {
     if (this.failure) throw this.failure;
     if (this.closed) throw new MessagingError('CLOSED', 'the broker is closed');
-    if (ENTRY_HEADER_BYTES + 4 + maxBodyBytes > MAX_ENTRY_BYTES) {
-      // Recovery would take it for damage, and refuse what was acknowledged.
-      throw new MessagingError('MESSAGE_TOO_LARGE', `a journal entry of up to ${maxBodyBytes} bytes`);
-    }
+    // Recovery would take it for damage, and refuse what was acknowledged.
+    if (!fitsEntry(maxBodyBytes)) throw tooLong(maxBodyBytes);
     const { out } = this;
     if (this.entryType !== 0) {
       const sharing = type === EntryType.MESSAGES && this.entryType === type;
@@ -112,7 +115,7 @@ export class Journal {
     const need = ENTRY_HEADER_BYTES + 4 + maxBodyBytes;
     const segment = this.segments.newest;
     if (!segment || (this.end + need > this.segmentFullAt && !this.segmentIsEmpty(segment))) {
-      this.startSegment(need);
+      this.nextSegment(need);
     }
     if (out.bytes.byteLength - out.at < need) this.startBlock(need, this.segments.newest!);
     this.entryAt = out.at;
@@ -156,7 +159,23 @@ export class Journal {
     return this.end - segment.base <= SEGMENT_HEADER_BYTES;
   }
 
-  private startSegment(need: number): void {
+  /**
+   * Starts a segment, or goes on with the newest one while what the next would begin with is too long: a segment
+   * without it would be all that is left of it once those before it are dropped. Tried again every `segmentBytes`.
+   */
+  private nextSegment(need: number): void {
+    const first = this.observer.firstEntry();
+    if (fitsEntry(first.bodyBytes)) return this.startSegment(need, first.write);
+    const { newest } = this.segments;
+    if (!newest || this.end + need - newest.base > MAX_SEGMENT_BYTES) throw tooLong(first.bodyBytes);
+    this.segmentFullAt = Math.min(
+      this.end + need + this.options.segmentBytes,
+      newest.base + MAX_SEGMENT_BYTES,
+    );
+    this.observer.firstEntryTooLong();
+  }
+
+  private startSegment(need: number, writeFirst: () => void): void {
     const base = this.end;
     if (this.segments.newest) this.segments.newest.end = base;
     const createdAtMs = this.options.now();
@@ -166,7 +185,7 @@ export class Journal {
     this.out.at = SEGMENT_HEADER_BYTES;
     this.end = base + SEGMENT_HEADER_BYTES;
     this.block.end = this.end;
-    this.observer.segmentStarted();
+    writeFirst();
     this.segmentFullAt = Math.max(base + this.options.segmentBytes, this.end + (this.end - base));
   }
 
@@ -358,3 +377,8 @@ export class Journal {
     }
   }
 }
+
+const fitsEntry = (bodyBytes: number): boolean => ENTRY_HEADER_BYTES + 4 + bodyBytes <= MAX_ENTRY_BYTES;
+
+const tooLong = (bodyBytes: number): MessagingError =>
+  new MessagingError('MESSAGE_TOO_LARGE', `a journal entry of up to ${bodyBytes} bytes`);

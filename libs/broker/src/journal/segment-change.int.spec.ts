@@ -1,5 +1,13 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import { BrokerSandbox, EngineClient, message, stored } from '../testing/engine-client.js';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import {
+  BrokerSandbox,
+  EngineClient,
+  ManualClock,
+  message,
+  stored,
+  textOf,
+  until,
+} from '../testing/engine-client.js';
 import { MemoryFiles } from '../testing/memory-files.js';
 import type { JournalFile } from './files.js';
 
@@ -54,5 +62,42 @@ describe('a change of segments', () => {
     await Promise.all([first, second]);
     const broker = await sandbox.reopen({ files: files.kill() });
     expect([...(await stored(broker)).values()].flat().sort()).toEqual(sent.sort());
+  });
+
+  it('waits while the snapshot is longer than a string can be, and loses nothing to retention', async () => {
+    const files = new MemoryFiles();
+    const problems: string[] = [];
+    const onProblem = ({ message: text }: { message: string }): void => void problems.push(text);
+    const clock = new ManualClock();
+    const options = { files, clock, onProblem, segmentBytes: 64 * 1024, retention: { maxBytes: 1 } };
+    const broker = await sandbox.open(options);
+    const client = new EngineClient(broker);
+    const segments = (): string[] => files.paths().filter((path) => path.endsWith('.log'));
+    let sent = 0;
+    const send = async (count: number): Promise<void> => {
+      for (let n = 0; n < count; n++)
+        await client.session.append([message('x'.repeat(10_000), { id: `m${sent++}` })]);
+    };
+    await client.attach();
+    await send(1);
+    const { stringify } = JSON;
+    const limited = jest.spyOn(JSON, 'stringify').mockImplementation((value: unknown) => {
+      if (typeof value === 'object' && value && 'topics' in value)
+        throw new RangeError('Invalid string length');
+      return stringify(value);
+    });
+    await send(20);
+    limited.mockRestore();
+    expect(segments()).toHaveLength(1);
+    expect(problems).toContainEqual(expect.stringContaining('no new segment'));
+    await send(20);
+    for (let n = 0; n < sent; n++) await client.ack(await client.take());
+    clock.advance(3_600_000);
+    broker.tick();
+    await until(() => !segments().some((path) => path.endsWith('/00000000000000000000.log')));
+    const again = new EngineClient(await sandbox.reopen(options));
+    await again.attach();
+    await again.session.append([message('last')]);
+    expect(textOf(await again.take())).toBe('last');
   });
 });
