@@ -17,7 +17,7 @@ export type OrderEvent =
   | { type: 'payment-succeeded'; paymentId: string }
   /** Answers to the `reacquire-stock` that a late payment asked for. */
   | { type: 'stock-reacquired'; paymentId: string }
-  | { type: 'stock-not-reacquired'; paymentId: string }
+  | { type: 'stock-not-reacquired'; paymentId: string; why: 'sold-out' | 'sale-over' }
   | { type: 'payment-timed-out' }
   | { type: 'cancelled-by-buyer' }
   | { type: 'stock-refused' }
@@ -35,7 +35,7 @@ export type OrderChange =
 /** What is to be done about an event. Anything but a change leaves the order as it is. */
 export type Decision =
   | { do: 'change'; change: OrderChange }
-  /** The payment came after the cancellation: ask for the tickets again, then decide on the answer. */
+  /** The payment came after the timeout: ask for the tickets again, then decide on the answer. */
   | { do: 'reacquire-stock' }
   /** The payment has no tickets to pay for. `giveBackStock`: tickets were taken for it in vain. */
   | { do: 'refund-payment'; reason: RefundReason; giveBackStock: boolean }
@@ -67,7 +67,7 @@ const giveBack = (order: OrderState, event: { paymentId: string }): Decision =>
     ? { do: 'give-back-stock' }
     : { do: 'refund-payment', reason: 'paid-twice', giveBackStock: true };
 
-/** Stock is re-acquired for `CANCELLED` orders only, and no order becomes `PENDING_PAYMENT` or `REJECTED` from there. */
+/** Stock is re-acquired for orders that timed out only, and none becomes `PENDING_PAYMENT`, `REJECTED` or the buyer's own cancellation from there. */
 const impossible = (order: OrderState, event: OrderEvent): never => {
   throw new Error(`${event.type} cannot happen to a ${order.status} order`);
 };
@@ -96,9 +96,19 @@ const RULES: Rules = {
     'payment-refunded': nothing,
   },
   CANCELLED: {
-    'payment-succeeded': () => ({ do: 'reacquire-stock' }),
-    'stock-reacquired': (_, { paymentId }) => change({ to: 'PAID', paymentId, reacquired: true }),
-    'stock-not-reacquired': (_, { paymentId }) => change({ to: 'REFUNDING', paymentId, reason: 'sold-out' }),
+    // Who timed out and pays late still wants the tickets; who cancelled has said that they do not.
+    'payment-succeeded': (order, { paymentId }) =>
+      order.cancelReason === 'buyer'
+        ? change({ to: 'REFUNDING', paymentId, reason: 'cancelled-by-buyer' })
+        : { do: 'reacquire-stock' },
+    'stock-reacquired': (order, event) =>
+      order.cancelReason === 'buyer'
+        ? impossible(order, event)
+        : change({ to: 'PAID', paymentId: event.paymentId, reacquired: true }),
+    'stock-not-reacquired': (order, event) =>
+      order.cancelReason === 'buyer'
+        ? impossible(order, event)
+        : change({ to: 'REFUNDING', paymentId: event.paymentId, reason: event.why }),
     'payment-timed-out': nothing,
     'cancelled-by-buyer': (order) => (order.cancelReason === 'buyer' ? nothing() : notCancellable()),
     'stock-refused': nothing,
@@ -126,7 +136,7 @@ const RULES: Rules = {
   REJECTED: {
     'payment-succeeded': () => ({
       do: 'refund-payment',
-      reason: 'ledger-refused',
+      reason: 'order-rejected',
       giveBackStock: false,
     }),
     'stock-reacquired': impossible,

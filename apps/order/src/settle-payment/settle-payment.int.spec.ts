@@ -124,6 +124,7 @@ describe('late', () => {
       await shop.changeOrders.one(order.orderNo, {
         type: 'stock-not-reacquired',
         paymentId: payment.paymentId,
+        why: 'sold-out',
       });
       return reacquire(asked);
     };
@@ -135,6 +136,48 @@ describe('late', () => {
     expect((await shop.statuses(order.orderNo)).at(-1)).toBe('REFUNDING');
     expect(await shop.stock.read(ticketTypeId)).toMatchObject({ free: 1, sold: 0 });
   });
+});
+
+describe('cancelled by its buyer', () => {
+  test('before the payment comes in: the money goes back, once, and the tickets stay on sale', async () => {
+    const ticketTypeId = await shop.ticketType(1);
+    const order = await shop.placedOne(ticketTypeId);
+    await shop.cancelOrder.execute(order.orderNo, order.buyerId);
+    await shop.rollBackStock(order);
+    const payment = shop.payment(order);
+    await Promise.all(Array.from({ length: 5 }, () => shop.settlePayment.execute([payment])));
+    expect((await shop.statuses(order.orderNo)).slice(2)).toEqual(['CANCELLED', 'REFUNDING']);
+    expect(messagesAfterCreation(order.orderNo)).toEqual(['order.cancelled', 'payment.refund-requested']);
+    expect(refund(payment.paymentId)).toMatchObject({ reason: 'cancelled-by-buyer', amountMinor: 5_000 });
+    expect(await shop.stock.read(ticketTypeId)).toMatchObject({ free: 1, sold: 0 });
+  });
+
+  test('a rollback still on its way does not keep the money waiting', async () => {
+    const order = await shop.placedOne(await shop.ticketType(1));
+    await shop.cancelOrder.execute(order.orderNo, order.buyerId);
+    await shop.settlePayment.execute([shop.payment(order)]);
+    expect((await shop.statuses(order.orderNo)).at(-1)).toBe('REFUNDING');
+  });
+
+  test('a cancellation and a capture raced 100 times: paid and not cancellable, or cancelled and refunded', async () => {
+    const orders = await shop.placed(await shop.ticketType(100), 100);
+    for (const [index, order] of orders.entries()) {
+      const payment = shop.payment(order);
+      const cancel = (): Promise<string> =>
+        shop.cancelOrder.execute(order.orderNo, order.buyerId).then(
+          () => 'cancelled',
+          (error: unknown) => (error as { code: string }).code,
+        );
+      const pay = (): Promise<void> => shop.settlePayment.execute([payment]);
+      const paying = index % 2 === 0 ? undefined : pay();
+      const [answer] = await Promise.all([cancel(), paying ?? pay()]);
+      const ending = (await shop.statuses(order.orderNo)).slice(2).join(' ');
+      expect([answer, ending]).toEqual(
+        answer === 'cancelled' ? [answer, 'CANCELLED REFUNDING'] : ['ORDER_NOT_CANCELLABLE', 'PAID'],
+      );
+      expect(refund(payment.paymentId) !== undefined).toBe(answer === 'cancelled');
+    }
+  }, 60_000);
 });
 
 test('a second payment of a paid order goes back, and the order stays paid', async () => {
@@ -162,7 +205,7 @@ test('a paid order whose tickets the ledger refuses is refunded; an unpaid one i
 
   const afterwards = shop.payment(unpaid);
   await shop.settlePayment.execute([afterwards]);
-  expect(refund(afterwards.paymentId)).toMatchObject({ reason: 'ledger-refused' });
+  expect(refund(afterwards.paymentId)).toMatchObject({ reason: 'order-rejected' });
 });
 
 test('a payment that overtakes its order is retried, and the others of its batch are settled', async () => {

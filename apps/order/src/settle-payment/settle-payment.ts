@@ -9,8 +9,8 @@ import type { Order } from '../domain/order.js';
 
 /**
  * Finds out what captured money pays for. Every payment ends as the order's payment or as a refund:
- * the order waits → paid; it was cancelled meanwhile → its tickets are taken again, or the money goes
- * back; it has another payment, or never got tickets → the money goes back.
+ * the order waits → paid; it timed out meanwhile → its tickets are taken again, or the money goes back; its
+ * buyer cancelled it, it has another payment, or it never got tickets → the money goes back.
  */
 @Injectable()
 export class SettlePayment {
@@ -67,7 +67,7 @@ export class SettlePayment {
         return this.changeOrders.one(orderNo, { type: 'stock-reacquired', paymentId });
       case 'not-enough':
       case 'gone':
-        return this.changeOrders.one(orderNo, { type: 'stock-not-reacquired', paymentId });
+        return this.changeOrders.one(orderNo, { type: 'stock-not-reacquired', paymentId, why: 'sold-out' });
       case 'not-released-yet':
         throw new DomainError(
           'STOCK_NOT_RELEASED',

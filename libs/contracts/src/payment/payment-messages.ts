@@ -24,8 +24,20 @@ export const PaymentFailed = defineEvent({
 });
 export type PaymentFailed = PayloadOf<typeof PaymentFailed>;
 
-/** `sold-out`: paid after the timeout, and no stock was left. `paid-twice`: the order has another payment. `ledger-refused`: see `RejectReason`. */
-export const RefundReason = z.enum(['sold-out', 'paid-twice', 'ledger-refused']);
+/**
+ * Why the money goes back. The order ends `REFUNDED`: `sold-out` paid after the timeout, and no stock was left;
+ * `sale-over` paid after the timeout and after the end of the sale; `cancelled-by-buyer` the buyer had cancelled
+ * before the money came; `ledger-refused` see `RejectReason`. The order stays as it is: `paid-twice` another
+ * payment pays for it; `order-rejected` it never got tickets.
+ */
+export const RefundReason = z.enum([
+  'sold-out',
+  'sale-over',
+  'cancelled-by-buyer',
+  'ledger-refused',
+  'paid-twice',
+  'order-rejected',
+]);
 export type RefundReason = z.output<typeof RefundReason>;
 
 /** The order service asks for the money to go back. At most one refund per payment. */
