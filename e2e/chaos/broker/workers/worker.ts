@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { connectBroker } from '#libs/broker';
 import type { BrokerPort } from '#libs/messaging';
-import { seededRandom } from '../../load/schedule.js';
+import { seededRandom } from '../../../load/schedule.js';
 import { HistoryFile } from './history-file.js';
 
 /** What a worker is told by its launcher, as JSON in its only argument. */

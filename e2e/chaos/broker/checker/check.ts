@@ -3,7 +3,8 @@ import { checkTimers, checkTransactions } from './check-promises.js';
 import { checkStorage } from './check-storage.js';
 import { type Facts, type GroupFact, collectFacts } from './facts.js';
 import type { History } from './history.js';
-import type { Violation, ViolationKind } from './violation.js';
+import { Findings, type Violations } from '../../violations.js';
+import type { ViolationKind } from './violation.js';
 
 export type GroupCounts = {
   group: string;
@@ -35,11 +36,8 @@ export type Counts = {
 export type CheckResult = {
   ok: boolean;
   counts: Counts;
-  /** How many of each kind, and the first of each in words. */
-  violations: Partial<Record<ViolationKind, { count: number; examples: string[] }>>;
+  violations: Violations<ViolationKind>;
 };
-
-const MAX_EXAMPLES = 10;
 
 /**
  * Holds a history against everything the broker promises, in the manner of Jepsen's total-queue and kafka
@@ -47,20 +45,14 @@ const MAX_EXAMPLES = 10;
  */
 export function check(history: History): CheckResult {
   const facts = collectFacts(history);
-  const violations: CheckResult['violations'] = {};
-  let ok = true;
-  const report = (kind: Violation['kind'], detail: string): void => {
-    ok = false;
-    const known = (violations[kind] ??= { count: 0, examples: [] });
-    known.count += 1;
-    if (known.examples.length < MAX_EXAMPLES) known.examples.push(detail);
-  };
+  const findings = new Findings<ViolationKind>();
+  const { report } = findings;
   for (const leftover of history.final.leftovers) report('not-drained', leftover);
   checkStorage(facts, history.final.log, report);
   for (const group of facts.groups) checkDelivery(facts, group, report);
   checkTransactions(facts, report);
   checkTimers(facts, report);
-  return { ok, counts: count(facts), violations };
+  return { ok: findings.ok, counts: count(facts), violations: findings.violations };
 }
 
 function count(facts: Facts): Counts {

@@ -1,6 +1,7 @@
 import { cpus } from 'node:os';
 import type { CheckResult } from './checker/check.js';
-import { VIOLATIONS, type ViolationKind } from './checker/violation.js';
+import { violationLines } from '../violations.js';
+import { VIOLATIONS } from './checker/violation.js';
 import type { Strike } from './nemesis.js';
 import type { ChaosOptions } from './options.js';
 
@@ -79,10 +80,7 @@ export function summaryOf(report: ChaosReport): string {
       `  ${group.padEnd(17)}${messages} messages, ${duplicates} delivered again (${retries} of them asked for), ${deadLetters} dead letters, ${refused} late verdicts, ${stale} late copies`,
     );
   lines.push('');
-  for (const [kind, { count, examples }] of Object.entries(violations)) {
-    lines.push(`VIOLATION ${kind} (${VIOLATIONS[kind as ViolationKind]}): ${count}`);
-    lines.push(...examples.map((example) => `    ${example}`));
-  }
+  lines.push(...violationLines(violations, VIOLATIONS));
   lines.push(...report.unexpectedEnds.map((end) => `UNEXPECTED END ${end}`));
   lines.push(report.ok ? 'every promise was kept' : 'promises were broken', '');
   return lines.join('\n');

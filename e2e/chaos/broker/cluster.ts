@@ -3,7 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { connectBroker } from '#libs/broker';
 import type { BrokerPort } from '#libs/messaging';
-import { freePorts } from './free-ports.js';
+import { freePorts } from '../free-ports.js';
 import type { Strike } from './nemesis.js';
 import { TOPICS } from './topics.js';
 import { VictimProcess } from './victim.js';
@@ -58,7 +58,7 @@ export class Cluster {
     const url = `tcp://127.0.0.1:${brokerPort}`;
     const broker = new VictimProcess({
       name: 'broker',
-      path: '../../apps/broker/src/main.js',
+      path: '../../../apps/broker/src/main.js',
       env: {
         BROKER_DIR: join(dir, 'broker'),
         BROKER_TOKEN: token,

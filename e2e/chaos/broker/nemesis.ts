@@ -1,4 +1,4 @@
-import { seededRandom } from '../load/schedule.js';
+import { diceOf, moments } from '../dice.js';
 
 export type Victim = 'broker' | `producer-${number}` | `consumer-${number}`;
 /**
@@ -22,23 +22,22 @@ const FIRST_DICE = [0, 0.9, 0.5];
 
 /** Who is struck when: the same for the same seed, at moments that have nothing to do with what goes on. */
 export function planStrikes({ seed, durationMs, producers, consumers }: NemesisOptions): Strike[] {
-  const random = seededRandom(seed);
-  const between = ([low, high]: readonly [number, number]): number =>
-    Math.round(low + random() * (high - low));
+  const dice = diceOf(seed);
+  const { random, between } = dice;
   const strikes: Strike[] = [];
-  for (let atMs = 1_000; ;) {
-    atMs += Math.round(MIN_GAP_MS - Math.log(1 - random()) * (MEAN_GAP_MS - MIN_GAP_MS));
-    if (atMs >= durationMs) return strikes;
+  const gaps = { fromMs: 1_000, untilMs: durationMs, minGapMs: MIN_GAP_MS, meanGapMs: MEAN_GAP_MS };
+  for (const atMs of moments(dice, gaps)) {
     // Even the shortest run strikes everybody: the first three are one of each.
-    const dice = strikes.length < FIRST_DICE.length ? (FIRST_DICE[strikes.length] ?? 0) : random();
+    const roll = strikes.length < FIRST_DICE.length ? (FIRST_DICE[strikes.length] ?? 0) : random();
     const consumer: Victim = `consumer-${between([1, consumers])}`;
     const producer: Victim = `producer-${between([1, producers])}`;
     const downMs = between(DOWN_MS);
-    if (dice < 0.35) strikes.push({ atMs, victim: 'broker', how: 'kill', downMs });
-    else if (dice < 0.45)
+    if (roll < 0.35) strikes.push({ atMs, victim: 'broker', how: 'kill', downMs });
+    else if (roll < 0.45)
       strikes.push({ atMs, victim: 'broker', how: 'kill-in-recovery', downMs, againMs: between([100, 900]) });
-    else if (dice < 0.68) strikes.push({ atMs, victim: consumer, how: 'kill', downMs });
-    else if (dice < 0.75) strikes.push({ atMs, victim: consumer, how: 'pause', downMs: between(PAUSE_MS) });
+    else if (roll < 0.68) strikes.push({ atMs, victim: consumer, how: 'kill', downMs });
+    else if (roll < 0.75) strikes.push({ atMs, victim: consumer, how: 'pause', downMs: between(PAUSE_MS) });
     else strikes.push({ atMs, victim: producer, how: 'kill', downMs });
   }
+  return strikes;
 }

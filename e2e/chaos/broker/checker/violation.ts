@@ -1,3 +1,5 @@
+import type { Report as BaseReport } from '../../violations.js';
+
 /** Every way in which a run can break a promise. A closed list; a unit spec plants each. */
 export const VIOLATIONS = {
   lost: 'acknowledged, or stored, and never delivered to a group',
@@ -18,5 +20,4 @@ export const VIOLATIONS = {
 } as const satisfies Record<string, string>;
 export type ViolationKind = keyof typeof VIOLATIONS;
 
-export type Violation = { kind: ViolationKind; detail: string };
-export type Report = (kind: ViolationKind, detail: string) => void;
+export type Report = BaseReport<ViolationKind>;

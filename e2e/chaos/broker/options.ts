@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { Refusal } from '../verdict/shop-access.js';
+import { Refusal } from '../../verdict/shop-access.js';
 
 export type ChaosOptions = {
   minutes: number;
