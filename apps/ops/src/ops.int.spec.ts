@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { BrokerServer, EmbeddedBroker } from '#libs/broker';
-import type { AlertView, DeadLetterPage, DeadLetterSummary, DeadLetterView, Verdict } from '#libs/contracts';
+import {
+  AlertList,
+  type AuditPage,
+  type DeadLetterPage,
+  type DeadLetterSummary,
+  type DeadLetterView,
+  type Verdict,
+} from '#libs/contracts';
 import type { BrokerPort, DeliveredMessage } from '#libs/messaging';
 import { RowRetention, signToken, startService, type RunningService } from '#libs/service-kit';
 import { startPostgres, startRedis, type TestPostgres, type TestRedis } from '#libs/service-kit/testing';
@@ -102,7 +109,7 @@ const deadLetter = (id: string, status: string): Promise<DeadLetterSummary> =>
     const { body } = await call(`/dead-letters?group=${GROUP}&status=${status}`);
     return (body as DeadLetterPage).items.find(({ messageId }) => messageId === id);
   });
-const alerts = async () => (await call('/alerts')).body as { firing: AlertView[]; recent: AlertView[] };
+const alerts = async () => AlertList.parse((await call('/alerts')).body);
 
 describe('ops, from the broker to HTTP', () => {
   test('a poison message ends as a dead letter with its cause, the rest flows, and a redrive after the fix completes it', async () => {
@@ -171,10 +178,21 @@ describe('ops, from the broker to HTTP', () => {
       handled.filter((id) => id.startsWith('poison-3')).length === 3 ? true : undefined,
     );
     isFixed = false;
-    const audit = await ops.app
-      .get(PrismaClient)
-      .auditEntry.findMany({ where: { detail: { contains: 'poison-3-1' } } });
-    expect(audit).toMatchObject([{ actor: 'operator', action: 'dead-letter.redrive' }]);
+    const noted: AuditPage['items'] = [];
+    let cursor = '';
+    do {
+      const page = (await call(`/audit?limit=2${cursor && `&cursor=${cursor}`}`)).body as AuditPage;
+      noted.push(...page.items);
+      cursor = page.nextCursor ?? '';
+    } while (cursor !== '');
+    for (const entry of noted.slice(0, 3)) {
+      expect(entry).toMatchObject({ actor: 'operator', action: 'dead-letter.redrive' });
+      expect(entry.detail).toContain('poison-3-');
+    }
+    expect(noted.map(({ id }) => Number(id))).toEqual(
+      noted.map(({ id }) => Number(id)).sort((a, b) => b - a),
+    );
+    expect((await call('/audit?cursor=nonsense')).status).toBe(400);
   }, 30_000);
 
   test('groups are listed, and one that is reset gets its messages again', async () => {
@@ -243,7 +261,7 @@ describe('ops, from the broker to HTTP', () => {
 
   test('nobody but an admin gets an answer', async () => {
     const buyer = signToken({ sub: 'buyer', roles: [], expiresInSeconds: 600 }, SECRET);
-    for (const path of ['/dead-letters', '/groups', '/alerts', '/verdict', '/messages/x/trace']) {
+    for (const path of ['/dead-letters', '/groups', '/alerts', '/audit', '/verdict', '/messages/x/trace']) {
       expect((await call(path, { token: buyer })).status).toBe(403);
       expect((await call(path, { token: 'forged' })).status).toBe(401);
     }

@@ -5,6 +5,7 @@ import { AlertStore } from './alerts/alert-store.js';
 import { AlertWatch } from './alerts/alert-watch.js';
 import { AlertWebhook } from './alerts/alert-webhook.js';
 import { AlertsController } from './alerts/alerts.controller.js';
+import { AuditController } from './audit/audit.controller.js';
 import { AuditLog } from './audit/audit-log.js';
 import { DeadLetterCollector } from './collect-dead-letters/dead-letter-collector.js';
 import { DeadLetterStore } from './collect-dead-letters/dead-letter-store.js';
@@ -40,6 +41,7 @@ import { VerdictController } from './verdict/verdict.controller.js';
     GroupsController,
     TraceMessageController,
     AlertsController,
+    AuditController,
     VerdictController,
   ],
   providers: [

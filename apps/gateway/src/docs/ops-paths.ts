@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import {
-  AlertView,
+  AlertList,
+  AuditPage,
   DeadLetterPage,
   DeadLetterView,
+  ListAuditQuery,
   ListDeadLettersQuery,
   RedriveFilter,
   RedriveResponse,
@@ -84,7 +86,15 @@ export const opsPaths: ZodOpenApiPathsObject = {
     get: {
       tags,
       summary: 'Firing and recent alerts',
-      responses: { '200': json(z.array(AlertView), 'Newest first') },
+      responses: { '200': json(AlertList, 'Newest first') },
+    },
+  },
+  '/api/ops/audit': {
+    get: {
+      tags,
+      summary: 'Who did what by hand',
+      requestParams: { query: ListAuditQuery },
+      responses: { '200': json(AuditPage, 'A page, newest first') },
     },
   },
   '/api/ops/verdict': {

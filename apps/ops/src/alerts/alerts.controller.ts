@@ -1,5 +1,5 @@
 import { Controller, Get } from '@nestjs/common';
-import type { AlertView } from '#libs/contracts';
+import type { AlertList } from '#libs/contracts';
 import { Roles } from '#libs/service-kit';
 import { AlertStore } from './alert-store.js';
 import { toAlertView } from './alert-view.js';
@@ -13,7 +13,7 @@ export class AlertsController {
   constructor(private readonly alerts: AlertStore) {}
 
   @Get()
-  async list(): Promise<{ firing: AlertView[]; recent: AlertView[] }> {
+  async list(): Promise<AlertList> {
     const [firing, recent] = await Promise.all([this.alerts.firing(), this.alerts.recent(MAX_RECENT)]);
     return { firing: firing.map(toAlertView), recent: recent.map(toAlertView) };
   }

@@ -57,7 +57,7 @@ const attempts = (count: number) => ({
     })),
   ),
 });
-const actor = { actor: 'somebody', detail: 'm' };
+const actor = { actor: 'somebody', detail: 'm', done: true };
 
 describe('the store of dead letters', () => {
   test('keeps one row per group and message, byte for byte', async () => {
@@ -77,7 +77,8 @@ describe('the store of dead letters', () => {
   test('makes a letter DEAD again when it died again after a redrive, with its longer history', async () => {
     const first = letter('m', T0, attempts(1));
     await store.keep([first]);
-    expect(await store.resolve(first, 'REDRIVEN', actor)).toBe(true);
+    await store.resolve(first, 'REDRIVEN', actor);
+    expect(await store.find(first.id)).toMatchObject({ status: 'REDRIVEN' });
     await store.keep([letter('m', T0 + 5, attempts(3))]);
     const found = await store.find(first.id);
     expect(found).toMatchObject({ status: 'DEAD', resolvedAt: null, deadAt: new Date(T0 + 5) });
@@ -96,14 +97,24 @@ describe('the store of dead letters', () => {
     const first = letter('m');
     await store.keep([first]);
     await store.keep([letter('m', T0 + 5)]);
-    expect(await store.resolve(first, 'REDRIVEN', actor)).toBe(false);
-    const both = await Promise.all(
-      ['REDRIVEN', 'DISCARDED'].map((status) =>
-        store.resolve(letter('m', T0 + 5), status as 'REDRIVEN' | 'DISCARDED', actor),
+    await store.resolve(first, 'REDRIVEN', { ...actor, done: false });
+    expect((await store.find(first.id))?.status).toBe('DEAD');
+    await Promise.all(
+      (['REDRIVEN', 'DISCARDED'] as const).map((status) =>
+        store.resolve(letter('m', T0 + 5), status, { ...actor, done: false }),
       ),
     );
-    expect(both.filter(Boolean)).toHaveLength(1);
+    expect((await store.find(first.id))?.status).not.toBe('DEAD');
     expect(await prisma.auditEntry.findMany()).toMatchObject([{ actor: 'somebody', subject: first.id }]);
+  });
+
+  test('notes a redrive that the broker made also when the letter died again before the row could follow', async () => {
+    const first = letter('m');
+    await store.keep([first]);
+    await store.keep([letter('m', T0 + 5)]);
+    await store.resolve(first, 'REDRIVEN', actor);
+    expect((await store.find(first.id))?.status).toBe('DEAD');
+    expect(await prisma.auditEntry.findMany()).toMatchObject([{ action: 'dead-letter.redrive' }]);
   });
 
   test('pages through all, newest first, also where many died in one millisecond', async () => {

@@ -85,23 +85,23 @@ export class DeadLetterStore {
   }
 
   /**
-   * Notes the end of exactly this death, with who brought it about. False when somebody else did, or
-   * when the letter has died again since it was read: that death is still to be resolved.
+   * Notes what was done about exactly this death, and by whom. The row is left alone when somebody else resolved it,
+   * or when the letter has died again since it was read: that death is still to be resolved. What the broker has
+   * done (`done`) is audited all the same: a letter that dies again at once was given back nevertheless.
    */
   async resolve(
     letter: Pick<DeadLetter, 'id' | 'deadAt'>,
     status: Exclude<DeadLetterStatus, 'DEAD'>,
-    audit: { actor: string; detail: string },
-  ): Promise<boolean> {
-    return this.prisma.$transaction(async (tx) => {
+    { done, ...audit }: { actor: string; detail: string; done: boolean },
+  ): Promise<void> {
+    await this.prisma.$transaction(async (tx) => {
       const { count } = await tx.deadLetter.updateMany({
         where: { id: letter.id, deadAt: letter.deadAt, status: 'DEAD' },
         data: { status, resolvedAt: new Date() },
       });
-      if (count === 0) return false;
+      if (count === 0 && !done) return;
       const action = status === 'REDRIVEN' ? 'dead-letter.redrive' : 'dead-letter.discard';
       await tx.auditEntry.create({ data: { ...audit, action, subject: letter.id } });
-      return true;
     });
   }
 }

@@ -30,3 +30,27 @@ test.each([
     expect(limits).toEqual([expected]);
   },
 );
+
+test('a redrive reports all that the broker gave back, also those that died again at once', async () => {
+  const letters = ['a', 'b', 'gone'].map((messageId) => ({ id: messageId, group: 'g', messageId }));
+  const noted: boolean[] = [];
+  const store = {
+    oldest: () => Promise.resolve(letters),
+    count: () => Promise.resolve(2),
+    // As when the letter's next death is in its row already: nothing is left to be resolved.
+    resolve: (_letter: unknown, _status: unknown, { done }: { done: boolean }) => {
+      noted.push(done);
+      return Promise.resolve();
+    },
+  };
+  const redrive = new RedriveDeadLetters(
+    store as unknown as DeadLetterStore,
+    {
+      admin: { redrive: (_group: string, id: string) => Promise.resolve(id !== 'gone') },
+    } as unknown as BrokerPort,
+    { look: () => undefined } as unknown as AlertWatch,
+    OpsConfig.parse({ REDRIVE_PER_SECOND: 1_000 }),
+  );
+  expect(await redrive.redriveAll({ filter: { group: 'g' } }, 'admin')).toEqual({ count: 2, remaining: 2 });
+  expect(noted).toEqual([true, true, false]);
+});

@@ -35,8 +35,8 @@ export class RedriveDeadLetters {
   async discard(id: string, actor: string): Promise<void> {
     const letter = await this.deadOne(id);
     const dropped = await this.broker.admin.discard(letter.group, letter.messageId);
-    const resolved = await this.store.resolve(letter, 'DISCARDED', { actor, detail: about(letter, dropped) });
-    if (!dropped || !resolved) throw deadLetterResolved(id);
+    await this.store.resolve(letter, 'DISCARDED', { actor, detail: about(letter, dropped), done: dropped });
+    if (!dropped) throw deadLetterResolved(id);
     this.alerts.look();
   }
 
@@ -62,11 +62,14 @@ export class RedriveDeadLetters {
     return letter;
   }
 
-  /** False when the broker no longer had it; the row is put right all the same. */
+  /**
+   * False when the broker no longer had it; the row is put right all the same. What the broker gave back counts,
+   * also when the letter has died again before the row could follow.
+   */
   private async giveBack(letter: DeadLetterRow, actor: string): Promise<boolean> {
     const given = await this.broker.admin.redrive(letter.group, letter.messageId);
-    const resolved = await this.store.resolve(letter, 'REDRIVEN', { actor, detail: about(letter, given) });
-    return given && resolved;
+    await this.store.resolve(letter, 'REDRIVEN', { actor, detail: about(letter, given), done: given });
+    return given;
   }
 }
 

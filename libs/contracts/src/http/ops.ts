@@ -94,6 +94,33 @@ export const AlertView = z.object({
 });
 export type AlertView = z.output<typeof AlertView>;
 
+/** What `GET /api/ops/alerts` answers: what fires now, and the last that were resolved; the newest first. */
+export const AlertList = z.object({ firing: z.array(AlertView), recent: z.array(AlertView) });
+export type AlertList = z.output<typeof AlertList>;
+
+/** One thing that somebody did by hand. */
+export const AuditEntryView = z.object({
+  id: z.string(),
+  /** User id of whoever asked for it. */
+  actor: z.string(),
+  /** `dead-letter.redrive`, `dead-letter.discard`, `group.reset`. */
+  action: z.string(),
+  /** Id of the dead letter, name of the group. */
+  subject: z.string(),
+  detail: z.string(),
+  at: Instant,
+});
+export type AuditEntryView = z.output<typeof AuditEntryView>;
+
+export const ListAuditQuery = z.strictObject({
+  cursor: z.string().max(200).optional(),
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+});
+export type ListAuditQuery = z.output<typeof ListAuditQuery>;
+
+export const AuditPage = z.object({ items: z.array(AuditEntryView), nextCursor: z.string().optional() });
+export type AuditPage = z.output<typeof AuditPage>;
+
 /**
  * `demand=<ticketTypeId>:<tickets>[:<last sold-out answer, epoch ms>]`: how many tickets buyers asked
  * for. Without the time, no ticket may be left; with it, tickets given back since are excused.
