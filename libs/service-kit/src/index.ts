@@ -24,6 +24,12 @@ export { Metrics } from './metrics/metrics.js';
 export { Batcher } from './batching/batcher.js';
 export { openDatabase, MAX_DATABASE_CONNECTIONS } from './database/database.js';
 export type { DatabaseClass, ServiceDatabase } from './database/database.js';
+export {
+  isDatabaseUnavailable,
+  isUniqueViolation,
+  provesNothingWritten,
+  sqlStateOf,
+} from './database/database-error.js';
 export { PrismaInbox } from './database/prisma-inbox.js';
 export { RowRetention } from './database/row-retention.js';
 export { openRedis } from './redis/redis.js';

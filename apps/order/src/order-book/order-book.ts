@@ -1,7 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { PrismaClient } from '#prisma/order';
 import { CancelReason } from '#libs/contracts';
-import { Batcher } from '#libs/service-kit';
+import { Batcher, isUniqueViolation } from '#libs/service-kit';
 import { WRITE_FENCE_MS } from '../domain/write-fence.js';
 import { writtenStatus, type HistoryEntry, type Order } from '../domain/order.js';
 import type { OrderChange, WrittenStatus } from '../domain/order-state.js';
@@ -30,7 +30,6 @@ export class WriteRaceLost extends Error {
 
 /** Orders of one statement of `read`. */
 const MAX_READS = 100;
-const UNIQUE_VIOLATION = '23505';
 
 /**
  * The orders table. Both writes are all or nothing, over one order or five hundred, because each is
@@ -186,14 +185,6 @@ export class OrderBook {
 }
 
 const fence = (at: string): string => new Date(Date.parse(at) + WRITE_FENCE_MS).toISOString();
-
-function isUniqueViolation(error: unknown): boolean {
-  // Prisma wraps Postgres' error: P2010 for raw statements, the SQLSTATE within the text and the meta.
-  return (
-    error instanceof Error &&
-    (error.message.includes(UNIQUE_VIOLATION) || ('code' in error && error.code === 'P2002'))
-  );
-}
 
 function orderOf(row: Row): Order {
   const history = row.history as unknown as HistoryEntry[];

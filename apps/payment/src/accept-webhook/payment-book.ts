@@ -2,6 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { PrismaClient } from '#prisma/payment';
 import { RefundReason, type PaymentWebhook } from '#libs/contracts';
+import { isUniqueViolation } from '#libs/service-kit';
 import { WRITE_FENCE_MS } from '../domain/write-fence.js';
 
 const PaymentRow = z.object({
@@ -125,11 +126,4 @@ export class PaymentBook {
     }
     if (changed !== webhooks.length) throw new WriteRaceLost();
   }
-}
-
-function isUniqueViolation(error: unknown): boolean {
-  // Prisma wraps Postgres' error: P2010 for raw statements, the SQLSTATE within the text; P2002 otherwise.
-  return (
-    error instanceof Error && (error.message.includes('23505') || ('code' in error && error.code === 'P2002'))
-  );
 }

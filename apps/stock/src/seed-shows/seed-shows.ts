@@ -1,12 +1,10 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { ShowView } from '#libs/contracts';
-import { CLOCK, type Clock } from '#libs/service-kit';
-import { Prisma, PrismaClient } from '#prisma/stock';
+import { CLOCK, isUniqueViolation, type Clock } from '#libs/service-kit';
+import { PrismaClient } from '#prisma/stock';
 import { insertShow } from '../create-show/create-show.js';
 
 const DAY_MS = 86_400_000;
-/** Prisma's code for a unique key that is taken. */
-const UNIQUE_VIOLATION = 'P2002';
 
 /**
  * Two shows for a shop that has none, so that a first visitor finds something on sale. Their ids are
@@ -31,14 +29,11 @@ export class SeedShows {
       });
       return true;
     } catch (error) {
-      if (isTaken(error)) return false;
+      if (isUniqueViolation(error)) return false;
       throw error;
     }
   }
 }
-
-const isTaken = (error: unknown): boolean =>
-  error instanceof Prisma.PrismaClientKnownRequestError && error.code === UNIQUE_VIOLATION;
 
 /** The two shows, dated from `nowMs`; the sales opened the day before. */
 export function seedShows(nowMs: number): ShowView[] {
