@@ -8,6 +8,8 @@
  *              commit together, and a message that has a row already is not handled again
  *   4. settle  handler done → ack. Failed → the error's kind decides: ack, retry later or dead letter
  *
+ * The lease of each is kept alive from 1 to 4, up to a deadline (`lease-keeper.ts`).
+ *
  * The order of 3 and 4 is what makes delivery at-least-once: a process that dies between them gets the
  * message again. The inbox makes the effect exactly-once. Nothing here knows Nest or a broker.
  */
@@ -17,6 +19,7 @@ import type { Delivery } from './delivery.js';
 import { MessagingError, type ErrorKind } from './errors.js';
 import { describeError, kindOf, verdictOn } from './failure.js';
 import type { InboxStore } from './inbox.js';
+import { LeaseKeeper } from './lease-keeper.js';
 import { Header, type DeadLetterReason } from './message.js';
 import type { DeliveryOutcome, MessagingLogger, PipelineObserver } from './observer.js';
 import type { RetryPolicy } from './retry.js';
@@ -37,7 +40,7 @@ export type Route = SingleRoute | BatchRoute;
 export type PipelineParts = {
   group: string;
   routes: readonly Route[];
-  /** The subscription's lease, by which the parts of a failed batch are extended while others are tried. */
+  /** The subscription's lease, which is extended by as much while a delivery is worked on. */
   leaseMs: number;
   logger: MessagingLogger;
   observer: PipelineObserver | undefined;
@@ -64,9 +67,12 @@ const MAX_FAILURES_IN_A_ROW = 8;
 
 export class DeliveryPipeline {
   private readonly routes: ReadonlyMap<string, Route>;
+  private readonly leases: LeaseKeeper;
 
   constructor(private readonly parts: PipelineParts) {
     this.routes = new Map(parts.routes.map((route) => [route.contract.name, route]));
+    const { leaseMs, now } = parts;
+    this.leases = new LeaseKeeper({ leaseMs, now, givenUp: this.hangs });
   }
 
   /** Takes what the broker delivers; resolves when every delivery has its verdict. Never rejects. */
@@ -74,6 +80,7 @@ export class DeliveryPipeline {
     const steps: Promise<void>[] = [];
     const batches = new Map<BatchRoute, Work[]>();
     for (const delivered of batch) {
+      this.leases.hold(delivered);
       const work = this.accept(delivered);
       if (work instanceof Promise) steps.push(work);
       else if (work.route.takes === 'one') steps.push(this.handleOne(work, work.route));
@@ -266,6 +273,7 @@ export class DeliveryPipeline {
     const { delivered, startedAtMs } = work;
     const { message, attempt } = delivered;
     const nowMs = this.parts.now();
+    this.leases.release(delivered);
     this.parts.observer?.deliveryEnded({
       group: this.parts.group,
       contract: `${message.topic}.${outcome === 'ignored' ? '*' : message.tag}`,
@@ -277,7 +285,14 @@ export class DeliveryPipeline {
     });
   }
 
-  private about({ delivered: { message, attempt } }: Arrived): object {
+  private readonly hangs = (delivered: DeliveredMessage, heldMs: number): void => {
+    this.parts.logger.error(
+      { ...this.about({ delivered }), heldMs },
+      'a handler does not come to an end; its message goes to somebody else',
+    );
+  };
+
+  private about({ delivered: { message, attempt } }: Pick<Arrived, 'delivered'>): object {
     const { id, topic, tag, key } = message;
     return { group: this.parts.group, contract: `${topic}.${tag}`, messageId: id, key, attempt };
   }

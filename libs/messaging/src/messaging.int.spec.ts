@@ -31,6 +31,8 @@ const declare = (tag: string) =>
     payload: z.object({ n: z.number() }),
   });
 const [Single, Batched, Written] = [declare('single'), declare('batched'), declare('written')];
+const Slow = declare('slow');
+const SLOW_LEASE_MS = 300;
 type Numbered = { n: number };
 
 const retry = fixedInterval({ attempts: 3, everyMs: 10 });
@@ -58,6 +60,15 @@ class BatchedConsumer {
   }
 }
 
+@Controller()
+class SlowConsumer {
+  @Consume(Slow, { group: 'shop.slow', leaseMs: SLOW_LEASE_MS, retry })
+  async handle({ payload, attempt }: Delivery<Numbered>): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 3 * SLOW_LEASE_MS));
+    handled.push(`slow ${payload.n}, attempt ${attempt}`);
+  }
+}
+
 @Injectable()
 class ShopCheckBack {
   @CheckBack('shop')
@@ -80,7 +91,7 @@ beforeEach(async () => {
   port = broker.connect('shop');
   const module = await Test.createTestingModule({
     imports: [MessagingModule.forRoot({ broker: port, producer: 'shop', validate: false }), InboxModule()],
-    controllers: [SingleConsumer, BatchedConsumer],
+    controllers: [SingleConsumer, BatchedConsumer, SlowConsumer],
     providers: [ShopCheckBack],
   }).compile();
   bus = module.get(MessageBus);
@@ -150,6 +161,12 @@ describe('on the embedded broker', () => {
     await until(() => handled.length > 0, 'the due message');
     expect(handled).toEqual(['single 2']);
     expect((await port.admin.timers()).pending).toBe(0);
+  });
+
+  it('a handler that is slower than its lease handles its message once, and its verdict counts', async () => {
+    await bus.send(Slow, { n: 1 });
+    await quiet('shop.slow');
+    expect(handled).toEqual(['slow 1, attempt 1']);
   });
 
   it('a half message without a decision is asked for, and the answer makes it visible', async () => {

@@ -33,6 +33,8 @@ export class FakeBroker implements BrokerPort {
   /** Verdicts in the order in which they came: `ack m1`, `retry m1`, `dead-letter m1`. */
   readonly verdicts: string[] = [];
   readonly retryDelaysMs: number[] = [];
+  /** Ids of the messages whose leases were extended, in that order. */
+  readonly extended: string[] = [];
   readonly deadLettered: FakeDeadLetter[] = [];
   readonly subscriptions: Subscription[] = [];
   readonly closed: string[] = [];
@@ -164,7 +166,11 @@ export class FakeBroker implements BrokerPort {
         verdict('dead-letter', () => {
           this.deadLettered.push({ group, message, reason, kind, error, history });
         }),
-      extend: () => (lease.signal.aborted ? verdict('extend') : Promise.resolve()),
+      extend: () => {
+        if (lease.signal.aborted) return verdict('extend');
+        this.extended.push(message.id);
+        return Promise.resolve();
+      },
     };
   }
 
