@@ -27,7 +27,14 @@ import { SendSmsConsumer } from './send-sms/send-sms.consumer.js';
 const SMTP_URL = Symbol('SMTP_URL');
 
 @Module({
-  imports: [ServiceModule.forRoot({ name: 'notification', prisma: PrismaClient })],
+  imports: [
+    ServiceModule.forRoot({
+      name: 'notification',
+      prisma: PrismaClient,
+      // The local mailbox is for looking at. What was sent to whom stays in `deliveries`, as long as the orders do.
+      forget: [{ table: 'mailbox', since: 'received_at', keepDays: 30 }],
+    }),
+  ],
   controllers: [NotifyBuyerConsumer, SendSmsConsumer, SendEmailConsumer, SendPushConsumer, MailboxController],
   providers: [
     { provide: NOTIFICATION_CONFIG, useFactory: () => loadConfig(NotificationConfig) },

@@ -1,6 +1,7 @@
 import { Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { PrismaClient } from '#prisma/notification';
+import { Batcher } from '#libs/service-kit';
 import type { Channel } from '../domain/notifications.js';
 
 /** One notification on one channel. Subject, kind and channel name it. */
@@ -16,13 +17,18 @@ const OPEN = `
 
 const CLOSE = `
   UPDATE deliveries SET status = 'SENT', sent_at = now()
-  FROM unnest($2::text[], $3::text[]) AS s (subject_id, kind)
+  FROM unnest($1::text[], $2::text[], $3::text[]) AS s (subject_id, kind, channel)
   WHERE deliveries.subject_id = s.subject_id AND deliveries.kind = s.kind
-    AND deliveries.channel = $1 AND deliveries.status = 'PENDING'`;
+    AND deliveries.channel = s.channel AND deliveries.status = 'PENDING'`;
+const MAX_CLOSED_AT_ONCE = 200;
 
-/** What was sent, and what is being sent. One statement per batch either way. */
+type Sent = { channel: Channel; subjectId: string; kind: string };
+
+/** What was sent, and what is being sent. One statement for many either way. */
 @Injectable()
 export class DeliveryStore {
+  private readonly closes = new Batcher(MAX_CLOSED_AT_ONCE, (sent: readonly Sent[]) => this.closeAll(sent));
+
   constructor(private readonly prisma: PrismaClient) {}
 
   /**
@@ -46,14 +52,19 @@ export class DeliveryStore {
     return batch.filter((delivery) => names.has(nameOf(delivery)));
   }
 
-  async close(channel: Channel, deliveries: readonly Delivery[]): Promise<void> {
-    if (deliveries.length === 0) return;
+  /** Notes that this one is sent. Those that are sent at the same time share a statement. */
+  async close(channel: Channel, { subjectId, kind }: Delivery): Promise<void> {
+    await this.closes.add({ channel, subjectId, kind });
+  }
+
+  private async closeAll(sent: readonly Sent[]): Promise<undefined[]> {
     await this.prisma.$executeRawUnsafe(
       CLOSE,
-      channel,
-      deliveries.map((delivery) => delivery.subjectId),
-      deliveries.map((delivery) => delivery.kind),
+      sent.map((each) => each.subjectId),
+      sent.map((each) => each.kind),
+      sent.map((each) => each.channel),
     );
+    return sent.map(() => undefined);
   }
 }
 

@@ -7,6 +7,9 @@ export interface TextProvider {
   send(message: { to: string; text: string; reference: string }): Promise<void>;
 }
 
+/** Texts that are handed over at the same moment, by each batch. */
+export const MAX_AT_ONCE = 100;
+
 /** Injection tokens of the two providers. */
 export const SMS_PROVIDER = Symbol('SMS_PROVIDER');
 export const PUSH_PROVIDER = Symbol('PUSH_PROVIDER');

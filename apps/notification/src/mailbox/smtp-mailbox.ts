@@ -69,11 +69,14 @@ export class SmtpMailbox {
 async function parse(raw: Buffer, { envelope }: SMTPServerSession): Promise<ReceivedMail> {
   const mail = await PostalMime.parse(raw);
   return {
-    messageId: mail.messageId ?? `<${randomUUID()}@mailbox.stampede.example>`,
+    messageId: (mail.messageId && storable(mail.messageId)) ?? `<${randomUUID()}@mailbox.stampede.example>`,
     sender: envelope.mailFrom === false ? '' : envelope.mailFrom.address,
     recipient: envelope.rcptTo.map(({ address }) => address).join(', '),
-    subject: mail.subject ?? '',
-    text: (mail.text ?? '').trimEnd(),
-    html: mail.html,
+    subject: storable(mail.subject ?? ''),
+    text: storable(mail.text ?? '').trimEnd(),
+    html: mail.html && storable(mail.html),
   };
 }
+
+/** No text column takes a NUL: one mail with it would be refused for ever, and each time with all that came beside it. */
+const storable = (text: string): string => text.replaceAll('\0', '\uFFFD');

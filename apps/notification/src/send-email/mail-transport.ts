@@ -4,7 +4,7 @@ import { createTransport, type Transporter } from 'nodemailer';
 export const MAIL_TRANSPORT = Symbol('MAIL_TRANSPORT');
 export type MailTransport = Pick<Transporter, 'sendMail' | 'close'>;
 
-const MAX_CONNECTIONS = 4;
+export const MAX_CONNECTIONS = 4;
 const CONNECT_TIMEOUT_MS = 3_000;
 const SOCKET_TIMEOUT_MS = 15_000;
 

@@ -5,7 +5,10 @@ import { deliverOnce } from '../deliveries/deliver-once.js';
 import { DeliveryStore } from '../deliveries/delivery-store.js';
 import { mailMessageIdOf } from '../domain/addresses.js';
 import { NOTIFICATION_CONFIG, type NotificationConfig } from '../notification.config.js';
-import { MAIL_TRANSPORT, type MailTransport } from './mail-transport.js';
+import { MAIL_TRANSPORT, MAX_CONNECTIONS, type MailTransport } from './mail-transport.js';
+
+/** Twice as many as there are connections: while a mail is marked as sent, its connection has the next one. */
+const MAX_AT_ONCE = 2 * MAX_CONNECTIONS;
 
 @Controller()
 export class SendEmailConsumer {
@@ -21,23 +24,34 @@ export class SendEmailConsumer {
     retry: backoff({ attempts: 10, firstDelayMs: 1_000 }),
   })
   async handle(batch: readonly Delivery<SendEmail>[]): Promise<void> {
-    const mails = batch.map(({ payload }) => payload);
-    await deliverOnce(this.deliveries, 'email', mails, async ({ subjectId, kind, to, subject, text }) => {
-      const messageId = mailMessageIdOf(subjectId, kind);
-      try {
-        await this.transport.sendMail({ from: this.config.MAIL_FROM, to, subject, text, messageId });
-      } catch (error) {
-        throw mailFailure(to, error);
-      }
+    await deliverOnce(this.deliveries, batch, {
+      channel: 'email',
+      maxAtOnce: MAX_AT_ONCE,
+      send: (mail) => this.send(mail),
     });
+  }
+
+  private async send({ subjectId, kind, to, subject, text }: SendEmail): Promise<void> {
+    const messageId = mailMessageIdOf(subjectId, kind);
+    try {
+      await this.transport.sendMail({ from: this.config.MAIL_FROM, to, subject, text, messageId });
+    } catch (error) {
+      throw mailFailure(to, error);
+    }
   }
 }
 
-/** 5xx is the server's last word on this mail (RFC 5321, 4.2.1); everything else may be different next time. */
+/** What nodemailer says of a failure: the server's answer, and to which command; neither when there was none. */
+type SmtpError = { message?: string; responseCode?: number; command?: string };
+
+/**
+ * 5xx to a recipient or to the mail itself is the server's last word on this mail (RFC 5321, 4.2.1). Everything
+ * else may be different next time, a 5xx to our greeting, password or sender too: it would refuse every mail alike.
+ */
 function mailFailure(to: string, error: unknown): DomainError {
-  const said = error instanceof Error ? error.message : String(error);
-  const responseCode = error instanceof Error && 'responseCode' in error ? Number(error.responseCode) : 0;
-  return responseCode >= 500
+  const { message, responseCode = 0, command } = error as SmtpError;
+  const said = message ?? String(error);
+  return responseCode >= 500 && (command === 'RCPT TO' || command === 'DATA')
     ? new DomainError('MAIL_REFUSED', 'invalid', `mail to ${to} is refused: ${said}`, undefined, {
         cause: error,
       })

@@ -30,6 +30,15 @@ function paid(to: string) {
 const statusOf = async (subjectId: string): Promise<string | undefined> =>
   (await service.database.delivery.findFirst({ where: { subjectId } }))?.status;
 
+/** Waits for a state, not for a time. */
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 5_000;
+  while (!(await isSo())) {
+    if (Date.now() > deadline) throw new Error('not in time');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
 describe('a mail', () => {
   test('arrives over SMTP as it was written', async () => {
     const command = paid('arrives@buyers.stampede.example');
@@ -81,7 +90,8 @@ describe('a mail', () => {
       sendMail: (mail) => {
         const to = mail.to as string;
         tried.push(to);
-        if (to.startsWith('bad')) throw Object.assign(new Error('no such mailbox'), { responseCode: 550 });
+        if (to.startsWith('bad'))
+          throw Object.assign(new Error('no such mailbox'), { responseCode: 550, command: 'RCPT TO' });
         return service.transport.sendMail(mail);
       },
     });
@@ -94,12 +104,64 @@ describe('a mail', () => {
     expect(tried).toEqual(['bad@buyers.stampede.example']);
   });
 
+  test('is noted as sent when it is, whatever becomes of the rest of its batch', async () => {
+    const [quick, slow] = [paid('quick@buyers.stampede.example'), paid('slow@buyers.stampede.example')];
+    let answer: () => void = () => undefined;
+    const handling = consumerWith({
+      sendMail: (mail) =>
+        mail.to === slow.payload.to
+          ? new Promise<never>((_, reject) => (answer = () => reject(new Error('never taken'))))
+          : service.transport.sendMail(mail),
+    }).handle([slow, quick]);
+    await until(async () => (await statusOf(quick.payload.subjectId)) === 'SENT');
+    expect(await statusOf(slow.payload.subjectId)).toBe('PENDING');
+    answer();
+    await expect(handling).rejects.toThrow('1 of 2');
+    expect(await statusOf(slow.payload.subjectId)).toBe('PENDING');
+  });
+
+  test('is not begun once its lease is lost: its new owner sends it', async () => {
+    const lost = paid('lost@buyers.stampede.example');
+    const kept = paid('kept@buyers.stampede.example');
+    const tried: unknown[] = [];
+    const consumer = consumerWith({
+      sendMail: (mail) => {
+        tried.push(mail.to);
+        return service.transport.sendMail(mail);
+      },
+    });
+    await consumer.handle([{ ...lost, signal: AbortSignal.abort() }, kept]);
+    expect(tried).toEqual([kept.payload.to]);
+    expect(await statusOf(lost.payload.subjectId)).toBe('PENDING');
+  });
+
+  test.each(['AUTH PLAIN', 'MAIL FROM', 'EHLO'])(
+    'is retried when the server refuses our %s',
+    async (command) => {
+      const refusing = consumerWith({
+        sendMail: () => Promise.reject(Object.assign(new Error('no'), { responseCode: 535, command })),
+      });
+      await expect(refusing.handle([paid('later@buyers.stampede.example')])).rejects.toMatchObject({
+        code: 'MAIL_FAILED',
+        kind: 'transient',
+      });
+    },
+  );
+
   test('is retried when the server is away', async () => {
     const away = consumerWith({ sendMail: () => Promise.reject(new Error('connect ECONNREFUSED')) });
     await expect(away.handle([paid('away@buyers.stampede.example')])).rejects.toMatchObject({
       kind: 'transient',
     });
   });
+});
+
+test('a mail with a NUL in it is kept, and holds up no other', async () => {
+  const to = 'nul@buyers.stampede.example';
+  const odd = { from: 'shop@stampede.example', to, subject: 'odd', html: '<p>a\0b</p>', text: 'a\0b' };
+  const others = [paid(to), paid(to)];
+  await Promise.all([service.transport.sendMail(odd), consumerWith(service.transport).handle(others)]);
+  expect(await service.mailbox(to)).toHaveLength(3);
 });
 
 test('five hundred mails in batches all arrive', async () => {

@@ -3,7 +3,7 @@ import { SendSms } from '#libs/contracts';
 import { backoff, ConsumeBatch, type Delivery } from '#libs/messaging';
 import { deliverOnce } from '../deliveries/deliver-once.js';
 import { DeliveryStore } from '../deliveries/delivery-store.js';
-import { SMS_PROVIDER, type TextProvider } from '../deliveries/text-provider.js';
+import { MAX_AT_ONCE, SMS_PROVIDER, type TextProvider } from '../deliveries/text-provider.js';
 import { commandIdOf } from '../domain/addresses.js';
 
 @Controller()
@@ -19,9 +19,11 @@ export class SendSmsConsumer {
     retry: backoff({ attempts: 10, firstDelayMs: 500 }),
   })
   async handle(batch: readonly Delivery<SendSms>[]): Promise<void> {
-    const messages = batch.map(({ payload }) => payload);
-    await deliverOnce(this.deliveries, 'sms', messages, ({ subjectId, kind, to, text }) =>
-      this.provider.send({ to, text, reference: commandIdOf(subjectId, kind, 'sms') }),
-    );
+    await deliverOnce(this.deliveries, batch, {
+      channel: 'sms',
+      maxAtOnce: MAX_AT_ONCE,
+      send: ({ subjectId, kind, to, text }) =>
+        this.provider.send({ to, text, reference: commandIdOf(subjectId, kind, 'sms') }),
+    });
   }
 }

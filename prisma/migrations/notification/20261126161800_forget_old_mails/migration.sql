@@ -1,0 +1,2 @@
+-- CreateIndex
+CREATE INDEX "mailbox_received_at_idx" ON "mailbox"("received_at");
