@@ -140,7 +140,7 @@ export interface BrokerPort {
     options: { maxMessages: number; waitMs: number },
   ): Promise<readonly DeliveredMessage[]>;
   readonly admin: BrokerAdmin;
-  /** Resolves when the broker can be reached and has recovered its log; rejects after `timeoutMs`. */
+  /** Resolves when the broker has answered, and so can be reached and has recovered its log; rejects after `timeoutMs`. */
   ready(timeoutMs?: number): Promise<void>;
   /** Drains consumers, flushes sends, closes the connection. */
   close(): Promise<void>;

@@ -150,7 +150,28 @@ export class TcpSession implements OpenableSession, LinkEvents {
     return this.call(FrameType.admin, call, 'fail');
   }
 
-  ready(timeoutMs: number): Promise<void> {
+  /**
+   * A connection that stands says nothing: a broker that hangs keeps it open. So it has to answer a request, the
+   * cheapest there is.
+   */
+  async ready(timeoutMs: number): Promise<void> {
+    const endMs = performance.now() + timeoutMs;
+    await this.connected(timeoutMs);
+    let timer: NodeJS.Timeout | undefined;
+    const tooLate = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(
+        () => reject(new MessagingError('REQUEST_TIMEOUT', `${this.options.url} does not answer`)),
+        endMs - performance.now(),
+      );
+    });
+    try {
+      await Promise.race([this.admin({ method: 'timers', args: [] }), tooLate]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private connected(timeoutMs: number): Promise<void> {
     if (this.socket !== undefined) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const done = (error?: MessagingError): void => {

@@ -151,6 +151,18 @@ describe('a broker over TCP', () => {
     await expect(asked).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
   });
 
+  it('is not ready while the broker hangs behind a connection that stands, and is once it answers', async () => {
+    const port = connectTo();
+    await port.ready();
+    const [session] = broker.sessions;
+    if (session === undefined) throw new Error('no session');
+    const answer = session.admin.bind(session);
+    session.admin = () => new Promise(() => undefined);
+    await expect(port.ready(100)).rejects.toMatchObject({ code: 'REQUEST_TIMEOUT', kind: 'transient' });
+    session.admin = answer;
+    await port.ready(2_000);
+  });
+
   it('gives up after the request timeout and says whether the broker may have the message', async () => {
     const port = connectTo({ requestTimeoutMs: 200 });
     await port.ready();
