@@ -7,6 +7,7 @@ import { CodeExpiredConsumer } from './auth/code-expired.consumer.js';
 import { CodeStore } from './auth/code-store.js';
 import { OpenSession } from './auth/open-session.js';
 import { RequestCode } from './auth/request-code.js';
+import { BrokerGate } from './broker-gate/broker-gate.js';
 import { Docs } from './docs/docs.js';
 import { GATEWAY_CONFIG, GatewayConfig } from './gateway.config.js';
 import { OrderEvents } from './order-events/order-events.js';
@@ -49,6 +50,7 @@ const REDIS_COMMAND_TIMEOUT_MS = 3_000;
     { provide: StockLedger, inject: [REDIS], useFactory: (redis: Redis) => new StockLedger(redis) },
     Upstreams,
     OrderService,
+    BrokerGate,
     Admission,
     BuyerRateLimit,
     SubmitOrder,

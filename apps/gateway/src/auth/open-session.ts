@@ -11,6 +11,7 @@ import {
   type Clock,
   type ServiceConfig,
 } from '#libs/service-kit';
+import { BrokerGate } from '../broker-gate/broker-gate.js';
 import { codeHashOf, identityKeysOf, userIdOf, type IdentityKeys } from '../domain/phone-identity.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../gateway.config.js';
 import { CodeStore } from './code-store.js';
@@ -23,6 +24,7 @@ export class OpenSession {
   constructor(
     private readonly codes: CodeStore,
     private readonly bus: MessageBus,
+    private readonly gate: BrokerGate,
     @Inject(REDIS) private readonly redis: Redis,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
@@ -53,7 +55,9 @@ export class OpenSession {
     const key = `auth:user:${userId}`;
     if ((await this.redis.exists(key)) === 1) return;
     const registeredAt = new Date(this.clock.now()).toISOString();
-    await this.bus.send(UserRegistered, { userId, phone, registeredAt }, { id: `user-registered:${userId}` });
+    await this.gate.send(() =>
+      this.bus.send(UserRegistered, { userId, phone, registeredAt }, { id: `user-registered:${userId}` }),
+    );
     await this.redis.set(key, registeredAt, 'NX');
   }
 }

@@ -13,6 +13,7 @@ import {
   type Clock,
   type ServiceConfig,
 } from '#libs/service-kit';
+import { BrokerGate } from '../broker-gate/broker-gate.js';
 import {
   codeHashOf,
   digitsOf,
@@ -32,6 +33,7 @@ export class RequestCode {
   constructor(
     private readonly codes: CodeStore,
     private readonly bus: MessageBus,
+    private readonly gate: BrokerGate,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
     @Inject(SERVICE_CONFIG) serviceConfig: ServiceConfig,
@@ -46,8 +48,16 @@ export class RequestCode {
     });
   }
 
-  /** @throws {HttpProblem} 429 `RATE_LIMITED`: every code is a paid SMS to somebody who may not want it. */
-  async execute(phone: string): Promise<void> {
+  /**
+   * @throws {HttpProblem} 429 `RATE_LIMITED`: every code is a paid SMS to somebody who may not want it.
+   * @throws {DomainError} `SERVICE_UNAVAILABLE` while the broker is away
+   * @throws {MessagingError} transient, when the broker does not take it in time
+   */
+  execute(phone: string): Promise<void> {
+    return this.gate.pass(() => this.sendCode(phone));
+  }
+
+  private async sendCode(phone: string): Promise<void> {
     await this.spendRequest(phone);
     const codeId = randomUUID();
     const code = newCode();
@@ -56,10 +66,12 @@ export class RequestCode {
     // The store is first: a code that was sent must work. One that is stored and not sent does no harm.
     await this.codes.put({ codeId, phone, hash: codeHashOf(phone, code, this.keys), expiresAtMs });
     const expiresAt = new Date(expiresAtMs).toISOString();
-    await this.bus.sendBatch([
-      envelope(CodeRequested, { codeId, phone, code, expiresAt }, { id: `code-requested:${codeId}` }),
-      envelope(CodeExpired, { codeId, phone }, { id: `code-expired:${codeId}`, delayMs: ttlMs }),
-    ]);
+    await this.gate.send(() =>
+      this.bus.sendBatch([
+        envelope(CodeRequested, { codeId, phone, code, expiresAt }, { id: `code-requested:${codeId}` }),
+        envelope(CodeExpired, { codeId, phone }, { id: `code-expired:${codeId}`, delayMs: ttlMs }),
+      ]),
+    );
   }
 
   private async spendRequest(phone: string): Promise<void> {

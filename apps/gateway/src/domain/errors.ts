@@ -25,7 +25,11 @@ export const stockNotReady = (cause?: unknown): DomainError =>
     { cause },
   );
 
-/** This process, the broker or a service behind it cannot take the request right now. */
+/** The broker or a service behind this one cannot be reached, or does not answer in time. */
+export const serviceUnavailable = (detail: string, cause?: unknown): DomainError =>
+  new DomainError('SERVICE_UNAVAILABLE', 'transient', detail, RETRY_SOON_MS, { cause });
+
+/** There is more to do than can be done: this process or the queue is at its bound. */
 export const overloaded = (detail: string, cause?: unknown): DomainError =>
   new DomainError('OVERLOADED', 'transient', detail, RETRY_SOON_MS, { cause });
 

@@ -188,10 +188,9 @@ describe('an order is refused', () => {
     const answers = await Promise.all(
       Array.from({ length: 60 }, (_, n) => gateway.placeOrder(`buyer-${n}`, { ticketTypeId, quantity: 1 })),
     );
-    for (const answer of answers) {
-      expect(code(answer)).toEqual([503, 'OVERLOADED']);
-      expect(answer.headers.get('retry-after')).toBe('1');
-    }
+    for (const answer of answers) expect(answer.headers.get('retry-after')).toBe('1');
+    expect(answers.filter(({ body }) => body['code'] === 'OVERLOADED')).toHaveLength(10);
+    expect(answers.filter(({ body }) => body['code'] === 'SERVICE_UNAVAILABLE')).toHaveLength(50);
     const metrics = await gateway.call('GET', '/metrics');
     expect(String(metrics.body['text'])).toMatch(/gateway_orders_shed_total\{[^}]*\} 10\n/);
     expect(String(metrics.body['text'])).toMatch(/gateway_orders_in_flight\{[^}]*\} 0\n/);
@@ -204,15 +203,37 @@ describe('a broker that is away', () => {
     const ticketTypeId = await gateway.ticketType(10);
     const order = { ticketTypeId, quantity: 1 };
     gateway.broker.sendMood = 'away';
-    expect(code(await gateway.placeOrder('buyer', order, 'unclear'))).toEqual([503, 'OVERLOADED']);
+    expect(code(await gateway.placeOrder('buyer', order, 'unclear'))).toEqual([503, 'SERVICE_UNAVAILABLE']);
     expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: 1 });
     // The gate is shut: nobody else takes a hold that could not be submitted.
-    expect(code(await gateway.placeOrder('other', order))).toEqual([503, 'OVERLOADED']);
+    expect(code(await gateway.placeOrder('other', order))).toEqual([503, 'SERVICE_UNAVAILABLE']);
     expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: 1 });
 
     await brokerIsBack(await gateway.ticketType(1));
     expect(await gateway.placeOrder('buyer', order, 'unclear')).toMatchObject({ status: 202 });
     expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: 1, accepted: 1 });
+  });
+
+  test('that answers probes and stores nothing costs one hold a try, and not one for every buyer', async () => {
+    const ticketTypeId = await gateway.ticketType(30);
+    const order = { ticketTypeId, quantity: 1 };
+    gateway.broker.sendMood = 'stalled';
+    await gateway.placeOrder('unlucky', order, 'unlucky');
+    const held = async (): Promise<number> => (await gateway.counters(ticketTypeId)).held;
+    while ((await held()) < 2) await gateway.placeOrder('next', order, 'next');
+    const others = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => gateway.placeOrder(`b${n}`, order)),
+    );
+    expect(new Set(others.map(({ body }) => body['code']))).toEqual(new Set(['SERVICE_UNAVAILABLE']));
+    // The broker has answered a probe again, or has not.
+    const heldAfterAll = await held();
+    expect(heldAfterAll).toBeLessThanOrEqual(3);
+
+    await brokerIsBack(await gateway.ticketType(1));
+    for (const buyer of ['unlucky', 'next']) {
+      expect(await gateway.placeOrder(buyer, order, buyer)).toMatchObject({ status: 202 });
+    }
+    expect(await held()).toBe(heldAfterAll);
   });
 
   test('gives the hold back when the order was certainly not stored', async () => {

@@ -4,7 +4,14 @@ import type { Logger } from 'pino';
 import { TicketTypeId, type PlaceOrderResponse } from '#libs/contracts';
 import { CLOCK, HttpProblem, LOGGER, REDIS, type Clock } from '#libs/service-kit';
 import { orderNoFor, StockLedger, type ReserveAnswer } from '#libs/stock-ledger';
-import { holdExpired, overloaded, stockNotReady, ticketTypeNotFound } from '../domain/errors.js';
+import { BrokerGate } from '../broker-gate/broker-gate.js';
+import {
+  holdExpired,
+  overloaded,
+  serviceUnavailable,
+  stockNotReady,
+  ticketTypeNotFound,
+} from '../domain/errors.js';
 import { decidePlacing } from '../domain/placing.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../gateway.config.js';
 import type { Caller } from '../upstream/call.js';
@@ -30,6 +37,7 @@ export class PlaceOrder {
   constructor(
     @Inject(REDIS) private readonly redis: Redis,
     private readonly ledger: StockLedger,
+    private readonly gate: BrokerGate,
     private readonly submission: SubmitOrder,
     private readonly orders: OrderService,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -38,13 +46,17 @@ export class PlaceOrder {
   ) {}
 
   /**
-   * @throws {DomainError} with the codes of `domain/placing.ts`, or `OVERLOADED`
+   * @throws {DomainError} with the codes of `domain/placing.ts`, `OVERLOADED` or `SERVICE_UNAVAILABLE`
    * @throws {HttpProblem} 422 `IDEMPOTENCY_KEY_REUSED`
    */
   async execute(request: OrderRequest, caller: Caller): Promise<PlaceOrderResponse> {
     const { ticketTypeId } = request;
     if (!TicketTypeId.safeParse(ticketTypeId).success) throw ticketTypeNotFound(ticketTypeId);
-    this.submission.requireOpen();
+    return this.gate.pass(() => this.place(request, caller));
+  }
+
+  private async place(request: OrderRequest, caller: Caller): Promise<PlaceOrderResponse> {
+    const { ticketTypeId } = request;
     const orderNo = orderNoFor(request);
     const { firstOrderNo, reservation } = await this.reserve(orderNo, request);
     // What the decision needs of it; the position and the price are the answer's business.
@@ -125,7 +137,8 @@ export class PlaceOrder {
       // if not the buyer's repeat sends it again, and if no repeat comes the reaper takes the hold.
       if (error.certainlyNotSent && reservation.outcome === 'reserved')
         await this.releaseHold(ticketTypeId, orderNo, 'unclaimed');
-      throw overloaded('The order could not be queued. Ask again with the same Idempotency-Key.', error);
+      const refusal = error.certainlyNotSent ? overloaded : serviceUnavailable;
+      throw refusal('The order could not be queued. Ask again with the same Idempotency-Key.', error);
     }
     return queued(orderNo, reservation);
   }

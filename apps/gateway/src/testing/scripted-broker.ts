@@ -10,8 +10,11 @@ import type {
   Subscription,
 } from '#libs/messaging';
 
-/** `silent`: takes the message and never answers. `away`: unclear whether it was stored. `full`: certainly not stored. */
-export type SendMood = 'ok' | 'silent' | 'away' | 'full';
+/**
+ * `silent`: takes the message and never answers. `stalled`: likewise, but it answers probes. `away`: unclear whether it was
+ * stored. `full`: certainly not stored.
+ */
+export type SendMood = 'ok' | 'silent' | 'stalled' | 'away' | 'full';
 
 /** A broker that does what the test says, where a real one could not be made to. */
 export class ScriptedBroker {
@@ -30,6 +33,7 @@ export class ScriptedBroker {
         this.sent.push(...messages);
         return Promise.resolve(messages.map(receiptOf));
       case 'silent':
+      case 'stalled':
         return new Promise(() => undefined);
       case 'away':
         return Promise.reject(new MessagingError('BROKER_UNAVAILABLE', 'scripted'));
@@ -44,7 +48,7 @@ export class ScriptedBroker {
   }
 
   ready(): Promise<void> {
-    return this.sendMood === 'ok'
+    return this.sendMood === 'ok' || this.sendMood === 'stalled'
       ? Promise.resolve()
       : Promise.reject(new MessagingError('BROKER_UNAVAILABLE', 'scripted'));
   }
