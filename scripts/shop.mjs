@@ -4,6 +4,7 @@ import { mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { lockDirectory } from './launcher/lock.mjs';
+import { requireSameMajor } from './launcher/postgres.mjs';
 import { Refusal, prepare, root, runMain } from './launcher/prepare.mjs';
 import {
   Supervisor,
@@ -155,6 +156,7 @@ async function startStores(supervisor, plan) {
   }
   if (!process.env.DATABASE_URL) {
     const postgresDir = join(plan.dir, 'postgres');
+    await requireSameMajor(postgresDir);
     const args = [
       join(root, 'scripts/postgres.mjs'),
       '--dir',
@@ -179,7 +181,12 @@ async function startStores(supervisor, plan) {
     () =>
       migrate({ adminUrl: plan.adminUrl, passwords }).then(
         () => true,
-        (error) => (lastError = error) && false,
+        (error) => {
+          // One that says what is wrong with the server: waiting does not change it.
+          if (error.name === 'DatabaseRefusal') throw new Refusal(error.message);
+          lastError = error;
+          return false;
+        },
       ),
     READY_WITHIN_MS,
     () => `The database cannot be migrated: ${lastError.message}\n${supervisor.lastLog('postgres')}`,

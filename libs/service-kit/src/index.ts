@@ -22,7 +22,7 @@ export { Health } from './health/health.js';
 export type { HealthCheck } from './health/health.js';
 export { Metrics } from './metrics/metrics.js';
 export { Batcher } from './batching/batcher.js';
-export { openDatabase, MAX_DATABASE_CONNECTIONS } from './database/database.js';
+export { openDatabase, MAX_DATABASE_CONNECTIONS, withStatementTimeout } from './database/database.js';
 export type { DatabaseClass, ServiceDatabase } from './database/database.js';
 export {
   isDatabaseUnavailable,

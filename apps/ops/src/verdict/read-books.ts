@@ -1,5 +1,6 @@
 import { Injectable } from '@nestjs/common';
 import { PrismaClient } from '#prisma/ops';
+import { withStatementTimeout } from '#libs/service-kit';
 import {
   CAPTURED,
   EFFECT_FINDINGS,
@@ -37,10 +38,15 @@ export class ReadBooks {
 
   /** All from one snapshot of the database, so that its books can be compared with each other. */
   async execute(demand: Demand | undefined): Promise<Books> {
+    return withStatementTimeout(TIMEOUT_MS, () => this.read(demand));
+  }
+
+  private read(demand: Demand | undefined): Promise<Books> {
     return this.prisma.$transaction(
       async (tx) => {
         const query: Query = (sql, ...values) => tx.$queryRawUnsafe(sql, ...values);
         await tx.$executeRawUnsafe(`SET LOCAL work_mem = '${WORK_MEM}'`);
+        await tx.$executeRawUnsafe(`SET LOCAL statement_timeout = ${TIMEOUT_MS}`);
         const byStatus = await countsByStatus(query);
         const orders = await findings(query, ORDER_FINDINGS);
         const money = await findings(query, MONEY_FINDINGS);

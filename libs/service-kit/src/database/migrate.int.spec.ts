@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { createServer, type AddressInfo, type Server } from 'node:net';
 import pg from 'pg';
 import { DATABASE_SERVICES, migrate, type DatabaseService } from '../../../../prisma/migrate.js';
 import { startPostgres, testPasswords, type TestPostgres } from '../testing/index.js';
@@ -114,6 +115,79 @@ describe('migrating again', () => {
     await expect(again()).rejects.toThrow('was changed after it had been applied');
     await change(String((rows[0] as { checksum: string }).checksum));
     expect(await again()).toEqual([]);
+  });
+});
+
+describe('a server that cannot be migrated', () => {
+  /** Answers each query with one row of one column. */
+  const serverSaying = async (value: string): Promise<Server> => {
+    const message = (type: string, ...parts: (Buffer | string)[]): Buffer => {
+      const body = Buffer.concat(parts.map((part) => (typeof part === 'string' ? Buffer.from(part) : part)));
+      const length = Buffer.alloc(4);
+      length.writeInt32BE(body.length + 4);
+      return Buffer.concat([Buffer.from(type), length, body]);
+    };
+    const ready = message('Z', 'I');
+    const column = Buffer.from([0, 1, ...Buffer.from('version\0'), ...Array<number>(18).fill(0)]);
+    column.writeInt32BE(25, 2 + 8 + 6);
+    const row = message('D', Buffer.from([0, 1, 0, 0, 0, value.length]), value);
+    const result = Buffer.concat([message('T', column), row, message('C', 'SELECT 1\0'), ready]);
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => {
+        socket.write(Buffer.concat([message('R', Buffer.alloc(4)), ready]));
+        socket.on('data', () => socket.write(result));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return server;
+  };
+
+  test('because it is too old is refused in one line that names DATABASE_URL', async () => {
+    const server = await serverSaying('13.21 (Debian 13.21-0+deb11u1)');
+    try {
+      const { port } = server.address() as AddressInfo;
+      const old = migrate({
+        adminUrl: `postgresql://postgres:x@127.0.0.1:${port}/x`,
+        passwords: testPasswords,
+      });
+      await expect(old).rejects.toMatchObject({
+        name: 'DatabaseRefusal',
+        message: 'DATABASE_URL: this is PostgreSQL 13.21 (Debian 13.21-0+deb11u1); 14 or newer is needed',
+      });
+    } finally {
+      server.close();
+    }
+  });
+});
+
+describe('on a live shop', () => {
+  test('a migration lets those behind it pass while somebody holds the table, and is applied afterwards', async () => {
+    const holder = new pg.Client({ connectionString: postgres.adminUrl });
+    await holder.connect();
+    try {
+      // What a migration does first in each schema, made to wait by a reader of the bookkeeping.
+      await holder.query('BEGIN; LOCK TABLE ops._prisma_migrations IN ACCESS EXCLUSIVE MODE');
+      const migrated = migrate({ adminUrl: postgres.adminUrl, passwords: testPasswords });
+      const waits = async (): Promise<boolean> => {
+        const { rows } = await as(
+          postgres.adminUrl,
+          `SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+           WHERE NOT l.granted AND a.application_name = 'stampede-migrate' AND a.datname = current_database()`,
+        );
+        return rows.length > 0;
+      };
+      const until = async (state: boolean): Promise<void> => {
+        while ((await waits()) !== state) await new Promise((resolve) => setTimeout(resolve, 20));
+      };
+      await until(true);
+      // It gives up its place in the queue by itself.
+      await until(false);
+      await holder.query('ROLLBACK');
+      expect(await migrated).toEqual([]);
+    } finally {
+      await holder.end();
+    }
   });
 });
 

@@ -1,0 +1,149 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { pino } from 'pino';
+import { PrismaClient } from '#prisma/stock';
+
+import { FaultProxy, startPostgres, type TestPostgres } from '../testing/index.js';
+import { MAX_DATABASE_CONNECTIONS, openDatabase, withStatementTimeout } from './database.js';
+
+const ANSWER_DEADLINE_MS = 400;
+
+let postgres: TestPostgres;
+let proxy: FaultProxy;
+let database: PrismaClient;
+const said: string[] = [];
+const logger = pino({ level: 'error' }, { write: (line) => void said.push(line) });
+
+const open = (url: string): PrismaClient =>
+  openDatabase(PrismaClient, { url, schema: 'stock', logger, answerDeadlineMs: ANSWER_DEADLINE_MS });
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+}, 60_000);
+afterAll(() => postgres?.stop());
+afterEach(async () => {
+  await proxy?.stop();
+  await database?.$disconnect();
+});
+
+async function throughProxy(): Promise<void> {
+  proxy = await FaultProxy.inFrontOf(postgres.adminUrl);
+  database = open(proxy.via(postgres.url('stock')));
+}
+
+/** Makes as many connections as there may be. */
+async function fillPool(): Promise<void> {
+  await Promise.all(
+    Array.from({ length: MAX_DATABASE_CONNECTIONS }, () =>
+      database.$executeRawUnsafe('SELECT pg_sleep(0.05)'),
+    ),
+  );
+  expect(proxy.connections).toBe(MAX_DATABASE_CONNECTIONS);
+}
+
+const setting = async (name: string): Promise<string | undefined> => {
+  const rows = await database.$queryRawUnsafe<{ value: string }[]>(
+    `SELECT current_setting('${name}') AS value`,
+  );
+  return rows[0]?.value;
+};
+
+describe('connections that stand and carry nothing any more', () => {
+  test('are thrown away when one misses its deadline: whoever comes next is answered by a new one', async () => {
+    await throughProxy();
+    await fillPool();
+    proxy.strand();
+    await expect(database.show.findMany()).rejects.toThrow();
+    // No second deadline is missed, with seven more such connections in the pool a moment ago.
+    const startedAtMs = performance.now();
+    expect(await database.show.findMany()).toEqual([]);
+    expect(performance.now() - startedAtMs).toBeLessThan(ANSWER_DEADLINE_MS);
+  });
+
+  test('are not given back to the pool by a transaction that cannot be rolled back', async () => {
+    await throughProxy();
+    const doomed = database.$transaction(async (tx) => {
+      await tx.show.findMany();
+      proxy.strand();
+      await tx.show.findMany();
+    });
+    await expect(doomed).rejects.toThrow();
+    const startedAtMs = performance.now();
+    expect(await database.show.findMany()).toEqual([]);
+    expect(performance.now() - startedAtMs).toBeLessThan(ANSWER_DEADLINE_MS);
+  });
+
+  test('are used no more after a reset either', async () => {
+    await throughProxy();
+    await fillPool();
+    proxy.cut();
+    await expect(
+      (async () => {
+        for (let tries = 0; tries < 2 * MAX_DATABASE_CONNECTIONS; tries += 1) {
+          try {
+            return await database.show.findMany();
+          } catch {
+            // A connection that was found broken in use.
+          }
+        }
+        throw new Error('never well again');
+      })(),
+    ).resolves.toEqual([]);
+  });
+});
+
+test('a statement that is allowed more time than others gets it', async () => {
+  database = open(postgres.url('stock'));
+  const slow = `SELECT 1 AS one FROM pg_sleep(${(1.5 * ANSWER_DEADLINE_MS) / 1000})`;
+  await expect(database.$queryRawUnsafe(slow)).rejects.toThrow();
+  const patient = withStatementTimeout(5_000, () => database.$transaction((tx) => tx.$queryRawUnsafe(slow)));
+  expect(await patient).toEqual([{ one: 1 }]);
+});
+
+describe('every session', () => {
+  test('ends statements, waits for locks and silent transactions', async () => {
+    database = open(postgres.url('stock'));
+    expect(await setting('statement_timeout')).toBe('15s');
+    expect(await setting('lock_timeout')).toBe('5s');
+    expect(await setting('idle_in_transaction_session_timeout')).toBe('30s');
+  });
+
+  test.each(['Asia/Kolkata', 'America/New_York'])(
+    'is in UTC although the cluster is in %s: instants are the same here and there',
+    async (zone) => {
+      const admin = new pg.Client({ connectionString: postgres.adminUrl });
+      await admin.connect();
+      try {
+        const { rows } = await admin.query<{ name: string }>('SELECT current_database() AS name');
+        await admin.query(`ALTER DATABASE "${rows[0]?.name}" SET TimeZone TO '${zone}'`);
+        database = open(postgres.url('stock'));
+        expect(await setting('TimeZone')).toBe('UTC');
+        const startsAt = new Date('2026-03-08T07:30:00.000Z');
+        await database.show.create({ data: { id: zone, title: 'Show', venue: 'Hall', startsAt } });
+        const [raw] = await database.$queryRawUnsafe<{ startsAt: Date; ageMs: number }[]>(
+          `SELECT starts_at AS "startsAt", (extract(epoch FROM now() - $2::timestamptz) * 1000)::float8 AS "ageMs"
+           FROM shows WHERE id = $1`,
+          zone,
+          new Date(),
+        );
+        expect(raw?.startsAt).toEqual(startsAt);
+        expect(Math.abs(raw?.ageMs ?? NaN)).toBeLessThan(10_000);
+        expect((await database.show.findUnique({ where: { id: zone } }))?.startsAt).toEqual(startsAt);
+        // What the server itself has of it, asked in its own zone.
+        const stored = await admin.query<{ ms: string }>(
+          'SELECT (extract(epoch FROM starts_at) * 1000)::int8 AS ms FROM stock.shows WHERE id = $1',
+          [zone],
+        );
+        expect(Number(stored.rows[0]?.ms)).toBe(startsAt.getTime());
+      } finally {
+        await admin.end();
+      }
+    },
+  );
+
+  test('of a role that does not bring its schema and UTC along is refused in one line', async () => {
+    database = open(postgres.adminUrl);
+    await expect(database.show.findMany()).rejects.toThrow('DATABASE_URL: sessions of postgres are in');
+    expect(said.join('')).toContain('use the role stampede_stock and run the migrations');
+  });
+});
