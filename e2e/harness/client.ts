@@ -164,7 +164,7 @@ export class ShopClient {
   }
 
   async remaining(ticketTypeId: string): Promise<number | undefined> {
-    const { body } = await this.call<ShowView[]>('GET', '/api/shows');
+    const { body } = await this.call<ShowView[]>('GET', '/api/shows?limit=200');
     return body
       .flatMap((show) => show.sessions)
       .flatMap((session) => session.ticketTypes)

@@ -50,7 +50,7 @@ export async function openSale(shop: ShopClient, adminToken: string, tickets: nu
 async function untilOnSale(shop: ShopClient, ticketTypeId: string, tickets: number): Promise<void> {
   const deadline = Date.now() + ON_SALE_WITHIN_MS;
   while (Date.now() < deadline) {
-    const { body } = await shop.call('/api/shows', { method: 'GET' });
+    const { body } = await shop.call('/api/shows?limit=200', { method: 'GET' });
     const types = Array.isArray(body) ? (body as Show[]).flatMap(({ sessions }) => sessions) : [];
     const found = types.flatMap(({ ticketTypes }) => ticketTypes).find(({ id }) => id === ticketTypeId);
     if (found?.remaining === tickets) return;

@@ -79,6 +79,7 @@ beforeAll(async () => {
     currency: 'EUR',
     perUserLimit: 100,
     saleOpensAtMs: 0,
+    saleClosesAtMs: Number.MAX_SAFE_INTEGER,
     orders: [],
   });
 }, 60_000);

@@ -20,6 +20,7 @@ import { StockModule } from './stock.module.js';
 
 const SECRET = 'a secret for the tests of stock, long enough';
 const AT = '2026-11-21T10:00:00.000Z';
+const STARTS_AT = new Date(Date.now() + 86_400_000).toISOString();
 
 let postgres: TestPostgres;
 let redisServer: TestRedis;
@@ -90,10 +91,10 @@ async function createShow(body: unknown, roles: string[] = ['admin']): Promise<R
 const newShow = (quantity: number) => ({
   title: 'Encore',
   venue: 'Hall',
-  startsAt: AT,
+  startsAt: STARTS_AT,
   sessions: [
     {
-      startsAt: AT,
+      startsAt: STARTS_AT,
       ticketTypes: [
         { name: 'Seat', priceMinor: 4_950, currency: 'EUR', quantity, perUserLimit: 4, saleOpensAt: AT },
       ],
@@ -162,6 +163,40 @@ describe('the stock service', () => {
     expect(show).toMatchObject(newShow(5));
     const listed = ShowView.array().parse(await (await fetch(`${service.url}/api/shows`)).json());
     expect(listed).toContainEqual(show);
+  });
+
+  it('names the next page of shows in a Link header, until there is none', async () => {
+    await createShow(newShow(5));
+    const titles = new Set<string>();
+    let path: string | undefined = '/api/shows?limit=1';
+    for (let pages = 0; path !== undefined && pages < 20; pages++) {
+      const answer: Response = await fetch(`${service.url}${path}`);
+      const [show, ...others] = ShowView.array().parse(await answer.json());
+      expect(others).toEqual([]);
+      titles.add(show?.id ?? '');
+      path = /^<([^>]*)>; rel="next"$/.exec(answer.headers.get('link') ?? '')?.[1];
+    }
+    expect(path).toBeUndefined();
+    const all = ShowView.array().parse(await (await fetch(`${service.url}/api/shows`)).json());
+    expect(titles).toEqual(new Set(all.map(({ id }) => id)));
+    for (const wrong of ['limit=0', 'limit=201', 'cursor=W10']) {
+      expect((await fetch(`${service.url}/api/shows?${wrong}`)).status).toBe(400);
+    }
+  });
+
+  it.each([
+    ['of the year 18', '0018-11-21T10:00:00.000Z'],
+    ['of 2020', '2020-11-21T10:00:00.000Z'],
+    ['of the year 9999', '9999-11-21T10:00:00.000Z'],
+  ])('creates no show %s', async (_, startsAt) => {
+    const show = newShow(5);
+    const answer = await createShow({
+      ...show,
+      startsAt,
+      sessions: show.sessions.map((session) => ({ ...session, startsAt })),
+    });
+    expect(answer.status).toBe(400);
+    expect(await answer.json()).toMatchObject({ code: 'INVALID_REQUEST' });
   });
 
   it('takes orders from the queue into the ledger and Redis, through payment and cancellation', async () => {

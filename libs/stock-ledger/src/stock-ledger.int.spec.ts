@@ -50,6 +50,7 @@ async function onSale(options: Partial<TicketTypeSnapshot> = {}): Promise<void> 
       currency: 'EUR',
       perUserLimit: 4,
       saleOpensAtMs: NOW_MS - 1,
+      saleClosesAtMs: Number.MAX_SAFE_INTEGER,
       orders: [],
       ...options,
     },
@@ -146,6 +147,21 @@ describe('reserve', () => {
     await onSale({ saleOpensAtMs: NOW_MS + 1 });
     expect(await reserve(order('early'))).toEqual({ outcome: 'sale-not-open' });
     expect(await reserve(order('early'), NOW_MS + 1)).toMatchObject({ outcome: 'reserved' });
+  });
+
+  it('refuses once the sale is over, and still answers who had reserved before', async () => {
+    await onSale({ saleClosesAtMs: NOW_MS + 1 });
+    const early = order('early');
+    await reserved(early);
+    expect(await reserve(order('late'), NOW_MS + 1)).toEqual({ outcome: 'sale-over' });
+    expect(await reserve(early, NOW_MS + 1)).toMatchObject({ outcome: 'replayed', state: 'held' });
+  });
+
+  it('sells nothing from counters of before sales had an end, until they are verified', async () => {
+    await onSale();
+    await redis.hdel(stockKeys(ticketTypeId).counter, 'closesAt');
+    expect(await reserve(order('a'))).toEqual({ outcome: 'not-ready' });
+    expect(await ledger.unverified([ticketTypeId])).toEqual([ticketTypeId]);
   });
 
   it('tells an unknown ticket type from lost counters', async () => {
@@ -425,6 +441,17 @@ describe('re-acquire', () => {
     expect(await ledger.reacquire(late)).toBe('not-enough');
   });
 
+  it('takes no tickets once the sale is over', async () => {
+    await onSale({ saleClosesAtMs: NOW_MS + 1 });
+    const [late, later] = [order('late'), order('later')];
+    await sold(late, later);
+    await ledger.release(ticketTypeId, [late, later], 'rollback');
+    expect(await ledger.reacquire(late, NOW_MS)).toBe('reacquired');
+    expect(await ledger.reacquire(late, NOW_MS + 1)).toBe('reacquired');
+    expect(await ledger.reacquire(later, NOW_MS + 1)).toBe('sale-over');
+    expect(await counters()).toEqual({ free: 9, held: 0, sold: 1 });
+  });
+
   it('finds an unknown order gone, and cannot say while the counters are lost', async () => {
     await expect(ledger.reacquire(order('a'))).rejects.toMatchObject({ code: 'STOCK_NOT_READY' });
     await onSale();
@@ -489,6 +516,7 @@ describe('rebuild', () => {
       currency: 'EUR',
       perUserLimit: 4,
       saleOpensAtMs: 0,
+      saleClosesAtMs: Number.MAX_SAFE_INTEGER,
       orders: [known('a', 'sold', 2)],
     };
     expect(await ledger.rebuild(snapshot, NOW_MS)).toEqual({

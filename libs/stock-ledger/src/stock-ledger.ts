@@ -157,7 +157,7 @@ export class StockLedger {
    * Takes a cancelled order's tickets again.
    * @throws {DomainError} `STOCK_NOT_READY`, transient, when the counters are lost and not rebuilt yet.
    */
-  async reacquire(order: { orderNo: string }): Promise<ReacquireAnswer> {
+  async reacquire(order: { orderNo: string }, nowMs = Date.now()): Promise<ReacquireAnswer> {
     const ticketTypeId = ticketTypeOf(order.orderNo);
     const keys = stockKeys(ticketTypeId);
     const code = await this.#redis.stockReacquire(
@@ -166,6 +166,7 @@ export class StockLedger {
       keys.buyers,
       keys.released,
       order.orderNo,
+      nowMs,
     );
     if (code === NO_COUNTER) throw notReady(ticketTypeId);
     return named(REACQUIRE_ANSWERS, code);
@@ -217,6 +218,7 @@ export class StockLedger {
       ticketType.saleOpensAtMs,
       epoch,
       nowMs - TOMBSTONE_MS,
+      ticketType.saleClosesAtMs,
     );
     await this.#redis.sadd(TICKET_TYPES_KEY, ticketType.ticketTypeId);
     return { before: before?.length ? sumsOf(before) : undefined, after: sumsOf(after ?? []) };
@@ -271,11 +273,14 @@ export class StockLedger {
     await this.#redis.set(EPOCH_KEY, runId);
   }
 
-  /** Those of the ticket types whose counters are missing or not verified for this run of Redis. */
+  /** Those of the ticket types whose counters are missing, not verified for this run of Redis, or of before sales had an end. */
   async unverified(ticketTypeIds: readonly string[]): Promise<string[]> {
     const runId = await this.runId();
-    const epochs = await this.#counterFields(ticketTypeIds, 'epoch');
-    return ticketTypeIds.filter((_, index) => epochs[index] !== runId);
+    const [epochs, ends] = await Promise.all([
+      this.#counterFields(ticketTypeIds, 'epoch'),
+      this.#counterFields(ticketTypeIds, 'closesAt'),
+    ]);
+    return ticketTypeIds.filter((_, index) => epochs[index] !== runId || ends[index] === null);
   }
 
   async #counterFields(ticketTypeIds: readonly string[], field: string): Promise<(string | null)[]> {

@@ -21,6 +21,7 @@ const REFUSALS: Codes<ReserveRefusal> = {
   [-2]: 'sold-out',
   [-3]: 'limit-exceeded',
   [-4]: 'sale-not-open',
+  [-6]: 'sale-over',
 };
 export const CLAIM_ANSWERS: Codes<ClaimAnswer> = { 1: 'claimed', 2: 'already-claimed', 3: 'gone' };
 export const MARK_SOLD_ANSWERS: Codes<MarkSoldAnswer> = {
@@ -40,6 +41,7 @@ export const REACQUIRE_ANSWERS: Codes<ReacquireAnswer> = {
   2: 'not-enough',
   3: 'not-released-yet',
   4: 'gone',
+  5: 'sale-over',
 };
 const STATES: Readonly<Record<string, HoldState>> = {
   h: 'held',
@@ -87,6 +89,7 @@ export function countersOf(fields: Readonly<Record<string, string>>): StockCount
     currency: fields['currency'] ?? '',
     perUserLimit: Number(fields['limit']),
     saleOpensAtMs: Number(fields['opensAt']),
+    saleClosesAtMs: Number(fields['closesAt']),
     epoch: fields['epoch'] ?? '',
   };
 }

@@ -21,7 +21,7 @@ export type HoldState = 'held' | 'claimed' | 'sold' | 'reacquired' | 'released';
 
 /** Why nothing was reserved. `not-ready`: the counters are not verified since Redis started; ask again soon. */
 export type ReserveRefusal =
-  'sold-out' | 'limit-exceeded' | 'sale-not-open' | 'unknown-ticket-type' | 'not-ready';
+  'sold-out' | 'limit-exceeded' | 'sale-not-open' | 'sale-over' | 'unknown-ticket-type' | 'not-ready';
 export type ReserveAnswer =
   | {
       /** `replayed`: this order number was reserved before, whatever became of it since. */
@@ -45,8 +45,8 @@ export type MarkSoldAnswer = 'marked' | 'already-sold' | 'released' | 'adopted';
 export type ReleaseCause = 'rollback' | 'refused' | 'unclaimed' | 'abandoned';
 /** `kept`: the hold is in a state that this cause must not end. */
 export type ReleaseAnswer = 'released' | 'already-released' | 'kept' | 'unknown';
-/** `not-enough`: too few tickets are free, or the buyer has used up the limit since. */
-export type ReacquireAnswer = 'reacquired' | 'not-enough' | 'not-released-yet' | 'gone';
+/** `not-enough`: too few tickets are free, or the buyer has used up the limit since. `sale-over`: nothing is sold any more. */
+export type ReacquireAnswer = 'reacquired' | 'not-enough' | 'not-released-yet' | 'gone' | 'sale-over';
 
 /** free + held + sold = initial. */
 export type StockCounters = {
@@ -63,6 +63,7 @@ export type StockCounters = {
   currency: string;
   perUserLimit: number;
   saleOpensAtMs: number;
+  saleClosesAtMs: number;
   /** Run id of the Redis for which the counters were last verified. */
   epoch: string;
 };
@@ -89,6 +90,8 @@ export type TicketTypeSnapshot = {
   currency: string;
   perUserLimit: number;
   saleOpensAtMs: number;
+  /** From this moment on nothing is sold, nor taken again for a late payment. */
+  saleClosesAtMs: number;
   orders: readonly LedgerOrder[];
 };
 

@@ -1,15 +1,17 @@
 import { z } from 'zod';
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
-import { NewShow, ShowView } from '#libs/contracts';
+import { ListShowsQuery, NewShow, ShowView } from '#libs/contracts';
 import { body, json, open, problem } from './answers.js';
 
 export const showPaths: ZodOpenApiPathsObject = {
   '/api/shows': {
     get: {
       tags: ['shows'],
-      summary: 'All shows with what is left of their tickets',
+      summary: 'The shows that are not over, soonest first, with what is left of their tickets',
+      description: 'There is another page when the answer has a `Link` header with `rel="next"`.',
       security: open,
-      responses: { '200': json(z.array(ShowView), 'The shows') },
+      requestParams: { query: ListShowsQuery },
+      responses: { '200': json(z.array(ShowView), 'The shows'), '400': problem('INVALID_REQUEST') },
     },
   },
   '/api/admin/shows': {

@@ -7,6 +7,10 @@ export const saleNotOpen = (): DomainError =>
   // A kind of its own does not exist for "forbidden"; the controller gives it its HTTP number.
   new DomainError('SALE_NOT_OPEN', 'conflict', 'The sale of this ticket type has not opened yet.');
 
+/** The API has one code for a sale that does not go on; the text tells which end of it was missed. */
+export const saleOver = (): DomainError =>
+  new DomainError('SALE_NOT_OPEN', 'conflict', 'The sale of this ticket type is over.');
+
 export const ticketTypeNotFound = (ticketTypeId: string): DomainError =>
   new DomainError('TICKET_TYPE_NOT_FOUND', 'not-found', `There is no ticket type ${ticketTypeId}.`);
 

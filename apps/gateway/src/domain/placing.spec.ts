@@ -45,6 +45,7 @@ test.each<[Refusal, string, string]>([
   ['sold-out', 'SOLD_OUT', 'conflict'],
   ['limit-exceeded', 'LIMIT_EXCEEDED', 'conflict'],
   ['sale-not-open', 'SALE_NOT_OPEN', 'conflict'],
+  ['sale-over', 'SALE_NOT_OPEN', 'conflict'],
   ['unknown-ticket-type', 'TICKET_TYPE_NOT_FOUND', 'not-found'],
   ['not-ready', 'STOCK_NOT_READY', 'transient'],
 ])('%s is refused as %s', (outcome, code, kind) => {

@@ -13,10 +13,18 @@
  * | another order | anything else      | refuse with 422                                            |
  */
 import type { DomainError } from '#libs/messaging';
-import { limitExceeded, saleNotOpen, soldOut, stockNotReady, ticketTypeNotFound } from './errors.js';
+import {
+  limitExceeded,
+  saleNotOpen,
+  saleOver,
+  soldOut,
+  stockNotReady,
+  ticketTypeNotFound,
+} from './errors.js';
 
 export type HoldState = 'held' | 'claimed' | 'sold' | 'reacquired' | 'released';
-export type Refusal = 'sold-out' | 'limit-exceeded' | 'sale-not-open' | 'unknown-ticket-type' | 'not-ready';
+export type Refusal =
+  'sold-out' | 'limit-exceeded' | 'sale-not-open' | 'sale-over' | 'unknown-ticket-type' | 'not-ready';
 
 /** The reserve script's answer, as far as it decides anything. */
 export type Reservation = { outcome: 'reserved' | 'replayed'; state: HoldState } | { outcome: Refusal };
@@ -72,6 +80,8 @@ function refusalOf(refusal: Refusal, ticketTypeId: string): DomainError {
       return limitExceeded();
     case 'sale-not-open':
       return saleNotOpen();
+    case 'sale-over':
+      return saleOver();
     case 'unknown-ticket-type':
       return ticketTypeNotFound(ticketTypeId);
     case 'not-ready':

@@ -42,6 +42,7 @@ describe('an accepted order', () => {
       currency: 'EUR',
       perUserLimit: 2,
       saleOpensAtMs: 0,
+      saleClosesAtMs: Number.MAX_SAFE_INTEGER,
       orders: [],
     });
     const { body } = await gateway.placeOrder('buyer-1', { ticketTypeId, quantity: 2 }, 'key-1');
@@ -167,6 +168,11 @@ describe('an order is refused', () => {
     ]);
     const closed = await gateway.ticketType(10, { opensAtMs: Date.now() + 60_000 });
     expect(code(await gateway.placeOrder('a', { ticketTypeId: closed, quantity: 1 }))).toEqual([
+      403,
+      'SALE_NOT_OPEN',
+    ]);
+    const over = await gateway.ticketType(10, { closesAtMs: Date.now() - 1 });
+    expect(code(await gateway.placeOrder('a', { ticketTypeId: over, quantity: 1 }))).toEqual([
       403,
       'SALE_NOT_OPEN',
     ]);

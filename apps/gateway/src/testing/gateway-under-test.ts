@@ -83,7 +83,10 @@ export class GatewayUnderTest {
   }
 
   /** A ticket type on sale. */
-  async ticketType(quantity: number, options: { limit?: number; opensAtMs?: number } = {}): Promise<string> {
+  async ticketType(
+    quantity: number,
+    options: { limit?: number; opensAtMs?: number; closesAtMs?: number } = {},
+  ): Promise<string> {
     const ticketTypeId = newTicketTypeId();
     await this.stock.rebuild({
       ticketTypeId,
@@ -92,6 +95,7 @@ export class GatewayUnderTest {
       currency: 'EUR',
       perUserLimit: options.limit ?? 100,
       saleOpensAtMs: options.opensAtMs ?? 0,
+      saleClosesAtMs: options.closesAtMs ?? Number.MAX_SAFE_INTEGER,
       orders: [],
     });
     return ticketTypeId;

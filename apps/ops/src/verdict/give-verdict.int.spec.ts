@@ -97,6 +97,7 @@ beforeEach(async () => {
     currency: 'EUR',
     perUserLimit: 1,
     saleOpensAtMs: 0,
+    saleClosesAtMs: Number.MAX_SAFE_INTEGER,
     orders: Array.from({ length: 10 }, (_, index) => ({
       orderNo: orderNo(index),
       quantity: 1,

@@ -1,11 +1,13 @@
 import { Controller, Get, Param } from '@nestjs/common';
 import { ListOrdersQuery, OrderNo, type OrderPage, type OrderView } from '#libs/contracts';
-import { CurrentUser, ZodQuery, type User } from '#libs/service-kit';
-import type { z } from 'zod';
+import { CurrentUser, pageCursor, ZodQuery, type User } from '#libs/service-kit';
+import { z } from 'zod';
 import { orderNotFound } from '../domain/errors.js';
 import { OrderBook } from '../order-book/order-book.js';
 import { orderView } from './order-view.js';
-import { decodeCursor, encodeCursor } from './page-cursor.js';
+
+/** When the last order of the page was made, and its number. */
+const CURSOR = pageCursor(z.tuple([z.int().nonnegative().max(8_640_000_000_000_000), OrderNo]));
 
 /** A buyer sees their own orders; another's is as unknown as one that does not exist. */
 @Controller('api/orders')
@@ -24,14 +26,20 @@ export class ReadOrdersController {
     @ZodQuery(ListOrdersQuery) query: z.output<typeof ListOrdersQuery>,
     @CurrentUser() user: User,
   ): Promise<OrderPage> {
-    const before = query.cursor === undefined ? undefined : decodeCursor(query.cursor);
+    const before = query.cursor === undefined ? undefined : positionOf(query.cursor);
     // One more than asked for tells whether there is another page.
     const found = await this.book.page(user.userId, query.limit + 1, before);
     const orders = found.slice(0, query.limit);
     const last = orders.at(-1);
     return {
       items: orders.map(orderView),
-      ...(found.length > query.limit && last !== undefined && { nextCursor: encodeCursor(last) }),
+      ...(found.length > query.limit &&
+        last !== undefined && { nextCursor: CURSOR.encode([last.createdAtMs, last.orderNo]) }),
     };
   }
+}
+
+function positionOf(cursor: string): { createdAtMs: number; orderNo: string } {
+  const [createdAtMs, orderNo] = CURSOR.decode(cursor);
+  return { createdAtMs, orderNo };
 }

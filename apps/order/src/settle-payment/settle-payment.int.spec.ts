@@ -112,6 +112,20 @@ describe('late', () => {
     expect(messagesAfterCreation(order.orderNo).at(-1)).toBe('order.refunded');
   });
 
+  test('once the sale is over, the money goes back though tickets are left', async () => {
+    const ticketTypeId = await shop.ticketType(1, shop.clock.now() + 60_000);
+    const order = await shop.placedOne(ticketTypeId);
+    await shop.expire(order);
+    await shop.rollBackStock(order);
+    const payment = shop.payment(order);
+    shop.clock.aheadMs = 61_000;
+    await shop.settlePayment.execute([payment]);
+    shop.clock.aheadMs = 0;
+    expect((await shop.statuses(order.orderNo)).slice(2)).toEqual(['CANCELLED', 'REFUNDING']);
+    expect(refund(payment.paymentId)).toMatchObject({ reason: 'sale-over' });
+    expect(await shop.stock.read(ticketTypeId)).toMatchObject({ free: 1, sold: 0 });
+  });
+
   test('tickets taken for an order that went to its refund meanwhile are given back', async () => {
     const ticketTypeId = await shop.ticketType(1);
     const order = await shop.placedOne(ticketTypeId);

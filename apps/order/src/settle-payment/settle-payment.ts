@@ -61,13 +61,15 @@ export class SettlePayment {
 
   /** The answer is kept in Redis with the hold, so a repeat after a crash takes the tickets only once. */
   private async settleLate({ orderNo, paymentId }: PaymentSucceeded): Promise<Outcome> {
-    const answer = await this.stock.reacquire({ orderNo });
+    const answer = await this.stock.reacquire({ orderNo }, this.clock.now());
     switch (answer) {
       case 'reacquired':
         return this.changeOrders.one(orderNo, { type: 'stock-reacquired', paymentId });
       case 'not-enough':
       case 'gone':
         return this.changeOrders.one(orderNo, { type: 'stock-not-reacquired', paymentId, why: 'sold-out' });
+      case 'sale-over':
+        return this.changeOrders.one(orderNo, { type: 'stock-not-reacquired', paymentId, why: 'sale-over' });
       case 'not-released-yet':
         throw new DomainError(
           'STOCK_NOT_RELEASED',

@@ -67,7 +67,7 @@ export class OrderUnderTest {
   }
 
   /** A ticket type on sale. */
-  async ticketType(quantity: number): Promise<string> {
+  async ticketType(quantity: number, saleClosesAtMs = Number.MAX_SAFE_INTEGER): Promise<string> {
     const ticketTypeId = newTicketTypeId();
     await this.stock.rebuild({
       ticketTypeId,
@@ -76,6 +76,7 @@ export class OrderUnderTest {
       currency: 'EUR',
       perUserLimit: 10,
       saleOpensAtMs: 0,
+      saleClosesAtMs,
       orders: [],
     });
     return ticketTypeId;

@@ -2,9 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { NewShow, ShowView } from '#libs/contracts';
-import { LOGGER } from '#libs/service-kit';
+import { CLOCK, LOGGER, type Clock } from '#libs/service-kit';
 import { newTicketTypeId } from '#libs/stock-ledger';
 import { PrismaClient } from '#prisma/stock';
+import { alreadyBegun } from '../domain/errors.js';
 import { RebuildStock } from '../rebuild-stock/rebuild-stock.js';
 import { RecordSync } from '../rebuild-stock/record-sync.js';
 
@@ -15,10 +16,15 @@ export class CreateShow {
     private readonly database: PrismaClient,
     private readonly rebuildStock: RebuildStock,
     private readonly recordSync: RecordSync,
+    @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
 
+  /** @throws {DomainError} `INVALID_REQUEST` when the show or one of its sessions has begun. */
   async execute(show: NewShow): Promise<ShowView> {
+    const nowMs = this.clock.now();
+    const begun = [show, ...show.sessions].find(({ startsAt }) => Date.parse(startsAt) <= nowMs);
+    if (begun !== undefined) throw alreadyBegun(begun.startsAt);
     const view = withIds(show);
     await insertShow(this.database, view);
     for (const { id } of view.sessions.flatMap((session) => session.ticketTypes)) await this.open(id);
@@ -74,6 +80,7 @@ export async function insertShow(database: Pick<PrismaClient, 'show'>, show: Sho
               quantity: ticketType.quantity,
               perUserLimit: ticketType.perUserLimit,
               saleOpensAt: new Date(ticketType.saleOpensAt),
+              saleClosesAt: ticketType.saleClosesAt === undefined ? null : new Date(ticketType.saleClosesAt),
             })),
           },
         })),

@@ -11,3 +11,6 @@ export const rollbackNotSeen = (): DomainError =>
 /** Dead-lettered: paid and cancelled exclude each other, so one of the two messages is wrong. */
 export const contradiction = (detail: string): DomainError =>
   new DomainError('STOCK_CONTRADICTION', 'invalid', detail);
+
+export const alreadyBegun = (startsAt: string): DomainError =>
+  new DomainError('INVALID_REQUEST', 'invalid', `body: what begins at ${startsAt} has begun already`);

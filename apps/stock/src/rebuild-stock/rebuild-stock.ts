@@ -31,7 +31,10 @@ export class RebuildStock {
   execute(ticketTypeId: string): Promise<RebuildResult> {
     return this.database.$transaction(async (tx) => {
       await lockTicketTypes(tx, [ticketTypeId]);
-      const ticketType = await tx.ticketType.findUnique({ where: { id: ticketTypeId } });
+      const ticketType = await tx.ticketType.findUnique({
+        where: { id: ticketTypeId },
+        include: { session: { select: { startsAt: true } } },
+      });
       if (ticketType === null) throw ticketTypeNotFound(ticketTypeId);
       const nowMs = this.clock.now();
       return this.stock.rebuild(
@@ -42,6 +45,11 @@ export class RebuildStock {
           currency: ticketType.currency,
           perUserLimit: ticketType.perUserLimit,
           saleOpensAtMs: ticketType.saleOpensAt.getTime(),
+          // No ticket is sold once its session has begun, whatever was written before that was checked.
+          saleClosesAtMs: Math.min(
+            ticketType.saleClosesAt?.getTime() ?? Infinity,
+            ticketType.session.startsAt.getTime(),
+          ),
           orders: await readOrders(tx, ticketTypeId, nowMs),
         },
         nowMs,

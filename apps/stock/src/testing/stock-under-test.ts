@@ -21,6 +21,7 @@ import { SeedShows } from '../seed-shows/seed-shows.js';
 
 const logger = pino({ level: 'silent' });
 export const HOLD_TIMEOUT_MS = 600_000;
+const STARTS_IN_MS = 30 * 86_400_000;
 
 /** The real time, until a spec moves it. */
 export class TestClock {
@@ -104,7 +105,7 @@ export class StockUnderTest {
       logger,
       metrics,
     );
-    this.createShow = new CreateShow(database, this.rebuildStock, recordSync, logger);
+    this.createShow = new CreateShow(database, this.rebuildStock, recordSync, clock, logger);
     this.listShows = new ListShows(database, stock, clock, logger);
     this.seedShows = new SeedShows(database, clock);
   }
@@ -130,8 +131,11 @@ export class StockUnderTest {
   }
 
   /** A ticket type on sale. */
-  async ticketType(quantity: number, perUserLimit = 10): Promise<string> {
-    const startsAt = new Date(this.clock.now()).toISOString();
+  async ticketType(
+    quantity: number,
+    perUserLimit = 10,
+    startsAt = new Date(this.clock.now() + STARTS_IN_MS).toISOString(),
+  ): Promise<string> {
     const show = await this.createShow.execute({
       title: 'A show',
       venue: 'A hall',

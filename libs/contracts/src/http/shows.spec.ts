@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { Minor } from '../values.js';
 import { NewShow } from './shows.js';
 
-const show = (priceMinor: number, quantity: number) => ({
+const show = (priceMinor: number, quantity: number, sale: object = {}) => ({
   title: 'A show',
   venue: 'A hall',
   startsAt: '2026-12-01T20:00:00Z',
@@ -17,6 +17,7 @@ const show = (priceMinor: number, quantity: number) => ({
           quantity,
           perUserLimit: quantity,
           saleOpensAt: '2026-11-01T00:00:00Z',
+          ...sale,
         },
       ],
     },
@@ -28,4 +29,17 @@ test('the dearest ticket in the largest order still has a total that an order ca
   expect(Minor.safeParse(1_000_000_000 * 1_000_000).success).toBe(true);
   expect(NewShow.safeParse(show(1_000_000_001, 1)).success).toBe(false);
   expect(NewShow.safeParse(show(1, 1_000_001)).success).toBe(false);
+});
+
+test.each([
+  ['an end before the session', { saleClosesAt: '2026-11-30T00:00:00Z' }, true],
+  ['an end with the session', { saleClosesAt: '2026-12-01T20:00:00Z' }, true],
+  ['an end after the start of the session', { saleClosesAt: '2026-12-01T20:00:01Z' }, false],
+  ['an end before its beginning', { saleClosesAt: '2026-11-01T00:00:00Z' }, false],
+  ['a beginning with the session', { saleOpensAt: '2026-12-01T20:00:00Z' }, false],
+  ['a beginning in the year 18', { saleOpensAt: '0018-12-01T20:00:00Z' }, false],
+  ['a beginning at the epoch', { saleOpensAt: '1970-01-01T00:00:00Z' }, true],
+  ['an end in the year 9999', { saleClosesAt: '9999-12-01T20:00:00Z' }, false],
+])('a sale with %s: %p', (_, sale, isFine) => {
+  expect(NewShow.safeParse(show(1, 1, sale)).success).toBe(isFine);
 });

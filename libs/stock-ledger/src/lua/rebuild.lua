@@ -5,7 +5,7 @@
 -- KEYS[1] counter  KEYS[2] holds  KEYS[3] hold-expiry  KEYS[4] buyers  KEYS[5] released
 -- KEYS[6] staged: hash of order number → `<s|a|r>|<quantity>|<at ms>|<buyer>`, the ledger's view; deleted
 -- ARGV[1] initial  ARGV[2] price  ARGV[3] currency  ARGV[4] limit  ARGV[5] sale opens at (ms)
--- ARGV[6] epoch  ARGV[7] forget tombstones from before (ms)
+-- ARGV[6] epoch  ARGV[7] forget tombstones from before (ms)  ARGV[8] sale is over from (ms)
 --
 --   ledger says   hold was      becomes
 --   s             anything      s
@@ -73,7 +73,7 @@ local initial = tonumber(ARGV[1])
 local accepted = tonumber(before[5] or waiting)
 redis.call('HSET', KEYS[1], 'initial', initial, 'free', initial - held - sold, 'held', held, 'sold', sold,
   'accepted', accepted, 'settled', accepted - waiting, 'price', ARGV[2], 'currency', ARGV[3],
-  'limit', ARGV[4], 'opensAt', ARGV[5], 'epoch', ARGV[6])
+  'limit', ARGV[4], 'opensAt', ARGV[5], 'closesAt', ARGV[8], 'epoch', ARGV[6])
 return {
   before[1] and { before[1], before[2], before[3], before[4] } or {},
   { tostring(initial), tostring(initial - held - sold), tostring(held), tostring(sold) },

@@ -7,12 +7,14 @@
 -- Returns {1, position, 'h', price, currency}      reserved
 --         {2, position, state, price, currency}    this order number was reserved before; nothing is taken again
 --         {-1} the counters are of another epoch: not verified since Redis (re)started
---         {-2} sold out  {-3} over the buyer's limit  {-4} the sale is not open  {-5} no such counter
+--         {-2} sold out  {-3} over the buyer's limit  {-4} the sale is not open yet  {-5} no such counter
+--         {-6} the sale is over
 
 local counter = redis.call('HMGET', KEYS[1],
-  'epoch', 'free', 'held', 'accepted', 'settled', 'limit', 'opensAt', 'price', 'currency')
+  'epoch', 'free', 'held', 'accepted', 'settled', 'limit', 'opensAt', 'price', 'currency', 'closesAt')
 if not counter[2] then return {-5} end
-if counter[1] ~= ARGV[6] then return {-1} end
+-- Counters of before there was a `closesAt` are verified anew, and get one then.
+if counter[1] ~= ARGV[6] or not counter[10] then return {-1} end
 
 local known = redis.call('HGET', KEYS[2], ARGV[1])
 if known then
@@ -30,6 +32,7 @@ if known then
 end
 
 if tonumber(counter[7]) > tonumber(ARGV[4]) then return {-4} end
+if tonumber(counter[10]) <= tonumber(ARGV[4]) then return {-6} end
 local quantity = tonumber(ARGV[3])
 local bought = tonumber(redis.call('HGET', KEYS[4], ARGV[2]) or 0)
 if bought + quantity > tonumber(counter[6]) then return {-3} end
