@@ -28,13 +28,8 @@ import { ProxiedRoutes } from './routes/proxied-routes.js';
 import { OrderService } from './upstream/order-service.js';
 import { Upstreams } from './upstream/upstreams.js';
 
-/** A buyer waits for the answer; a rebuild of 100,000 holds keeps Redis busy for a second. */
-const REDIS_COMMAND_TIMEOUT_MS = 3_000;
-
 @Module({
-  imports: [
-    ServiceModule.forRoot({ name: 'gateway', redis: { commandTimeoutMs: REDIS_COMMAND_TIMEOUT_MS } }),
-  ],
+  imports: [ServiceModule.forRoot({ name: 'gateway', redis: true })],
   controllers: [
     PlaceOrderController,
     ReadOrderController,

@@ -21,6 +21,7 @@ import { createLogger } from './logs/logger.js';
 import { DeliveryMetrics } from './metrics/delivery-metrics.js';
 import { Metrics, MetricsController } from './metrics/metrics.js';
 import { ProblemFilter } from './problem/problem.filter.js';
+import { writable } from './redis/redis-failures.js';
 import { openRedis } from './redis/redis.js';
 import { ServiceResources } from './service-resources.js';
 import { LOGGER, REDIS, SERVICE_CONFIG, SERVICE_NAME } from './tokens.js';
@@ -32,8 +33,8 @@ export type ServiceOptions = {
   prisma?: DatabaseClass;
   /** Rows that are deleted when they are old; those of the inbox always are. */
   forget?: readonly OldRows[];
-  /** Provides `REDIS`; with a bound on how long a command waits where somebody waits for its answer. */
-  redis?: boolean | { commandTimeoutMs: number };
+  /** Provides `REDIS`. */
+  redis?: boolean;
 };
 
 /** Stands for the database when the service has one, else undefined. */
@@ -142,16 +143,15 @@ function database({ name, prisma, forget = [] }: ServiceOptions): ReturnType<typ
 }
 
 function redis({ name, redis: wanted }: ServiceOptions): ReturnType<typeof basics> {
-  if (wanted === undefined || wanted === false) return [{ provide: OPTIONAL_REDIS, useValue: undefined }];
+  if (wanted !== true) return [{ provide: OPTIONAL_REDIS, useValue: undefined }];
   return [
     {
       provide: REDIS,
       inject: [SERVICE_CONFIG, LOGGER, Health],
       useFactory: (config: ServiceConfig, logger: Logger, health: Health) => {
         const url = required('REDIS_URL', config);
-        const { commandTimeoutMs } = wanted === true ? {} : wanted;
-        const connection = openRedis({ url, name, logger, commandTimeoutMs });
-        health.register('redis', async () => void (await connection.ping()));
+        const connection = openRedis({ url, name, logger });
+        health.register('redis', writable(connection, name));
         return connection;
       },
     },

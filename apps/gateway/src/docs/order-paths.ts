@@ -34,7 +34,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
         '409': problem('SOLD_OUT, LIMIT_EXCEEDED, HOLD_EXPIRED'),
         '422': problem('IDEMPOTENCY_KEY_REUSED'),
         '429': problemForNow('RATE_LIMITED'),
-        '503': problemForNow('OVERLOADED, STOCK_NOT_READY'),
+        '503': problemForNow('OVERLOADED, SERVICE_UNAVAILABLE, STOCK_NOT_READY'),
       },
     },
     get: {

@@ -20,13 +20,19 @@ export const soldOut = (): DomainError =>
 export const limitExceeded = (): DomainError =>
   new DomainError('LIMIT_EXCEEDED', 'conflict', 'That would be more tickets than one buyer may have.');
 
-export const stockNotReady = (cause?: unknown): DomainError =>
+export const stockNotReady = (): DomainError =>
   new DomainError(
     'STOCK_NOT_READY',
     'transient',
-    'The stock counters are being prepared. Nothing was reserved for sure: ask again with the same Idempotency-Key.',
+    'The stock counters are being prepared. Nothing was reserved: ask again with the same Idempotency-Key.',
     RETRY_SOON_MS,
-    { cause },
+  );
+
+/** Redis refuses, or its answer never came: then the tickets may be held all the same, and a repeat finds them. */
+export const stockUnreachable = (cause: unknown): DomainError =>
+  serviceUnavailable(
+    'The stock counters cannot be asked right now. Nothing was reserved for sure: ask again with the same Idempotency-Key.',
+    cause,
   );
 
 /** The broker or a service behind this one cannot be reached, or does not answer in time. */

@@ -2,7 +2,6 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { HttpProblem, REDIS, retryAfter } from '#libs/service-kit';
-import { stockNotReady } from '../domain/errors.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../gateway.config.js';
 
 /**
@@ -35,7 +34,7 @@ export class BuyerRateLimit {
     try {
       await this.limiter?.consume(userId);
     } catch (refusal) {
-      if (!(refusal instanceof RateLimiterRes)) throw stockNotReady(refusal);
+      if (!(refusal instanceof RateLimiterRes)) throw refusal;
       throw new HttpProblem(
         429,
         'RATE_LIMITED',

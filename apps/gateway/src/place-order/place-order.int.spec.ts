@@ -267,7 +267,7 @@ test('without Redis an order is refused for now, and taken when Redis is back an
   const ticketTypeId = await gateway.ticketType(10);
   await gateway.redisServer.crash();
   const answer = await gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 }, 'outage');
-  expect(code(answer)).toEqual([503, 'STOCK_NOT_READY']);
+  expect(code(answer)).toEqual([503, 'SERVICE_UNAVAILABLE']);
   expect(answer.headers.get('retry-after')).toBe('1');
   await gateway.redisServer.restart();
   const reopened = await gateway.ticketType(10);
@@ -282,10 +282,26 @@ test('with a Redis that hangs an order is refused within seconds, and not counte
   await gateway.redis.call('CLIENT', 'PAUSE', '5000', 'ALL');
   const askedAtMs = Date.now();
   const answer = await gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 }, 'hang');
-  expect(code(answer)).toEqual([503, 'STOCK_NOT_READY']);
+  expect(code(answer)).toEqual([503, 'SERVICE_UNAVAILABLE']);
   expect(Date.now() - askedAtMs).toBeLessThan(4_500);
   expect(await accepted(() => gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 }, 'hang'))).toBe(202);
 }, 30_000);
+
+test('when only the key cannot be bound the tickets go back, and the buyer is told to ask again', async () => {
+  const ticketTypeId = await gateway.ticketType(10);
+  await gateway.redis.call('ACL', 'SETUSER', 'default', '-set');
+  try {
+    const answer = await gateway.placeOrder('buyer', { ticketTypeId, quantity: 2 }, 'unbound');
+    expect(code(answer)).toEqual([503, 'SERVICE_UNAVAILABLE']);
+    expect(answer.headers.get('retry-after')).toBe('1');
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ free: 10, held: 0 });
+  } finally {
+    await gateway.redis.call('ACL', 'SETUSER', 'default', '+set');
+  }
+  expect(await gateway.placeOrder('buyer', { ticketTypeId, quantity: 2 }, 'unbound')).toMatchObject({
+    status: 202,
+  });
+});
 
 test('buyers who hang up do not stay counted as in work', async () => {
   const ticketTypeId = await gateway.ticketType(100);

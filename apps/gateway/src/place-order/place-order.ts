@@ -9,7 +9,7 @@ import {
   holdExpired,
   overloaded,
   serviceUnavailable,
-  stockNotReady,
+  stockUnreachable,
   ticketTypeNotFound,
 } from '../domain/errors.js';
 import { decidePlacing } from '../domain/placing.js';
@@ -89,30 +89,33 @@ export class PlaceOrder {
     orderNo: string,
     { buyerId, idempotencyKey, ticketTypeId, quantity }: OrderRequest,
   ): Promise<{ firstOrderNo: string | null; reservation: ReserveAnswer }> {
-    try {
-      const [firstOrderNo, reservation] = await Promise.all([
-        this.redis.set(
-          `idem:{${encodeURIComponent(buyerId)}}:${idempotencyKey}`,
-          orderNo,
-          'EX',
-          KEY_TTL_SECONDS,
-          'NX',
-          'GET',
-        ),
-        this.ledger.reserve({
-          orderNo,
-          ticketTypeId,
-          buyerId,
-          quantity,
-          nowMs: this.clock.now(),
-          holdTimeoutMs: this.config.HOLD_TIMEOUT_MS,
-        }),
-      ]);
-      return { firstOrderNo, reservation };
-    } catch (error) {
-      // Redis is away or starting. If the script ran and only its answer was lost, the repeat finds the hold.
-      throw stockNotReady(error);
+    const [key, reservation] = await Promise.allSettled([
+      this.redis.set(
+        `idem:{${encodeURIComponent(buyerId)}}:${idempotencyKey}`,
+        orderNo,
+        'EX',
+        KEY_TTL_SECONDS,
+        'NX',
+        'GET',
+      ),
+      this.ledger.reserve({
+        orderNo,
+        ticketTypeId,
+        buyerId,
+        quantity,
+        nowMs: this.clock.now(),
+        holdTimeoutMs: this.config.HOLD_TIMEOUT_MS,
+      }),
+    ]);
+    // If the script ran and only its answer was lost, the repeat finds the hold.
+    if (reservation.status === 'rejected') throw stockUnreachable(reservation.reason);
+    if (key.status === 'rejected') {
+      // Refused, or unknown: the buyer is told that nothing is reserved for sure, so no tickets stay behind.
+      if (reservation.value.outcome === 'reserved')
+        await this.releaseHold(ticketTypeId, orderNo, 'unclaimed');
+      throw stockUnreachable(key.reason);
     }
+    return { firstOrderNo: key.value, reservation: reservation.value };
   }
 
   private async submit(

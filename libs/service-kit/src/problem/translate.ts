@@ -1,5 +1,6 @@
 import { HttpException } from '@nestjs/common';
 import { DomainError, MessagingError, type ErrorKind } from '#libs/messaging';
+import { isRedisFailure } from '../redis/redis-failures.js';
 import { codeOfStatus, HttpProblem } from './problem.js';
 
 /** The HTTP half of the two tables that translate an error's kind; the consumer's is in the delivery pipeline. */
@@ -28,7 +29,8 @@ export function toHttpProblem(error: unknown): HttpProblem {
     return unavailable('The message broker cannot be reached right now.', error);
   }
   if (error instanceof HttpException) return ofHttpException(error);
-  if (isOverload(error)) return unavailable('A service behind this one cannot be reached right now.', error);
+  if (isOverload(error) || isRedisFailure(error))
+    return unavailable('A service behind this one cannot be reached right now.', error);
   const status = clientErrorStatus(error);
   if (status !== undefined) return ofStatus(status, error);
   return new HttpProblem(500, 'INTERNAL_ERROR', INTERNAL_DETAIL, {}, { cause: error });
@@ -68,7 +70,7 @@ export function retryAfter(milliseconds: number): Record<string, string> {
   return { 'retry-after': String(Math.max(1, Math.ceil(milliseconds / 1000))) };
 }
 
-/** Codes under which Prisma, pg, ioredis and the proxy report that their other side is away. */
+/** Codes under which Prisma, pg and the proxy report that their other side is away. */
 const UNAVAILABLE_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
@@ -83,7 +85,7 @@ const UNAVAILABLE_CODES = new Set([
   'FST_REPLY_FROM_SERVICE_UNAVAILABLE',
   'FST_REPLY_FROM_GATEWAY_TIMEOUT',
 ]);
-const UNAVAILABLE_NAMES = new Set(['MaxRetriesPerRequestError', 'PrismaClientInitializationError']);
+const UNAVAILABLE_NAMES = new Set(['PrismaClientInitializationError']);
 
 function isOverload(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

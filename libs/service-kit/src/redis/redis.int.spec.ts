@@ -1,52 +1,72 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
-import { startRedis, type TestRedis } from '../testing/index.js';
+import { setTimeout as pause } from 'node:timers/promises';
+import { FaultProxy, startRedis, type TestRedis } from '../testing/index.js';
+import { writable } from './redis-failures.js';
 import { openRedis } from './redis.js';
 
+/** Within this every command settles and the link is well again, whatever the network does. */
+const WELL_AGAIN_MS = 5_000;
+
 let server: TestRedis;
+let proxy: FaultProxy;
 let redis: Redis;
+let log: { msg: string; cause?: string; count?: number }[];
 
 beforeAll(async () => {
   server = await startRedis();
-  redis = openRedis({ url: server.url, name: 'fixture', logger: pino({ level: 'silent' }) });
 }, 60_000);
-afterAll(async () => {
-  redis?.disconnect();
-  await server?.stop();
+afterAll(() => server?.stop());
+beforeEach(async () => {
+  proxy = await FaultProxy.inFrontOf(server.url);
+  log = [];
+  const logger = pino({ level: 'warn' }, { write: (line: string) => void log.push(JSON.parse(line)) });
+  redis = openRedis({ url: proxy.via(server.url), name: 'fixture', logger });
+  await redis.flushall();
+});
+afterEach(async () => {
+  redis.disconnect();
+  await proxy.stop();
 });
 
-describe('while Redis is away', () => {
-  test('commands fail soon, and work again on the same connection when it is back', async () => {
-    await redis.set('before', 'kept');
-    await server.crash();
-    const askedAtMs = Date.now();
-    await expect(redis.get('before')).rejects.toThrow();
-    expect(Date.now() - askedAtMs).toBeLessThan(5_000);
-    await server.restart();
-    const answer = await eventually(() => redis.get('before'));
-    expect(answer).toBe('kept');
-  }, 60_000);
-});
-
-test('a Redis that has stopped answering fails a command in time, for who asks for that', async () => {
-  const impatient = openRedis({
-    url: server.url,
-    name: 'impatient',
-    logger: pino({ level: 'silent' }),
-    commandTimeoutMs: 200,
-  });
-  try {
-    await impatient.set('answered', 'yes');
-    await redis.call('CLIENT', 'PAUSE', '3000', 'ALL');
-    const askedAtMs = Date.now();
-    await expect(impatient.get('answered')).rejects.toThrow(/timed out/);
-    expect(Date.now() - askedAtMs).toBeLessThan(2_000);
-    expect(await eventually(() => impatient.get('answered'))).toBe('yes');
-  } finally {
-    impatient.disconnect();
+/** Commands all the time, in small batches as a busy service has them, until `stop`. */
+function load(): { asked: number; settled: number; slowestMs: number; stop: () => Promise<void> } {
+  const state = { asked: 0, settled: 0, slowestMs: 0, stop };
+  let running = true;
+  const waiting = new Set<Promise<void>>();
+  const ask = (): void => {
+    const askedAtMs = performance.now();
+    state.asked += 1;
+    const command = state.asked % 3 === 0 ? redis.info('server') : redis.incr('asked');
+    const settled = (): void => {
+      state.settled += 1;
+      state.slowestMs = Math.max(state.slowestMs, performance.now() - askedAtMs);
+      waiting.delete(answer);
+    };
+    const answer: Promise<void> = command.then(settled, settled);
+    waiting.add(answer);
+  };
+  const loop = (async () => {
+    while (running) {
+      for (let index = 0; index < 5; index += 1) ask();
+      await pause(2);
+    }
+  })();
+  async function stop(): Promise<void> {
+    running = false;
+    await loop;
+    await Promise.race([Promise.all(waiting), pause(WELL_AGAIN_MS)]);
   }
-}, 30_000);
+  return state;
+}
+
+/** Milliseconds until a command is answered. */
+async function wellAgainAfterMs(): Promise<number> {
+  const sinceMs = performance.now();
+  await eventually(() => redis.get('asked'));
+  return performance.now() - sinceMs;
+}
 
 /** The client reconnects in its own time: ask until it has. */
 async function eventually<Result>(ask: () => Promise<Result>): Promise<Result> {
@@ -54,7 +74,127 @@ async function eventually<Result>(ask: () => Promise<Result>): Promise<Result> {
     try {
       return await ask();
     } catch (error) {
-      if (tries === 50) throw error;
+      if (tries === 500) throw error;
+      await pause(10);
     }
   }
 }
+
+describe('every command settles and the link is well again', () => {
+  test('when its connections are reset again and again under load', async () => {
+    const traffic = load();
+    for (let cut = 0; cut < 15; cut += 1) {
+      await pause(20 + 17 * (cut % 4));
+      proxy.cut();
+    }
+    expect(await wellAgainAfterMs()).toBeLessThan(WELL_AGAIN_MS);
+    await traffic.stop();
+    expect(traffic.settled).toBe(traffic.asked);
+    expect(traffic.slowestMs).toBeLessThan(WELL_AGAIN_MS);
+  }, 30_000);
+
+  test('when it stalls for a moment and is reset then, with everything still under way', async () => {
+    const traffic = load();
+    await pause(50);
+    proxy.stall();
+    await pause(200);
+    proxy.cut();
+    proxy.resume();
+    expect(await wellAgainAfterMs()).toBeLessThan(WELL_AGAIN_MS);
+    await traffic.stop();
+    expect(traffic.settled).toBe(traffic.asked);
+  }, 30_000);
+
+  test('when it hangs for longer than anybody waits', async () => {
+    const traffic = load();
+    await pause(50);
+    proxy.stall();
+    await pause(6_000);
+    proxy.resume();
+    expect(await wellAgainAfterMs()).toBeLessThan(WELL_AGAIN_MS);
+    await traffic.stop();
+    expect(traffic.settled).toBe(traffic.asked);
+    expect(traffic.slowestMs).toBeLessThan(WELL_AGAIN_MS + 1_000);
+  }, 30_000);
+
+  test('when the packets of its connection go nowhere and nobody is told', async () => {
+    const traffic = load();
+    await pause(50);
+    proxy.strand();
+    expect(await wellAgainAfterMs()).toBeLessThan(WELL_AGAIN_MS);
+    await traffic.stop();
+    expect(traffic.settled).toBe(traffic.asked);
+    expect(log.map(({ msg }) => msg)).toContainEqual(expect.stringContaining('Socket timeout'));
+  }, 30_000);
+
+  test('when the server is killed and started again', async () => {
+    await redis.set('before', 'kept');
+    await server.crash();
+    await expect(redis.get('before')).rejects.toThrow();
+    await server.restart();
+    expect(await eventually(() => redis.get('before'))).toBe('kept');
+  }, 60_000);
+});
+
+describe('the cause is named', () => {
+  const direct = async <Result>(run: (admin: Redis) => Promise<Result>): Promise<Result> => {
+    const admin = openRedis({ url: server.url, name: 'admin', logger: pino({ level: 'silent' }) });
+    try {
+      return await run(admin);
+    } finally {
+      admin.disconnect();
+    }
+  };
+
+  test.each([
+    ['READONLY', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
+    ['OOM', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
+    ['NOPERM', ['ACL', 'SETUSER', 'default', '-set'], ['ACL', 'SETUSER', 'default', '+set']],
+  ])(
+    '%s, in readiness and once in the log, until it is over',
+    async (cause, begin, end) => {
+      const check = writable(redis, 'fixture');
+      await check();
+      await direct((admin) => admin.call(begin[0] as string, ...begin.slice(1)));
+      try {
+        for (let asked = 0; asked < 10; asked += 1)
+          await expect(check()).rejects.toThrow(new RegExp(`^${cause}|ETIMEDOUT|retries`));
+        await expect(
+          eventually(() => expect(check()).rejects.toThrow(new RegExp(`^${cause}`))),
+        ).resolves.toBe(undefined);
+      } finally {
+        await direct((admin) => admin.call(end[0] as string, ...end.slice(1)));
+      }
+      await eventually(check);
+      expect(log.filter((line) => line.cause?.startsWith(cause))).toHaveLength(1);
+    },
+    30_000,
+  );
+
+  test('a server that cannot be reached is not ready, with what the network says', async () => {
+    const check = writable(redis, 'fixture');
+    await check();
+    proxy.refuse();
+    await expect(check()).rejects.toThrow(/ECONNRESET|EPIPE/);
+    proxy.resume();
+    await eventually(check);
+  }, 30_000);
+
+  test('a password that is wrong or missing', async () => {
+    await direct((admin) => admin.call('CONFIG', 'SET', 'requirepass', 'secret'));
+    try {
+      proxy.cut();
+      await expect(eventually(() => expect(redis.get('a')).rejects.toThrow(/NOAUTH/))).resolves.toBe(
+        undefined,
+      );
+      expect(log.map(({ msg }) => msg)).toContainEqual(expect.stringContaining('NOAUTH'));
+    } finally {
+      const url = new URL(server.url);
+      url.password = 'secret';
+      const admin = openRedis({ url: url.href, name: 'admin', logger: pino({ level: 'silent' }) });
+      await admin.call('CONFIG', 'SET', 'requirepass', '');
+      admin.disconnect();
+    }
+    await eventually(() => redis.get('a'));
+  }, 30_000);
+});
