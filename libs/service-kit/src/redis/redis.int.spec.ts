@@ -12,7 +12,8 @@ const WELL_AGAIN_MS = 5_000;
 let server: TestRedis;
 let proxy: FaultProxy;
 let redis: Redis;
-let log: { msg: string; cause?: string; count?: number }[];
+type Line = { msg: string; cause?: string };
+let log: Line[];
 
 beforeAll(async () => {
   server = await startRedis();
@@ -21,7 +22,10 @@ afterAll(() => server?.stop());
 beforeEach(async () => {
   proxy = await FaultProxy.inFrontOf(server.url);
   log = [];
-  const logger = pino({ level: 'warn' }, { write: (line: string) => void log.push(JSON.parse(line)) });
+  const logger = pino(
+    { level: 'warn' },
+    { write: (line: string) => void log.push(JSON.parse(line) as Line) },
+  );
   redis = openRedis({ url: proxy.via(server.url), name: 'fixture', logger });
   await redis.flushall();
 });
