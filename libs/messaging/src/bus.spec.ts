@@ -3,7 +3,8 @@ import { z } from 'zod';
 import { MessageBus } from './bus.js';
 import { defineEvent } from './contract.js';
 import { envelope } from './envelope.js';
-import { MessagingError } from './errors.js';
+import { DomainError, MessagingError } from './errors.js';
+import { decideByWrite, WriteRaceLost } from './local-write.js';
 import { FakeBroker } from './testing/fake-broker.js';
 import { parseTraceparent, traceContext } from './trace-context.js';
 
@@ -100,13 +101,31 @@ describe('a transactional message', () => {
     expect(broker.sent).toHaveLength(1);
   });
 
-  it('is dropped when the local transaction fails, whose error the caller gets', async () => {
+  const failingStatement = new Error('duplicate key');
+  it.each([
+    ['a lost race', new WriteRaceLost()],
+    ['a refusal of the domain', new DomainError('SOLD_OUT', 'conflict', 'no row')],
+    ['a statement that the database says has failed', failingStatement],
+  ])('is dropped when %s proves that nothing was written; the caller gets that error', async (_, error) => {
     const broker = new FakeBroker();
-    const failed = busOver(broker).transactional('order', messages, () =>
-      Promise.reject(new Error('no row')),
-    );
-    await expect(failed).rejects.toThrow('no row');
+    const bus = new MessageBus(broker, {
+      producer: 'order',
+      provesNothingWritten: (cause) => cause === failingStatement,
+    });
+    await expect(bus.transactional('order', messages, () => Promise.reject(error))).rejects.toBe(error);
     expect(broker.decisions).toEqual(['rollback']);
+    expect(broker.sent).toEqual([]);
+  });
+
+  it.each([
+    ['a connection that broke', new Error('ECONNRESET')],
+    ['the outside being at fault', new DomainError('AWAY', 'transient', 'away')],
+    ['something that is no error', 'a string'],
+  ])('stays half when %s leaves it open whether it was written', async (_, cause) => {
+    const broker = new FakeBroker();
+    const failed = busOver(broker).transactional('order', messages, () => Promise.reject(cause as Error));
+    await expect(failed).rejects.toMatchObject({ code: 'OUTCOME_UNKNOWN', kind: 'transient', cause });
+    expect(broker.decisions).toEqual([]);
     expect(broker.sent).toEqual([]);
   });
 
@@ -115,8 +134,15 @@ describe('a transactional message', () => {
     broker.decisionError = new MessagingError('BROKER_UNAVAILABLE', 'gone');
     const bus = busOver(broker);
     expect(await bus.transactional('order', messages, () => Promise.resolve('written'))).toBe('written');
-    const failed = bus.transactional('order', messages, () => Promise.reject(new Error('no row')));
-    await expect(failed).rejects.toThrow('no row');
+    const failed = bus.transactional('order', messages, () => Promise.reject(new WriteRaceLost()));
+    await expect(failed).rejects.toThrow(WriteRaceLost);
+  });
+
+  it('is left to the check-back when the broker gives an answer to the decision that says nothing of it', async () => {
+    const broker = new FakeBroker();
+    broker.decisionError = new MessagingError('PROTOCOL_ERROR', 'garbled');
+    const bus = busOver(broker);
+    expect(await bus.transactional('order', messages, () => Promise.resolve('written'))).toBe('written');
   });
 
   it('says so when it was rolled back although the local transaction is done', async () => {
@@ -128,5 +154,29 @@ describe('a transactional message', () => {
 
   it('without messages is just the local transaction', async () => {
     expect(await busOver(new FakeBroker()).transactional('order', [], () => Promise.resolve(1))).toBe(1);
+  });
+});
+
+describe('a check-back', () => {
+  const decide = (looks: boolean[], hasEnded: boolean): ReturnType<typeof decideByWrite> =>
+    decideByWrite({
+      isWritten: () => Promise.resolve(looks.shift() ?? false),
+      hasEnded: () => Promise.resolve(hasEnded),
+    });
+
+  it('commits what was written', async () => {
+    expect(await decide([true], false)).toBe('commit');
+  });
+
+  it('does not know while the write may still come', async () => {
+    expect(await decide([false], false)).toBe('unknown');
+  });
+
+  it('rolls back what can no longer come', async () => {
+    expect(await decide([false, false], true)).toBe('rollback');
+  });
+
+  it('commits what was written after it had looked first', async () => {
+    expect(await decide([false, true], true)).toBe('commit');
   });
 });

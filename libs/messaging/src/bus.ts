@@ -2,7 +2,9 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { BrokerPort, PendingTransaction } from './broker-port.js';
 import type { MessageContract } from './contract.js';
 import { envelope, seal, type Envelope, type SendOptions } from './envelope.js';
-import { describeError, kindOf } from './failure.js';
+import { MessagingError } from './errors.js';
+import { describeError } from './failure.js';
+import { isNothingWritten } from './local-write.js';
 import type { OutgoingMessage, SendReceipt } from './message.js';
 import { BROKER_PORT, MESSAGING_OPTIONS, type MessagingOptions } from './messaging.options.js';
 import { silentLogger, type MessagingLogger } from './observer.js';
@@ -47,12 +49,20 @@ export class MessageBus {
   /**
    * Makes a local database transaction and the messages about it one thing: both happen or neither.
    *
-   *     prepare (half messages) ──> local() ──> commit        a consumer sees them
-   *                                    └ throws ──> rollback   nobody ever does
+   *     prepare (half messages) ──> local() ──> commit                           a consumer sees them
+   *                                    ├ nothing was written ──> rollback         nobody ever does
+   *                                    └ nobody knows ──> left to the check-back  one or the other, later
    *
    * A process that dies in between leaves half messages; the broker then asks the group's `@CheckBack`.
    * That is also what becomes of a decision which cannot be delivered, so once `local` has succeeded,
-   * an unreachable broker is not an error. `local` must have rolled back its own work when it throws.
+   * an unreachable broker is not an error.
+   *
+   * `local` and the check-back have rules to keep: one instant, one statement with a deadline, what a lost race is, when
+   * a missing write means "never". They are in `local-write.ts`; whoever copies this copies those.
+   *
+   * @throws what `local` threw when that proves that nothing was written; `OUTCOME_UNKNOWN`, which is transient,
+   *   when it does not, since a lost answer is no answer; the broker's error when nothing could be prepared,
+   *   or when it had dropped the messages although the local work is done.
    */
   async transactional<T>(
     producerGroup: string,
@@ -65,11 +75,25 @@ export class MessageBus {
     try {
       result = await local();
     } catch (error) {
+      if (!isNothingWritten(error, this.options.provesNothingWritten ?? (() => false))) {
+        throw this.unknown(pending, producerGroup, error);
+      }
       await this.rollback(pending, producerGroup);
       throw error;
     }
     await this.commit(pending, producerGroup);
     return result;
+  }
+
+  private unknown(
+    { transactionId }: PendingTransaction,
+    producerGroup: string,
+    cause: unknown,
+  ): MessagingError {
+    const fields = { transactionId, producerGroup, error: describeError(cause) };
+    this.logger.warn(fields, 'the local write may have happened or not; it is left to the check-back');
+    const detail = 'it is not known yet whether this was done; ask again in a moment';
+    return new MessagingError('OUTCOME_UNKNOWN', detail, { cause });
   }
 
   private async rollback(pending: PendingTransaction, producerGroup: string): Promise<void> {
@@ -85,9 +109,9 @@ export class MessageBus {
     try {
       await pending.commit();
     } catch (error) {
-      // Anything but a broker that is away (a check-back that said rollback too early, a transaction
-      // that is unknown) means that the messages are gone though the local work is done: say so.
-      if (kindOf(error) !== 'transient') throw error;
+      // The broker has dropped the messages although the local work is done (a check-back said rollback
+      // too early, by a clock that was set, say). That must not pass for a success.
+      if (isDropped(error)) throw error;
       this.leaveToCheckBack(pending, producerGroup, 'commit', error);
     }
   }
@@ -112,3 +136,7 @@ export class MessageBus {
     return envelopes.map((each) => seal(each, context));
   }
 }
+
+const isDropped = (error: unknown): boolean =>
+  error instanceof MessagingError &&
+  (error.code === 'TRANSACTION_CONFLICT' || error.code === 'UNKNOWN_TRANSACTION');

@@ -8,6 +8,8 @@ export const MESSAGING_ERRORS = {
   BROKER_UNAVAILABLE: 'transient',
   /** No answer in time; the outcome is unknown. */
   REQUEST_TIMEOUT: 'transient',
+  /** A transactional message's local write may have happened or not; the check-back finds out. A repeat finds it done or not done. */
+  OUTCOME_UNKNOWN: 'transient',
   /** The client's or the broker's buffer is at its bound; nothing was stored. */
   BUFFER_FULL: 'transient',
   /** The broker cannot write (disk full, I/O error); nothing was acknowledged. */

@@ -2,6 +2,7 @@ export * from './port.js';
 export * from './contract.js';
 export * from './envelope.js';
 export * from './bus.js';
+export * from './local-write.js';
 export * from './retry.js';
 export * from './inbox.js';
 export * from './delivery.js';

@@ -15,6 +15,8 @@ export type MessagingOptions = {
   /** Default: nothing is said. */
   logger?: MessagingLogger;
   observer?: PipelineObserver;
+  /** Whether an error of the service's database proves that nothing was written. Default: none does. */
+  provesNothingWritten?: (error: unknown) => boolean;
   /** Injected by tests. */
   clock?: { now(): number };
 };

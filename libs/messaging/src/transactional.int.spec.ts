@@ -9,7 +9,7 @@ import type { BrokerPort } from './broker-port.js';
 import { MessageBus } from './bus.js';
 import { defineEvent } from './contract.js';
 import { envelope, type Envelope } from './envelope.js';
-import { MessagingError } from './errors.js';
+import { DomainError, MessagingError } from './errors.js';
 import { Outbox, OutboxRelay } from './outbox.js';
 import { MemoryDatabase } from './testing/memory-database.js';
 import { until } from './testing/until.js';
@@ -123,10 +123,58 @@ describe.each(Object.entries(implementations))('a transactional message by %s', 
 
   it('never arrives when the local transaction fails', async () => {
     const producer = await startProducer();
-    const failing = producer.write(written('A1'), () => Promise.reject(new Error('no row')));
+    const failing = producer.write(written('A1'), () =>
+      Promise.reject(new DomainError('NO_ROW', 'conflict', 'no row')),
+    );
     await expect(failing).rejects.toThrow('no row');
     expect(await complete(producer)).toEqual([]);
     expect(database.orders.has('A1')).toBe(false);
+  });
+
+  it('arrives when the answer to the local commit is lost; the caller is told that it is not known', async () => {
+    const producer = await startProducer();
+    const transaction = database.transaction.bind(database);
+    database.transaction = async (work) => {
+      await transaction(work);
+      database.transaction = transaction;
+      throw new Error('the connection broke');
+    };
+    await expect(producer.write(written('A1'), insert('A1'))).rejects.toThrow(
+      /OUTCOME_UNKNOWN|the connection broke/,
+    );
+    await arrival('written A1');
+    expect(await complete(producer)).toEqual(['written A1']);
+  });
+
+  it('does not arrive when the answer to the preparation is lost: nothing was written after it', async () => {
+    const producer = await startProducer((port) => ({
+      ...portOf(port),
+      prepare: async (group, messages) => {
+        const pending = await port.prepare(group, messages);
+        if (messages[0]?.key === 'end') return pending;
+        throw new MessagingError('REQUEST_TIMEOUT', 'no answer');
+      },
+    }));
+    await producer.write(written('A1'), insert('A1')).catch(() => undefined);
+    const isWritten = database.orders.has('A1');
+    expect(await complete(producer)).toEqual(isWritten ? ['written A1'] : []);
+  });
+
+  it('arrives, once, when the answer to the commit of the messages is lost', async () => {
+    const producer = await startProducer((port) => ({
+      ...portOf(port),
+      prepare: async (group, messages) => {
+        const pending = await port.prepare(group, messages);
+        const commit = async (): Promise<never> => {
+          await pending.commit();
+          throw new MessagingError('REQUEST_TIMEOUT', 'no answer');
+        };
+        return { ...pending, commit };
+      },
+    }));
+    await producer.write(written('A1'), insert('A1'));
+    await arrival('written A1');
+    expect(await complete(producer)).toEqual(['written A1']);
   });
 
   it('does not arrive before the local transaction has committed', async () => {

@@ -31,6 +31,7 @@ export {
   provesNothingWritten,
   sqlStateOf,
 } from './database/database-error.js';
+export { inTime, writesHaveEnded } from './database/write-deadline.js';
 export { PrismaInbox } from './database/prisma-inbox.js';
 export { RowRetention } from './database/row-retention.js';
 export { openRedis } from './redis/redis.js';

@@ -13,6 +13,7 @@ import { AuthGuard } from './auth/auth.guard.js';
 import { BrokerModule } from './broker.module.js';
 import { CLOCK, systemClock, type Clock } from './clock.js';
 import { loadConfig, required, ServiceConfig } from './config.js';
+import { provesNothingWritten } from './database/database-error.js';
 import { openDatabase, type DatabaseClass, type ServiceDatabase } from './database/database.js';
 import { hasInbox, PrismaInbox } from './database/prisma-inbox.js';
 import { OLD_INBOX_ROWS, RowRetention, type OldRows } from './database/row-retention.js';
@@ -69,6 +70,7 @@ export class ServiceModule {
             producer: options.name,
             logger,
             observer: new DeliveryMetrics(metrics.registry),
+            provesNothingWritten,
           }),
         }),
       ],

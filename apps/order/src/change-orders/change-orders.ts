@@ -1,12 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { paymentTimeoutTimerId } from '#libs/contracts';
-import { MessageBus } from '#libs/messaging';
+import { MessageBus, WriteRaceLost } from '#libs/messaging';
 import { CLOCK, LOGGER, type Clock } from '#libs/service-kit';
 import { orderContested } from '../domain/errors.js';
 import { decide, type Decision, type OrderChange, type OrderEvent } from '../domain/order-state.js';
 import type { Order } from '../domain/order.js';
-import { OrderBook, WriteRaceLost } from '../order-book/order-book.js';
+import { OrderBook } from '../order-book/order-book.js';
 import { announcement } from './announcement.js';
 
 /** Something that happened to an order. */

@@ -1,22 +1,22 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { CheckBack, type CheckedMessage, type TransactionDecision } from '#libs/messaging';
-import { CLOCK, type Clock } from '#libs/service-kit';
+import { Injectable } from '@nestjs/common';
+import { PrismaClient } from '#prisma/order';
+import { CheckBack, decideByWrite, type CheckedMessage, type TransactionDecision } from '#libs/messaging';
+import { writesHaveEnded } from '#libs/service-kit';
 import { PRODUCER_GROUP } from '../change-orders/change-orders.js';
-import { ROLLBACK_AFTER_MS } from '../domain/write-fence.js';
 import { OrderBook } from '../order-book/order-book.js';
 import { claimOf, holds } from './claim.js';
 
 /**
  * Answers for half messages whose sender died: did the local write happen?
  *
- * A transaction's write is all or nothing, and every message of it claims one history entry. All
- * entries there: it was written. One missing: it was not, and can no longer be once the fence has passed.
+ * A transaction's write is all or nothing, and every message of it claims one history entry, at the one instant of
+ * the transaction. All entries there: it was written. One missing: it was not.
  */
 @Injectable()
 export class OrderCheckBack {
   constructor(
     private readonly book: OrderBook,
-    @Inject(CLOCK) private readonly clock: Clock,
+    private readonly database: PrismaClient,
   ) {}
 
   @CheckBack(PRODUCER_GROUP)
@@ -24,9 +24,17 @@ export class OrderCheckBack {
     const claims = messages.flatMap((message) => claimOf(message) ?? []);
     // Only messages that somebody else put into this producer group make no claim: not ours to decide.
     if (claims.length === 0) return 'unknown';
-    const orders = await this.book.find([...new Set(claims.map((claim) => claim.orderNo))]);
-    if (claims.every((claim) => holds(claim, orders.get(claim.orderNo)))) return 'commit';
-    const preparedAtMs = Math.max(...claims.map((claim) => Date.parse(claim.at)));
-    return this.clock.now() - preparedAtMs > ROLLBACK_AFTER_MS ? 'rollback' : 'unknown';
+    const orderNos = [...new Set(claims.map(({ orderNo }) => orderNo))];
+    const instants = [...new Set(claims.map(({ at }) => at))];
+    return decideByWrite({
+      isWritten: async () => {
+        const orders = await this.book.find(orderNos);
+        return claims.every((claim) => holds(claim, orders.get(claim.orderNo)));
+      },
+      hasEnded: async () => {
+        for (const at of instants) if (!(await writesHaveEnded(this.database, at))) return false;
+        return true;
+      },
+    });
   }
 }

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { ROLLBACK_AFTER_MS, WRITE_DEADLINE_MS, WriteRaceLost } from '#libs/messaging';
+import { writesHaveEnded } from '#libs/service-kit';
 import { OrderUnderTest } from '../testing/order-under-test.js';
-import { OrderBook, WriteRaceLost, type OrderUpdate } from './order-book.js';
+import { OrderBook, type NewOrder, type OrderUpdate } from './order-book.js';
 
 let shop: OrderUnderTest;
 beforeAll(async () => {
@@ -27,7 +29,7 @@ describe('changes of several orders', () => {
     for (const { orderNo } of orders) expect(await shop.statuses(orderNo)).toContain('CANCELLED');
   });
 
-  test('are committed by the statement that checks the fence: a client that freezes cannot come in between', async () => {
+  test('are committed by the statement that checks the deadline: a client that freezes cannot come in between', async () => {
     const orders = await shop.placed(await shop.ticketType(2), 2);
     const database = new Proxy(shop.database, {
       get(target, property): unknown {
@@ -54,5 +56,95 @@ describe('changes of several orders', () => {
       expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
       for (const end of ends) if (end.status === 'rejected') expect(end.reason).toBeInstanceOf(WriteRaceLost);
     }
+  });
+});
+
+describe('the write deadline', () => {
+  /** A write whose deadline is this far away. */
+  const leaves = (ms: number): string => new Date(Date.now() - WRITE_DEADLINE_MS + ms).toISOString();
+  const payBefore = (): string => new Date(Date.now() + 60_000).toISOString();
+  const until = async (condition: string): Promise<void> => {
+    const is = async (): Promise<boolean> => {
+      const [row] = await shop.database.$queryRawUnsafe<{ so: boolean }[]>(`SELECT (${condition}) AS so`);
+      return row?.so === true;
+    };
+    while (!(await is())) await new Promise((resolve) => setTimeout(resolve, 20));
+  };
+  const waitsFor = (lock: string): string =>
+    `EXISTS (SELECT 1 FROM pg_locks WHERE locktype = '${lock}' AND NOT granted)`;
+
+  /** Holds a lock while `work` runs. */
+  async function holding(lock: string, work: () => Promise<void>): Promise<void> {
+    const ends: unknown[] = [];
+    await shop.database.$transaction(
+      async (tx) => {
+        await tx.$executeRawUnsafe(lock);
+        await work().catch((error: unknown) => ends.push(error));
+      },
+      { timeout: 20_000 },
+    );
+    if (ends.length > 0) throw ends[0];
+  }
+
+  const newOrder = async (): Promise<NewOrder> => {
+    const [order] = await shop.submitted(await shop.ticketType(1));
+    if (order === undefined) throw new Error('nothing was submitted');
+    return { ...order, status: 'PENDING_PAYMENT' };
+  };
+
+  test.each(['insert', 'change'])(
+    'counts when the row is written: an %s that waited for the table is refused',
+    async (kind) => {
+      const order = await newOrder();
+      if (kind === 'change') await shop.book.insert([order], now(), payBefore());
+      const at = leaves(400);
+      let writing: Promise<unknown> | undefined;
+      // As CREATE INDEX takes it.
+      await holding('LOCK TABLE orders IN SHARE MODE', async () => {
+        const write = (): Promise<void> =>
+          kind === 'insert'
+            ? shop.book.insert([order], at, payBefore())
+            : shop.book.change([cancelled(order)], at);
+        writing = write().catch((error: unknown) => error);
+        await until(waitsFor('relation'));
+        await until(`clock_timestamp() > '${at}'::timestamptz + interval '${WRITE_DEADLINE_MS} ms'`);
+      });
+      expect(await writing).toBeInstanceOf(WriteRaceLost);
+      const statuses = kind === 'insert' ? [] : ['QUEUED', 'PENDING_PAYMENT'];
+      expect(await shop.statuses(order.orderNo)).toEqual(statuses);
+    },
+  );
+
+  test('of a write that waits for a row, in time when it began, is not over until it has ended', async () => {
+    const order = await newOrder();
+    await shop.book.insert([order], now(), payBefore());
+    const at = leaves(300);
+    let writing: Promise<unknown> | undefined;
+    const lock = `SELECT 1 FROM orders WHERE order_no = '${order.orderNo}' FOR UPDATE`;
+    await holding(lock, async () => {
+      writing = shop.book.change([cancelled(order)], at);
+      await until(waitsFor('transactionid'));
+      expect(await writesUnderWay(at)).toBe(true);
+    });
+    await writing;
+    expect(await writesUnderWay(at)).toBe(false);
+    expect(await shop.statuses(order.orderNo)).toContain('CANCELLED');
+  });
+
+  /** What `writesHaveEnded` asks, without the ten seconds that it adds to the deadline. */
+  async function writesUnderWay(at: string): Promise<boolean> {
+    const asked = new Proxy(shop.database, {
+      get: (target, property): unknown =>
+        property === '$queryRawUnsafe'
+          ? (sql: string, ...values: unknown[]) =>
+              target.$queryRawUnsafe(sql.replace(`${ROLLBACK_AFTER_MS} milliseconds`, '0 ms'), ...values)
+          : Reflect.get(target, property),
+    });
+    return !(await writesHaveEnded(asked, at));
+  }
+
+  test('has passed for a check-back by the clock of the database only', async () => {
+    expect(await writesHaveEnded(shop.database, leaves(-9_000))).toBe(false);
+    expect(await writesHaveEnded(shop.database, leaves(-11_000))).toBe(true);
   });
 });

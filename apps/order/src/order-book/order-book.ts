@@ -1,8 +1,8 @@
 import { Injectable } from '@nestjs/common';
 import { PrismaClient } from '#prisma/order';
 import { CancelReason } from '#libs/contracts';
-import { Batcher, isUniqueViolation } from '#libs/service-kit';
-import { WRITE_FENCE_MS } from '../domain/write-fence.js';
+import { WriteRaceLost } from '#libs/messaging';
+import { Batcher, inTime, isUniqueViolation } from '#libs/service-kit';
 import { writtenStatus, type HistoryEntry, type Order } from '../domain/order.js';
 import type { OrderChange, WrittenStatus } from '../domain/order-state.js';
 
@@ -19,14 +19,6 @@ export type NewOrder = Pick<
 
 /** One conditional change: nothing happens to an order that has left `from`. */
 export type OrderUpdate = { orderNo: string; from: WrittenStatus; change: OrderChange };
-
-/** Somebody else wrote an order of the batch first; none of the batch was written. */
-export class WriteRaceLost extends Error {
-  constructor(options?: ErrorOptions) {
-    super('another writer came first, or the write came too late for its half message', options);
-    this.name = 'WriteRaceLost';
-  }
-}
 
 /** Orders of one statement of `read`. */
 const MAX_READS = 100;
@@ -103,7 +95,7 @@ export class OrderBook {
    * A plain INSERT on purpose: with `ON CONFLICT DO NOTHING` some orders of a batch could be written and
    * others not, while the batch's messages are committed or rolled back together.
    *
-   * @throws {WriteRaceLost} when one of them exists, or the fence has passed; nothing is written then.
+   * @throws {WriteRaceLost} when one of them exists, or the write deadline has passed; nothing is written then.
    */
   async insert(orders: readonly NewOrder[], at: string, payBefore: string): Promise<void> {
     const column = <Field extends keyof NewOrder>(field: Field): NewOrder[Field][] =>
@@ -111,7 +103,8 @@ export class OrderBook {
     let written: number;
     try {
       written = await this.database.$executeRawUnsafe(
-        `INSERT INTO orders (order_no, buyer_id, ticket_type_id, quantity, total_minor, currency, status,
+        `WITH ${inTime('$9::text')}
+         INSERT INTO orders (order_no, buyer_id, ticket_type_id, quantity, total_minor, currency, status,
                              history, pay_before, created_at, updated_at)
          SELECT o.order_no, o.buyer_id, o.ticket_type_id, o.quantity, o.total_minor, o.currency, o.status,
                 jsonb_build_array(
@@ -122,7 +115,7 @@ export class OrderBook {
          FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[],
                      $8::text[])
               AS o(order_no, buyer_id, ticket_type_id, quantity, total_minor, currency, status, submitted_at)
-         WHERE now() < $11::text::timestamptz`,
+         WHERE (SELECT in_time.is_so FROM in_time)`,
         column('orderNo'),
         column('buyerId'),
         column('ticketTypeId'),
@@ -133,7 +126,6 @@ export class OrderBook {
         column('submittedAt'),
         at,
         payBefore,
-        fence(at),
       );
     } catch (error) {
       if (isUniqueViolation(error)) throw new WriteRaceLost({ cause: error });
@@ -146,21 +138,22 @@ export class OrderBook {
    * Makes all changes, each on the condition that its order is still where it was read, and appends
    * each to its order's history.
    *
-   * One statement, not a transaction around one: a COMMIT that the client sends would come after the fence
-   * was checked, and a client that froze in between would commit what the check-back has given up.
+   * One statement, not a transaction around one: a COMMIT that the client sends would come after the deadline
+   * was checked, and a client that froze in between would keep its rows, and the check-back, waiting.
    * The rows are locked in the order of their numbers, so that batches which overlap cannot deadlock; the
    * last line is what makes it all or nothing.
    *
-   * @throws {WriteRaceLost} when one of the orders has moved on, or the fence has passed; nothing is changed then.
+   * @throws {WriteRaceLost} when one of the orders has moved on, or the write deadline has passed; nothing is changed then.
    */
   async change(updates: readonly OrderUpdate[], at: string): Promise<void> {
     const changed = await this.database.$executeRawUnsafe(
-      `WITH c AS MATERIALIZED (
+      `WITH ${inTime('$6::text')},
+       c AS MATERIALIZED (
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])
                        AS c(order_no, current, next, payment_id, reason)),
        locked AS MATERIALIZED (
          SELECT 1 FROM orders AS o JOIN c USING (order_no)
-         WHERE o.status = c.current AND now() < $7::text::timestamptz
+         WHERE o.status = c.current AND (SELECT in_time.is_so FROM in_time)
          ORDER BY o.order_no FOR UPDATE OF o)
        UPDATE orders AS o
        SET status = c.next,
@@ -170,21 +163,18 @@ export class OrderBook {
            updated_at = $6::text::timestamptz
        FROM c
        WHERE o.order_no = c.order_no AND o.status = c.current
-         AND (SELECT count(*) FROM locked) = $8::int`,
+         AND (SELECT count(*) FROM locked) = $7::int`,
       updates.map((update) => update.orderNo),
       updates.map((update) => update.from),
       updates.map((update) => update.change.to),
       updates.map(({ change }) => ('paymentId' in change ? change.paymentId : null)),
       updates.map(({ change }) => ('reason' in change ? change.reason : null)),
       at,
-      fence(at),
       updates.length,
     );
     if (changed !== updates.length) throw new WriteRaceLost();
   }
 }
-
-const fence = (at: string): string => new Date(Date.parse(at) + WRITE_FENCE_MS).toISOString();
 
 function orderOf(row: Row): Order {
   const history = row.history as unknown as HistoryEntry[];

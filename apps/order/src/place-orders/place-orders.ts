@@ -6,14 +6,14 @@ import {
   paymentTimeoutTimerId,
   type OrderSubmitted,
 } from '#libs/contracts';
-import { envelope, MessageBus, type Envelope } from '#libs/messaging';
+import { envelope, MessageBus, WriteRaceLost, type Envelope } from '#libs/messaging';
 import { CLOCK, type Clock } from '#libs/service-kit';
 import { StockLedger } from '#libs/stock-ledger';
 import { factsOf } from '../change-orders/announcement.js';
 import { PRODUCER_GROUP } from '../change-orders/change-orders.js';
 import { orderContested } from '../domain/errors.js';
 import { ORDER_CONFIG, type OrderConfig } from '../order.config.js';
-import { OrderBook, WriteRaceLost, type NewOrder } from '../order-book/order-book.js';
+import { OrderBook, type NewOrder } from '../order-book/order-book.js';
 
 /** A lost race leaves fewer orders to write; this many in a row do not happen by chance. */
 const MAX_ROUNDS = 5;

@@ -3,9 +3,9 @@ import { pino } from 'pino';
 import { Redis } from 'ioredis';
 import { PrismaClient } from '#prisma/order';
 import type { OrderSubmitted, PaymentSucceeded } from '#libs/contracts';
-import { openDatabase } from '#libs/service-kit';
+import { openDatabase, provesNothingWritten } from '#libs/service-kit';
 import { newTicketTypeId, orderNoFor, StockLedger } from '#libs/stock-ledger';
-import { startPostgres, startRedis } from '../../../../libs/service-kit/src/testing/index.js';
+import { FaultProxy, startPostgres, startRedis } from '../../../../libs/service-kit/src/testing/index.js';
 import { CancelOrder } from '../cancel-order/cancel-order.js';
 import { ChangeOrders } from '../change-orders/change-orders.js';
 import { OrderCheckBack } from '../check-back/order.check-back.js';
@@ -28,7 +28,7 @@ export class TestClock {
 
 /** The order service's use cases on a real Postgres and a real Redis, with a bus that can die. */
 export class OrderUnderTest {
-  readonly bus = new RehearsalBus();
+  readonly bus = new RehearsalBus(provesNothingWritten);
   readonly clock = new TestClock();
   readonly book: OrderBook;
   readonly changeOrders: ChangeOrders;
@@ -40,6 +40,8 @@ export class OrderUnderTest {
   private constructor(
     readonly database: PrismaClient,
     readonly stock: StockLedger,
+    /** The way to the database. */
+    readonly link: FaultProxy,
     private readonly release: () => Promise<void>,
   ) {
     const { bus } = this.bus;
@@ -48,15 +50,18 @@ export class OrderUnderTest {
     this.placeOrders = new PlaceOrders(this.book, stock, bus, this.clock, { PAYMENT_TIMEOUT_MS });
     this.settlePayment = new SettlePayment(this.changeOrders, stock, bus, this.clock);
     this.cancelOrder = new CancelOrder(this.book, this.changeOrders, stock);
-    this.checkBack = new OrderCheckBack(this.book, this.clock);
+    this.checkBack = new OrderCheckBack(this.book, database);
   }
 
   static async start(): Promise<OrderUnderTest> {
     const [postgres, redisServer] = await Promise.all([startPostgres(), startRedis()]);
-    const database = openDatabase(PrismaClient, { url: postgres.url('order'), schema: 'order', logger });
+    const link = await FaultProxy.inFrontOf(postgres.url('order'));
+    const url = link.via(postgres.url('order'));
+    const database = openDatabase(PrismaClient, { url, schema: 'order', logger });
     const redis = new Redis(redisServer.url);
-    return new OrderUnderTest(database, new StockLedger(redis), async () => {
+    return new OrderUnderTest(database, new StockLedger(redis), link, async () => {
       await database.$disconnect();
+      await link.stop();
       redis.disconnect();
       await Promise.all([postgres.stop(), redisServer.stop()]);
     });

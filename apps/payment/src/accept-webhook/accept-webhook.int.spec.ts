@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PaymentWebhookHeaders, type PaymentWebhook } from '#libs/contracts';
-import type { DomainError } from '#libs/messaging';
+import { WRITE_DEADLINE_MS, WriteRaceLost, type DomainError } from '#libs/messaging';
 import { CRASH_POINTS } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
+import { isCommitted } from '../../../../libs/service-kit/src/testing/index.js';
 import { signWebhook } from '../domain/webhook-signature.js';
-import { WriteRaceLost } from './payment-book.js';
 import { PaymentUnderTest } from '../testing/payment-under-test.js';
 
 let payments: PaymentUnderTest;
@@ -139,6 +139,42 @@ test('a writer that was frozen until after the check-back can no longer write, a
   expect(await payments.statusOf(paymentId)).toBe('PENDING');
   expect(await payments.deliver(webhook)).toBe(204);
   expect(await payments.statusOf(paymentId)).toBe('SUCCEEDED');
+});
+
+test.each([
+  ['payment.succeeded', 'SUCCEEDED'],
+  ['payment.failed', 'FAILED'],
+] as const)(
+  'the answer to the commit of %s is lost: 503, taken when it is sent again, announced once',
+  async (type, status) => {
+    const { paymentId } = await payments.created();
+    const webhook = payments.webhook(type, paymentId);
+    const lost = payments.link.swallowAnswersAfter('INSERT INTO webhook_events', { isComplete: isCommitted });
+    expect(await payments.deliver(webhook)).toBe(503);
+    await lost;
+    expect(await payments.statusOf(paymentId)).toBe(status);
+    expect(payments.messagesOf(paymentId)).toEqual([]);
+    expect(await payments.deliver(webhook)).toBe(204);
+    expect(await payments.askBack()).toEqual(['commit']);
+    expect(payments.messagesOf(paymentId)).toEqual([type]);
+  },
+);
+
+test('a webhook whose statement waited for the table until its deadline had passed writes nothing', async () => {
+  const { paymentId } = await payments.created();
+  const at = new Date(Date.now() - WRITE_DEADLINE_MS + 300).toISOString();
+  const webhook = payments.webhook('payment.succeeded', paymentId);
+  let writing: Promise<unknown> | undefined;
+  await payments.database.$transaction(async (tx) => {
+    await tx.$executeRawUnsafe('LOCK TABLE payments IN SHARE MODE');
+    writing = payments.book
+      .settlePayments([webhook], ['PENDING'], 'SUCCEEDED', at)
+      .catch((error: unknown) => error);
+    await payments.until('the deadline', () => Date.now() > Date.parse(at) + WRITE_DEADLINE_MS);
+  });
+  expect(await writing).toBeInstanceOf(WriteRaceLost);
+  expect(await payments.statusOf(paymentId)).toBe('PENDING');
+  expect(await payments.database.webhookEvent.count({ where: { paymentId } })).toBe(0);
 });
 
 describe('captures that arrive together', () => {

@@ -1,10 +1,18 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PaymentFailed, PaymentRefunded, PaymentSucceeded, type PaymentWebhook } from '#libs/contracts';
-import { envelope, Header, MessageBus, traceContext, type Envelope, type SendOptions } from '#libs/messaging';
+import {
+  envelope,
+  Header,
+  MessageBus,
+  traceContext,
+  WriteRaceLost,
+  type Envelope,
+  type SendOptions,
+} from '#libs/messaging';
 import { Batcher, CLOCK, type Clock } from '#libs/service-kit';
 import { amountMismatch, paymentContested, paymentNotFound, refundNotFound } from '../domain/errors.js';
 import { effectOf, type PaymentState } from '../domain/payment-state.js';
-import { PaymentBook, WriteRaceLost, type PaymentRow } from './payment-book.js';
+import { PaymentBook, type PaymentRow } from './payment-book.js';
 
 export const PRODUCER_GROUP = 'payment';
 /** A payment has fewer states than this. */

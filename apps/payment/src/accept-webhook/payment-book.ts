@@ -2,8 +2,8 @@ import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { PrismaClient } from '#prisma/payment';
 import { RefundReason, type PaymentWebhook } from '#libs/contracts';
-import { isUniqueViolation } from '#libs/service-kit';
-import { WRITE_FENCE_MS } from '../domain/write-fence.js';
+import { WriteRaceLost } from '#libs/messaging';
+import { inTime, isUniqueViolation } from '#libs/service-kit';
 
 const PaymentRow = z.object({
   id: z.string(),
@@ -17,14 +17,6 @@ const PaymentRow = z.object({
 });
 /** A payment, its refund if any, and whether the webhook in question was accepted before. */
 export type PaymentRow = z.output<typeof PaymentRow>;
-
-/** Another webhook changed the payment first, or the write came too late for its half message. */
-export class WriteRaceLost extends Error {
-  constructor(options?: ErrorOptions) {
-    super('another webhook came first', options);
-    this.name = 'WriteRaceLost';
-  }
-}
 
 /** What webhooks read and write: payments, refunds and the events that were accepted. */
 @Injectable()
@@ -54,7 +46,7 @@ export class PaymentBook {
    * that is stored has had its effect.
    *
    * @throws {WriteRaceLost} when one of the payments is no longer in one of `from`, or one of the events is
-   *   stored already, or the fence has passed; nothing is written then.
+   *   stored already, or the write deadline has passed; nothing is written then.
    */
   async settlePayments(
     webhooks: readonly PaymentWebhook[],
@@ -100,11 +92,12 @@ export class PaymentBook {
     let changed: number;
     try {
       changed = await this.database.$executeRawUnsafe(
-        `WITH w AS MATERIALIZED (
+        `WITH ${inTime('$4::text')},
+         w AS MATERIALIZED (
            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS w(event_id, payment_id, type)),
          locked AS MATERIALIZED (
            SELECT 1 FROM ${table} AS t JOIN w ON t.${key} = w.payment_id
-           WHERE t.status = ANY($5::text[]) AND now() < $4::text::timestamptz
+           WHERE t.status = ANY($5::text[]) AND (SELECT in_time.is_so FROM in_time)
            ORDER BY t.${key} FOR UPDATE OF t),
          event AS (
            INSERT INTO webhook_events (event_id, payment_id, type)
@@ -115,7 +108,7 @@ export class PaymentBook {
         webhooks.map(({ eventId }) => eventId),
         webhooks.map(({ paymentId }) => paymentId),
         webhooks.map(({ type }) => type),
-        new Date(Date.parse(at) + WRITE_FENCE_MS).toISOString(),
+        at,
         from,
         to,
         webhooks.length,

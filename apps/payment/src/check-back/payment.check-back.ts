@@ -1,10 +1,9 @@
-import { Inject, Injectable } from '@nestjs/common';
+import { Injectable } from '@nestjs/common';
 import { PrismaClient } from '#prisma/payment';
 import { PaymentFailed, PaymentRefunded, PaymentSucceeded } from '#libs/contracts';
-import { CheckBack, type CheckedMessage, type TransactionDecision } from '#libs/messaging';
-import { CLOCK, type Clock } from '#libs/service-kit';
+import { CheckBack, decideByWrite, type CheckedMessage, type TransactionDecision } from '#libs/messaging';
+import { writesHaveEnded } from '#libs/service-kit';
 import { PRODUCER_GROUP } from '../accept-webhook/accept-webhook.js';
-import { ROLLBACK_AFTER_MS } from '../domain/write-fence.js';
 
 /**
  * Answers for half messages whose sender died: does the payment say what the message says? When another
@@ -12,10 +11,7 @@ import { ROLLBACK_AFTER_MS } from '../domain/write-fence.js';
  */
 @Injectable()
 export class PaymentCheckBack {
-  constructor(
-    private readonly database: PrismaClient,
-    @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+  constructor(private readonly database: PrismaClient) {}
 
   @CheckBack(PRODUCER_GROUP)
   async check(_transactionId: string, messages: readonly CheckedMessage[]): Promise<TransactionDecision> {
@@ -24,18 +20,17 @@ export class PaymentCheckBack {
     switch (message?.contract) {
       case PaymentSucceeded.name: {
         const captured = messages.map(({ payload }) => PaymentSucceeded.payload.parse(payload));
-        const isWritten = await this.areCaptured(captured.map(({ paymentId }) => paymentId));
-        return this.decide(isWritten, captured[0]?.succeededAt ?? '');
+        const paymentIds = captured.map(({ paymentId }) => paymentId);
+        return this.decide(() => this.areCaptured(paymentIds), captured[0]?.succeededAt ?? '');
       }
       case PaymentFailed.name: {
         // A capture that came since outranks the decline: telling the buyer of it now would only mislead.
         const { paymentId, failedAt } = PaymentFailed.payload.parse(message.payload);
-        return this.decide((await this.statusOf(paymentId)) === 'FAILED', failedAt);
+        return this.decide(async () => (await this.statusOf(paymentId)) === 'FAILED', failedAt);
       }
       case PaymentRefunded.name: {
         const { paymentId, refundedAt } = PaymentRefunded.payload.parse(message.payload);
-        const refund = await this.database.refund.findUnique({ where: { paymentId } });
-        return this.decide(refund?.status === 'SUCCEEDED', refundedAt);
+        return this.decide(() => this.isRefunded(paymentId), refundedAt);
       }
       default:
         return 'unknown';
@@ -54,9 +49,11 @@ export class PaymentCheckBack {
     return (await this.database.payment.findUnique({ where: { id: paymentId } }))?.status;
   }
 
-  /** What is not written may still be on its way, until the fence has certainly passed. */
-  private decide(isWritten: boolean, preparedAt: string): TransactionDecision {
-    if (isWritten) return 'commit';
-    return this.clock.now() - Date.parse(preparedAt) > ROLLBACK_AFTER_MS ? 'rollback' : 'unknown';
+  private async isRefunded(paymentId: string): Promise<boolean> {
+    return (await this.database.refund.findUnique({ where: { paymentId } }))?.status === 'SUCCEEDED';
+  }
+
+  private decide(isWritten: () => Promise<boolean>, at: string): Promise<TransactionDecision> {
+    return decideByWrite({ isWritten, hasEnded: () => writesHaveEnded(this.database, at) });
   }
 }

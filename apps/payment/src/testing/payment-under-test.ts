@@ -5,9 +5,16 @@ import { Test } from '@nestjs/testing';
 import { PrismaClient } from '#prisma/payment';
 import { PaymentWebhookHeaders, type PaymentResponse, type PaymentWebhook } from '#libs/contracts';
 import { BROKER_PORT, MessageBus } from '#libs/messaging';
-import { RowRetention, serve, ServiceAdapter, signToken, type RunningService } from '#libs/service-kit';
+import {
+  provesNothingWritten,
+  RowRetention,
+  serve,
+  ServiceAdapter,
+  signToken,
+  type RunningService,
+} from '#libs/service-kit';
 import { RehearsalBus } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
-import { freePort, startPostgres } from '../../../../libs/service-kit/src/testing/index.js';
+import { FaultProxy, freePort, startPostgres } from '../../../../libs/service-kit/src/testing/index.js';
 import { PaymentCheckBack } from '../check-back/payment.check-back.js';
 import { AcceptWebhook } from '../accept-webhook/accept-webhook.js';
 import { PaymentBook } from '../accept-webhook/payment-book.js';
@@ -36,6 +43,8 @@ export class PaymentUnderTest {
     private readonly service: RunningService,
     readonly bus: RehearsalBus,
     readonly url: string,
+    /** The way to the database. */
+    readonly link: FaultProxy,
     private readonly serviceToken: string,
     private readonly stopPostgres: () => Promise<void>,
   ) {
@@ -50,17 +59,18 @@ export class PaymentUnderTest {
 
   static async start(): Promise<PaymentUnderTest> {
     const postgres = await startPostgres();
+    const link = await FaultProxy.inFrontOf(postgres.url('payment'));
     const port = await freePort();
     const url = `http://127.0.0.1:${port}`;
     Object.assign(process.env, {
-      DATABASE_URL: postgres.url('payment'),
+      DATABASE_URL: link.via(postgres.url('payment')),
       JWT_SECRET,
       PAYMENT_WEBHOOK_SECRET: WEBHOOK_SECRET,
       PORT: String(port),
       WEBHOOK_URL: `${url}/api/payments/webhook`,
       LOG_LEVEL: 'silent',
     });
-    const bus = new RehearsalBus();
+    const bus = new RehearsalBus(provesNothingWritten);
     const module = await Test.createTestingModule({ imports: [PaymentModule] })
       .overrideProvider(MessageBus)
       .useValue(bus)
@@ -75,11 +85,12 @@ export class PaymentUnderTest {
     const app = module.createNestApplication<NestFastifyApplication>(new ServiceAdapter());
     const service = await serve(app, 'payment');
     const token = signToken({ sub: 'gateway', roles: ['service'], expiresInSeconds: 600 }, JWT_SECRET);
-    return new PaymentUnderTest(service, bus, url, token, () => postgres.stop());
+    return new PaymentUnderTest(service, bus, url, link, token, () => postgres.stop());
   }
 
   async stop(): Promise<void> {
     await this.service.close();
+    await this.link.stop();
     await this.stopPostgres();
   }
 

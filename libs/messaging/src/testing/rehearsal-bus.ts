@@ -2,6 +2,8 @@ import type { TransactionDecision } from '../broker-port.js';
 import type { MessageBus } from '../bus.js';
 import type { CheckedMessage } from '../consume.decorator.js';
 import type { Envelope } from '../envelope.js';
+import { MessagingError } from '../errors.js';
+import { isNothingWritten } from '../local-write.js';
 
 /** Where a process may die while it sends a transactional message. */
 export const CRASH_POINTS = [
@@ -35,6 +37,9 @@ export class RehearsalBus {
   /** Called between the half message and the local write. */
   beforeLocal: (() => Promise<void>) | undefined;
 
+  /** @param provesNothingWritten as in `MessagingOptions` */
+  constructor(private readonly provesNothingWritten: (error: unknown) => boolean = () => false) {}
+
   /** For constructors and providers that want a `MessageBus`. */
   get bus(): MessageBus {
     return this as unknown as MessageBus;
@@ -57,9 +62,12 @@ export class RehearsalBus {
     let result: T;
     try {
       result = await local();
-    } catch (error) {
+    } catch (cause) {
+      if (!isNothingWritten(cause, this.provesNothingWritten)) {
+        throw new MessagingError('OUTCOME_UNKNOWN', 'left to the check-back', { cause });
+      }
       this.half.delete(id);
-      throw error;
+      throw cause;
     }
     this.dieAt('before the commit');
     this.commit(id);
@@ -90,6 +98,11 @@ export class RehearsalBus {
       decisions.push(decision);
     }
     return decisions;
+  }
+
+  /** Drops what is undecided, as a check-back does half a minute later. */
+  forget(): void {
+    this.half.clear();
   }
 
   get transactionsBegun(): number {

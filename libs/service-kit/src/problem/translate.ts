@@ -26,7 +26,9 @@ export function toHttpProblem(error: unknown): HttpProblem {
   if (error instanceof HttpProblem) return error;
   if (error instanceof DomainError) return ofDomainError(error);
   if (error instanceof MessagingError && error.kind === 'transient') {
-    return unavailable('The message broker cannot be reached right now.', error);
+    const isUnclear = error.code === 'OUTCOME_UNKNOWN';
+    const unclear = 'It is not known yet whether this was done. Ask again in a moment.';
+    return unavailable(isUnclear ? unclear : 'The message broker cannot be reached right now.', error);
   }
   if (error instanceof HttpException) return ofHttpException(error);
   if (isOverload(error) || isRedisFailure(error))
