@@ -13,6 +13,8 @@ export const GatewayConfig = z.object({
   PAYMENT_URL: upstream('payment'),
   NOTIFICATION_URL: upstream('notification'),
   OPS_URL: upstream('ops'),
+  /** How long a request waits for the services behind the gateway, counted from its arrival. Reports (the verdict) may take longer. */
+  UPSTREAM_TIMEOUT_MS: z.coerce.number().int().min(100).max(60_000).default(5_000),
   /** How long a reservation waits for the order service. */
   HOLD_TIMEOUT_MS: z.coerce.number().int().min(1_000).default(600_000),
   /** Requests to buy that one user may send a second; 0 = off. */

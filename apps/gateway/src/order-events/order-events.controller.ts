@@ -1,7 +1,7 @@
 import { Controller, Get, Param, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { CurrentUser, type User } from '#libs/service-kit';
-import { callerOf } from '../upstream/call.js';
+import { Caller } from '../upstream/call.js';
 import { OrderEvents } from './order-events.js';
 
 @Controller('api/orders')
@@ -16,7 +16,7 @@ export class OrderEventsController {
     @Req() request: FastifyRequest,
     @Res() reply: FastifyReply,
   ): Promise<void> {
-    await this.events.stream({ orderNo, buyerId: user.userId, caller: callerOf(request) }, () => {
+    await this.events.stream({ orderNo, buyerId: user.userId, caller: new Caller(request, reply) }, () => {
       // From here on the response is the stream's; Fastify must not answer it a second time.
       reply.hijack();
       return { response: reply.raw, headers: { 'x-correlation-id': request.id } };

@@ -45,7 +45,7 @@ export class OrderEvents implements OnModuleDestroy {
   /**
    * Opens a stream: the present status first, then every change until the final one.
    *
-   * @throws {DomainError} `ORDER_NOT_FOUND`, `OVERLOADED` before `connect` is called; nothing after it.
+   * @throws {DomainError} `ORDER_NOT_FOUND`, `OVERLOADED`, `SERVICE_UNAVAILABLE` before `connect` is called; nothing after it.
    * @throws {HttpProblem} 429 `RATE_LIMITED`, likewise.
    */
   async stream(request: StreamRequest, connect: () => Connection): Promise<void> {
@@ -93,6 +93,7 @@ export class OrderEvents implements OnModuleDestroy {
   private async beat(stream: OrderStream, { orderNo, buyerId, caller }: StreamRequest): Promise<void> {
     stream.beat();
     try {
+      caller.asksAgain();
       stream.tell(presentOf(await this.readOrder.execute(orderNo, buyerId, caller)));
     } catch (error) {
       // The next heartbeat tries again; a message may come before.

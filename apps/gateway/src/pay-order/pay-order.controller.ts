@@ -1,8 +1,8 @@
-import { Controller, HttpCode, Param, Post, Req } from '@nestjs/common';
-import type { FastifyRequest } from 'fastify';
+import { Controller, HttpCode, Param, Post, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { PaymentResponse } from '#libs/contracts';
 import { CurrentUser, type User } from '#libs/service-kit';
-import { callerOf } from '../upstream/call.js';
+import { Caller } from '../upstream/call.js';
 import { PayOrder } from './pay-order.js';
 
 @Controller('api/orders')
@@ -15,11 +15,12 @@ export class PayOrderController {
     @Param('orderNo') orderNo: string,
     @CurrentUser() user: User,
     @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<PaymentResponse> {
     return this.payOrder.execute({
       orderNo,
       buyerId: user.userId,
-      caller: callerOf(request),
+      caller: new Caller(request, reply),
       origin: { host: request.host, protocol: request.protocol },
     });
   }

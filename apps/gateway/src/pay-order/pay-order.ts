@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { PaymentResponse, type CreatePaymentRequest } from '#libs/contracts';
 import { SERVICE_CONFIG, signToken, type ServiceConfig } from '#libs/service-kit';
-import { orderNotPayable, overloaded } from '../domain/errors.js';
+import { orderNotPayable, serviceUnavailable } from '../domain/errors.js';
 import { ReadOrder } from '../read-order/read-order.js';
 import { callUpstream, problemFrom, type Caller } from '../upstream/call.js';
 import { Upstreams } from '../upstream/upstreams.js';
@@ -30,7 +30,7 @@ export class PayOrder {
     @Inject(SERVICE_CONFIG) private readonly config: ServiceConfig,
   ) {}
 
-  /** @throws {DomainError} `ORDER_NOT_FOUND`, `ORDER_NOT_PAYABLE`, `OVERLOADED` */
+  /** @throws {DomainError} `ORDER_NOT_FOUND`, `ORDER_NOT_PAYABLE`, `SERVICE_UNAVAILABLE` */
   async execute({ orderNo, buyerId, caller, origin }: PayRequest): Promise<PaymentResponse> {
     const order = await this.readOrder.execute(orderNo, buyerId, caller);
     if (order.status !== 'PENDING_PAYMENT') throw orderNotPayable(orderNo, order.status);
@@ -40,21 +40,25 @@ export class PayOrder {
       amountMinor: order.totalMinor,
       currency: order.currency,
     };
-    const answer = await callUpstream(this.upstreams, 'payment', {
-      method: 'POST',
-      path: '/internal/payments',
-      headers: {
-        ...caller,
-        authorization: `Bearer ${this.serviceToken()}`,
-        'x-forwarded-host': origin.host,
-        'x-forwarded-proto': origin.protocol,
+    const answer = await callUpstream(
+      this.upstreams,
+      'payment',
+      {
+        method: 'POST',
+        path: '/internal/payments',
+        headers: {
+          authorization: `Bearer ${this.serviceToken()}`,
+          'x-forwarded-host': origin.host,
+          'x-forwarded-proto': origin.protocol,
+        },
+        json: payment,
       },
-      json: payment,
-    });
+      caller,
+    );
     if (answer.status !== 200 && answer.status !== 201) throw problemFrom('payment', answer);
     const created = PaymentResponse.safeParse(answer.body);
     if (!created.success)
-      throw overloaded('The payment service answered something else than a payment.', created.error);
+      throw serviceUnavailable('The payment service answered something else than a payment.', created.error);
     return created.data;
   }
 

@@ -1,9 +1,9 @@
-import { Controller, Headers, HttpCode, Post, Req } from '@nestjs/common';
-import type { FastifyRequest } from 'fastify';
+import { Controller, Headers, HttpCode, Post, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import { IdempotencyKey, PlaceOrderRequest, type PlaceOrderResponse } from '#libs/contracts';
 import { DomainError } from '#libs/messaging';
 import { CurrentUser, HttpProblem, parseRequest, ZodBody, type User } from '#libs/service-kit';
-import { callerOf } from '../upstream/call.js';
+import { Caller } from '../upstream/call.js';
 import { BuyerRateLimit } from './buyer-rate-limit.js';
 import { PlaceOrder } from './place-order.js';
 
@@ -21,13 +21,14 @@ export class PlaceOrderController {
     @Headers('idempotency-key') key: string | undefined,
     @ZodBody(PlaceOrderRequest) body: PlaceOrderRequest,
     @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<PlaceOrderResponse> {
     const idempotencyKey = parseRequest(IdempotencyKey, key, 'Idempotency-Key');
     if (this.rateLimit.isOn) await this.rateLimit.spend(user.userId);
     try {
       return await this.placeOrder.execute(
         { ...body, buyerId: user.userId, idempotencyKey },
-        callerOf(request),
+        new Caller(request, reply),
       );
     } catch (error) {
       throw isSaleNotOpen(error)

@@ -1,8 +1,8 @@
-import { Controller, Get, Param, Req } from '@nestjs/common';
-import type { FastifyRequest } from 'fastify';
+import { Controller, Get, Param, Req, Res } from '@nestjs/common';
+import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OrderView } from '#libs/contracts';
 import { CurrentUser, type User } from '#libs/service-kit';
-import { callerOf } from '../upstream/call.js';
+import { Caller } from '../upstream/call.js';
 import { ReadOrder } from './read-order.js';
 
 @Controller('api/orders')
@@ -14,7 +14,8 @@ export class ReadOrderController {
     @Param('orderNo') orderNo: string,
     @CurrentUser() user: User,
     @Req() request: FastifyRequest,
+    @Res({ passthrough: true }) reply: FastifyReply,
   ): Promise<OrderView> {
-    return this.readOrder.execute(orderNo, user.userId, callerOf(request));
+    return this.readOrder.execute(orderNo, user.userId, new Caller(request, reply));
   }
 }

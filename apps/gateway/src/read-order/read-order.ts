@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { OrderNo, type OrderView } from '#libs/contracts';
 import { LOGGER } from '#libs/service-kit';
 import { StockLedger, type HoldView } from '#libs/stock-ledger';
-import { orderNotFound, overloaded } from '../domain/errors.js';
+import { orderNotFound, serviceUnavailable } from '../domain/errors.js';
 import type { Caller } from '../upstream/call.js';
 import { OrderService } from '../upstream/order-service.js';
 
@@ -21,7 +21,7 @@ export class ReadOrder {
   ) {}
 
   /**
-   * @throws {DomainError} `ORDER_NOT_FOUND`, also for another buyer's order; `OVERLOADED`
+   * @throws {DomainError} `ORDER_NOT_FOUND`, also for another buyer's order; `SERVICE_UNAVAILABLE`
    */
   async execute(orderNo: string, buyerId: string, caller: Caller): Promise<OrderView> {
     if (!OrderNo.safeParse(orderNo).success) throw orderNotFound(orderNo);
@@ -31,7 +31,8 @@ export class ReadOrder {
     const order = await this.orders.find(orderNo, caller);
     if (order !== undefined) return order;
     if (hold === undefined) throw orderNotFound(orderNo);
-    if (hold === 'unknown') throw overloaded('Whether the order is still queued cannot be seen right now.');
+    if (hold === 'unknown')
+      throw serviceUnavailable('Whether the order is still queued cannot be seen right now.');
     // Claimed and about to be written, or given back while its message is still in the queue. Either
     // way the order service has not spoken yet, and will.
     return queuedView(hold);

@@ -1,8 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
-import { overloaded } from '../domain/errors.js';
-import type { Upstream, Upstreams } from '../upstream/upstreams.js';
+import { Caller, refusalOf } from '../upstream/call.js';
+import type { Upstreams } from '../upstream/upstreams.js';
+import type { ProxiedRoute } from './route-table.js';
+
+/** From the first byte of an answer to its last; a client that reads more slowly is cut off. */
+const BODY_TIMEOUT_MS = 30_000;
 
 /** Headers that concern one connection only (RFC 9110, 7.6.1), and those that the next request gets anew. */
 const NOT_FORWARDED = new Set([
@@ -32,25 +36,29 @@ const NOT_RETURNED = new Set([
  * Passes a request on as it came, byte for byte (a webhook is signed over its bytes), and streams the
  * answer back.
  *
- * @throws {DomainError} `OVERLOADED` when the service cannot be reached. Nothing is tried twice: the
+ * @throws {DomainError} `SERVICE_UNAVAILABLE` when the service cannot be reached or does not answer in time. Nothing is tried twice: the
  *   request may have had its effect.
  */
 export async function forward(
   upstreams: Upstreams,
-  to: Upstream,
+  { to, timeoutMs = upstreams.timeoutMs }: Pick<ProxiedRoute, 'to' | 'timeoutMs'>,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   let answer: Dispatcher.ResponseData;
   try {
-    answer = await upstreams.pool(to).request({
-      method: request.method,
-      path: request.raw.url ?? '/',
-      headers: forwardedHeaders(request),
-      body: Buffer.isBuffer(request.body) ? request.body : null,
-    });
+    answer = await upstreams.request(
+      to,
+      {
+        method: request.method,
+        path: request.raw.url ?? '/',
+        headers: forwardedHeaders(request),
+        body: Buffer.isBuffer(request.body) ? request.body : null,
+      },
+      { ...new Caller(request, reply).patience(timeoutMs), bodyMs: BODY_TIMEOUT_MS },
+    );
   } catch (error) {
-    throw overloaded(`The ${to} service cannot be reached right now.`, error);
+    throw refusalOf(to, request.method, error);
   }
   for (const [name, value] of Object.entries(answer.headers)) {
     if (value !== undefined && !NOT_RETURNED.has(name)) void reply.header(name, value);

@@ -25,11 +25,11 @@ export class ProxiedRoutes implements OnModuleInit {
       scope.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, parsed) => {
         parsed(null, body);
       });
-      for (const { url, methods, to } of PROXIED_ROUTES) {
+      for (const route of PROXIED_ROUTES) {
         scope.route({
-          url,
-          method: [...methods],
-          handler: (request, reply) => forward(this.upstreams, to, request, reply),
+          url: route.url,
+          method: [...route.methods],
+          handler: (request, reply) => forward(this.upstreams, route, request, reply),
         });
       }
       done();

@@ -6,7 +6,14 @@ export type ProxiedRoute = {
   url: string;
   methods: readonly HTTPMethods[];
   to: Upstream;
+  /** How long its answer may take to begin. Absent: as long as any (`UPSTREAM_TIMEOUT_MS`). */
+  timeoutMs?: number;
 };
+
+/** A verdict reads every order, and ops gives its database two minutes for that. */
+const REPORT_TIMEOUT_MS = 150_000;
+/** A redrive of many is paced, and told when it is done: five seconds of work in one call. */
+const REDRIVE_TIMEOUT_MS = 15_000;
 
 /** HEAD comes with GET. */
 const ALL: readonly HTTPMethods[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
@@ -27,5 +34,7 @@ export const PROXIED_ROUTES: readonly ProxiedRoute[] = [
   { url: '/api/payments/webhook', methods: ['POST'], to: 'payment' },
   { url: '/api/provider/*', methods: ALL, to: 'payment' },
   { url: '/api/ops/mailbox', methods: ['GET'], to: 'notification' },
+  { url: '/api/ops/verdict', methods: ['GET'], to: 'ops', timeoutMs: REPORT_TIMEOUT_MS },
+  { url: '/api/ops/dead-letters/redrive', methods: ['POST'], to: 'ops', timeoutMs: REDRIVE_TIMEOUT_MS },
   { url: '/api/ops/*', methods: ALL, to: 'ops' },
 ];

@@ -56,7 +56,7 @@ describe('a proxied request', () => {
 
   test('to a service that is away is refused for now', async () => {
     const answer = await gateway.call('GET', '/api/ops/groups', { as: 'buyer' });
-    expect(answer).toMatchObject({ status: 503, body: { code: 'OVERLOADED' } });
+    expect(answer).toMatchObject({ status: 503, body: { code: 'SERVICE_UNAVAILABLE' } });
     expect(answer.headers.get('retry-after')).toBe('1');
     expect(answer.headers.get('content-type')).toMatch('application/problem+json');
   });

@@ -2,11 +2,14 @@ import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export type StubRequest = { method: string; url: string; headers: IncomingHttpHeaders; body: Buffer };
-export type StubAnswer = { status: number; json?: unknown };
+/** `silent` never answers. */
+export type StubAnswer = { status: number; json?: unknown } | 'silent';
 
 /** A service behind the gateway: remembers what it was asked and answers what the test says. */
 export class StubService {
   readonly requests: StubRequest[] = [];
+  /** Requests whose caller hung up before they were answered. */
+  cutOff = 0;
   answer: (request: StubRequest) => StubAnswer | Promise<StubAnswer> = () => ({
     status: 404,
     json: { code: 'NOT_FOUND', detail: 'stub' },
@@ -25,7 +28,10 @@ export class StubService {
         const { method = '', url = '', headers } = request;
         const asked = { method, url, headers, body: Buffer.concat(chunks) };
         stub.requests.push(asked);
-        void Promise.resolve(stub.answer(asked)).then(({ status, json }) => {
+        request.socket.once('close', () => (stub.cutOff += response.writableEnded ? 0 : 1));
+        void Promise.resolve(stub.answer(asked)).then((answer) => {
+          if (answer === 'silent') return;
+          const { status, json } = answer;
           response.writeHead(status, { 'content-type': 'application/json' });
           response.end(json === undefined ? undefined : JSON.stringify(json));
         });
