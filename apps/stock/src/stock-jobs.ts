@@ -5,6 +5,7 @@ import { Health, LOGGER, REDIS } from '#libs/service-kit';
 import { PeriodicJob } from './periodic-job.js';
 import { ReapHolds } from './reap-holds/reap-holds.js';
 import { VerifyStock } from './rebuild-stock/verify-stock.js';
+import { ReleaseOrphans } from './release-orphans/release-orphans.js';
 import { ReconcileStock } from './reconcile-stock/reconcile-stock.js';
 import { SeedShows } from './seed-shows/seed-shows.js';
 import { STOCK_CONFIG, type StockConfig } from './stock.config.js';
@@ -23,12 +24,19 @@ export class StockJobs implements OnApplicationBootstrap, OnModuleDestroy {
     verifyStock: VerifyStock,
     reapHolds: ReapHolds,
     reconcileStock: ReconcileStock,
+    releaseOrphans: ReleaseOrphans,
     health: Health,
   ) {
     this.verify = new PeriodicJob('verify', config.VERIFY_INTERVAL_MS, () => verifyStock.execute(), logger);
     this.jobs = [
       this.verify,
       new PeriodicJob('reap', config.REAP_INTERVAL_MS, () => reapHolds.execute(), logger),
+      new PeriodicJob(
+        'release-orphans',
+        config.RECONCILE_INTERVAL_MS,
+        () => releaseOrphans.execute(),
+        logger,
+      ),
       new PeriodicJob('reconcile', config.RECONCILE_INTERVAL_MS, () => reconcileStock.execute(), logger),
     ];
     health.register('stock', () =>

@@ -8,6 +8,7 @@ import {
   OrderCancelled,
   OrderCreated,
   OrderPaid,
+  OrderSubmitted,
   ShowView,
   StockDeducted,
   TicketTypeId,
@@ -52,6 +53,7 @@ beforeAll(async () => {
     JWT_SECRET: SECRET,
     SEED_SHOWS: 'true',
     VERIFY_INTERVAL_MS: '50',
+    REAP_INTERVAL_MS: '50',
   });
   service = await startService({ name: 'stock', module: StockModule });
   await service.consuming;
@@ -197,6 +199,29 @@ describe('the stock service', () => {
     });
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject({ code: 'INVALID_REQUEST' });
+  });
+
+  it('keeps an expired hold for as long as its order waits in the queue, and no other', async () => {
+    const type = await ticketType(10);
+    const reserve = async (buyerId: string, quantity: number, expiredMs: number): Promise<string> => {
+      const orderNo = orderNoFor({ buyerId, idempotencyKey: 'key', ticketTypeId: type, quantity });
+      const nowMs = Date.now() - expiredMs - 600_000;
+      await ledger.reserve({ orderNo, ticketTypeId: type, buyerId, quantity, nowMs, holdTimeoutMs: 600_000 });
+      return orderNo;
+    };
+    const orderNo = await reserve('queued', 2, 1_000);
+    await port.send([
+      { topic: OrderSubmitted.topic, tag: OrderSubmitted.tag, key: orderNo, body: Buffer.from('{}') },
+    ]);
+    // The gateway died before it could send these.
+    await reserve('unsent', 3, 60_000);
+    await until(async () => (await counters(type))?.free === 8);
+    expect((await ledger.hold(orderNo))?.state).toBe('held');
+    await port.subscribe({ group: 'order.place', topics: [{ topic: 'order' }] }, async (batch) => {
+      // The order service, back after hours, takes the order; a hold that it does not claim is nobody's.
+      for (const delivery of batch) await delivery.ack();
+    });
+    await until(async () => (await counters(type))?.free === 10);
   });
 
   it('takes orders from the queue into the ledger and Redis, through payment and cancellation', async () => {

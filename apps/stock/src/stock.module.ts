@@ -12,11 +12,13 @@ import { ListShowsController } from './list-shows/list-shows.controller.js';
 import { MoveStock } from './move-stock/move-stock.js';
 import { MovementLedger } from './move-stock/movement-ledger.js';
 import { StockMirror } from './move-stock/stock-mirror.js';
+import { OrderQueue } from './order-queue/order-queue.js';
 import { ReapHolds } from './reap-holds/reap-holds.js';
 import { RebuildStock } from './rebuild-stock/rebuild-stock.js';
 import { RecordSync } from './rebuild-stock/record-sync.js';
 import { VerifyStock } from './rebuild-stock/verify-stock.js';
 import { ReconcileStock } from './reconcile-stock/reconcile-stock.js';
+import { ReleaseOrphans } from './release-orphans/release-orphans.js';
 import { OrderCancelledConsumer } from './roll-back-stock/order-cancelled.consumer.js';
 import { SeedShows } from './seed-shows/seed-shows.js';
 import { StockJobs } from './stock-jobs.js';
@@ -40,8 +42,10 @@ import { STOCK_CONFIG, StockConfig } from './stock.config.js';
     RebuildStock,
     RecordSync,
     VerifyStock,
+    OrderQueue,
     ReapHolds,
     ReconcileStock,
+    ReleaseOrphans,
     CreateShow,
     ListShows,
     SeedShows,

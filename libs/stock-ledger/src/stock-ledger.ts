@@ -172,8 +172,22 @@ export class StockLedger {
     return named(REACQUIRE_ANSWERS, code);
   }
 
-  /** Releases up to `limit` holds that expired unclaimed, and returns their order numbers. */
-  async reap(ticketTypeId: string, nowMs: number, limit: number): Promise<string[]> {
+  /** Unclaimed holds that expired by `expiredByMs`, the longest waiting first: at most `limit`, without the first `skip`. */
+  async expired(ticketTypeId: string, expiredByMs: number, limit: number, skip = 0): Promise<string[]> {
+    const { holdExpiry } = stockKeys(ticketTypeId);
+    return this.#redis.zrangebyscore(holdExpiry, '-inf', expiredByMs, 'LIMIT', skip, limit);
+  }
+
+  /**
+   * Releases those of the holds that are still unclaimed and expired by `expiredByMs`, and returns their order numbers.
+   * Forgets tombstones of before yesterday too, at most `CHUNK` of them.
+   */
+  async reap(
+    ticketTypeId: string,
+    orderNos: readonly string[],
+    expiredByMs: number,
+    nowMs: number,
+  ): Promise<string[]> {
     const { counter, holds, holdExpiry, buyers, released } = stockKeys(ticketTypeId);
     return this.#redis.stockReap(
       counter,
@@ -182,9 +196,27 @@ export class StockLedger {
       buyers,
       released,
       nowMs,
-      limit,
+      CHUNK,
       nowMs - TOMBSTONE_MS,
+      expiredByMs,
+      ...orderNos,
     );
+  }
+
+  /** Order numbers of the holds that somebody claimed and the ledger has not recorded. Looks at every hold, a page at a time. */
+  async claimed(ticketTypeId: string): Promise<string[]> {
+    const { holds } = stockKeys(ticketTypeId);
+    const orderNos = new Set<string>();
+    let cursor = '0';
+    do {
+      const [next, found] = await this.#redis.hscan(holds, cursor, 'COUNT', CHUNK);
+      cursor = next;
+      for (let index = 0; index < found.length; index += 2) {
+        const [orderNo, hold] = found.slice(index, index + 2);
+        if (orderNo !== undefined && hold?.startsWith('c|')) orderNos.add(orderNo);
+      }
+    } while (cursor !== '0');
+    return [...orderNos];
   }
 
   /**

@@ -108,7 +108,8 @@ describe('the same key', () => {
     const ticketTypeId = await gateway.ticketType(10);
     const order = { ticketTypeId, quantity: 1 };
     const first = await gateway.placeOrder('buyer', order, 'reaped');
-    await gateway.stock.reap(ticketTypeId, Date.now() + 86_000_000, 10);
+    const reapedAtMs = Date.now() + 86_000_000;
+    await gateway.stock.reap(ticketTypeId, [String(first.body['orderNo'])], reapedAtMs, reapedAtMs);
     expect(code(await gateway.placeOrder('buyer', order, 'reaped'))).toEqual([409, 'HOLD_EXPIRED']);
 
     const { orderNo } = first.body as { orderNo: string };

@@ -180,6 +180,90 @@ describe('the reaper', () => {
     ]);
     expect(await shop.metrics.registry.metrics()).toMatch(/stock_holds_reaped_total\{.*\} 1/);
   });
+
+  describe('leaves an expired hold', () => {
+    const afterExpiry = async (type: string): Promise<number> => {
+      shop.clock.aheadMs = HOLD_TIMEOUT_MS + 60_000;
+      await shop.reapHolds.execute();
+      shop.clock.aheadMs = 0;
+      return (await shop.counters(type)).held;
+    };
+    afterEach(() => {
+      shop.queue.progress = (nowMs) => ({ doneBeforeMs: nowMs, waiting: new Set() });
+    });
+
+    it('whose message may be in the queue, and frees it once the queue is past it', async () => {
+      const type = await shop.ticketType(10);
+      await shop.reserved(type, 'queued', 3);
+      shop.queue.progress = (nowMs) => ({ doneBeforeMs: nowMs - HOLD_TIMEOUT_MS, waiting: new Set() });
+      expect(await afterExpiry(type)).toBe(3);
+      shop.queue.progress = (nowMs) => ({ doneBeforeMs: nowMs, waiting: new Set() });
+      expect(await afterExpiry(type)).toBe(0);
+    });
+
+    it('whose message is a dead letter, and frees those beside it, however many they are', async () => {
+      const type = await shop.ticketType(1_200);
+      const dead = await shop.reserved(type, 'dead', 2);
+      await Promise.all(Array.from({ length: 600 }, (_, index) => shop.reserved(type, `unsent-${index}`)));
+      shop.queue.progress = (nowMs) => ({ doneBeforeMs: nowMs, waiting: new Set([dead.orderNo]) });
+      expect(await afterExpiry(type)).toBe(2);
+      expect(await shop.stock.claim(type, [dead.orderNo])).toEqual(['claimed']);
+    });
+
+    it('when the broker cannot tell, or does not answer', async () => {
+      const type = await shop.ticketType(10);
+      await shop.reserved(type, 'queued', 3);
+      shop.queue.progress = () => undefined;
+      expect(await afterExpiry(type)).toBe(3);
+      shop.queue.progress = () => {
+        throw new Error('the broker is away');
+      };
+      await expect(afterExpiry(type)).rejects.toThrow('away');
+      shop.clock.aheadMs = 0;
+      expect((await shop.counters(type)).held).toBe(3);
+    });
+  });
+});
+
+describe('claimed holds that no order was written for', () => {
+  afterEach(() => {
+    shop.queue.isQuiet = true;
+  });
+  const metric = async (name: string, labels = '\\{'): Promise<string | undefined> =>
+    new RegExp(`${name}${labels}[^}]*\\} (\\d+)`).exec(await shop.metrics.registry.metrics())?.[1];
+
+  const found = (type: string): Promise<string | undefined> =>
+    metric(`stock_orphaned_holds\\{ticket_type="${type}"`, '');
+
+  it('are reported at once, released when they stay, and counted', async () => {
+    const type = await shop.ticketType(10);
+    const orphan = await shop.claimed(type, 'orphan', 3);
+    const unsent = await shop.reserved(type, 'unsent', 2);
+    const released = Number(await metric('stock_orphaned_holds_released_total'));
+    await shop.releaseOrphans.execute();
+    expect(await shop.counters(type)).toEqual({ free: 5, held: 5, sold: 0 });
+    expect(await found(type)).toBe('1');
+    await shop.releaseOrphans.execute();
+    expect(await shop.counters(type)).toEqual({ free: 8, held: 2, sold: 0 });
+    expect(Number(await metric('stock_orphaned_holds_released_total'))).toBeGreaterThan(released);
+    expect(await found(type)).toBe('0');
+    // Who comes late after all is refused, and who was not claimed is the reaper's.
+    expect(await shop.stock.claim(type, [orphan.orderNo, unsent.orderNo])).toEqual(['gone', 'claimed']);
+    await shop.stock.release(type, [unsent], 'rollback');
+  });
+
+  it('are nothing that is still on its way', async () => {
+    const type = await shop.ticketType(10);
+    const order = await shop.claimed(type, 'order', 3);
+    shop.queue.isQuiet = false;
+    for (let run = 0; run < 3; run++) await shop.releaseOrphans.execute();
+    expect(await shop.counters(type)).toEqual({ free: 7, held: 3, sold: 0 });
+    shop.queue.isQuiet = true;
+    await shop.releaseOrphans.execute();
+    await shop.happened('created', order);
+    await shop.releaseOrphans.execute();
+    expect(await shop.counters(type)).toEqual({ free: 7, held: 0, sold: 3 });
+  });
 });
 
 async function expectBooksToAgree(ticketTypeId: string): Promise<void> {

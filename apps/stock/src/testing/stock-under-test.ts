@@ -12,11 +12,13 @@ import { MoveStock } from '../move-stock/move-stock.js';
 import { MovementLedger } from '../move-stock/movement-ledger.js';
 import type { StockEvent } from '../move-stock/stock-event.js';
 import { StockMirror } from '../move-stock/stock-mirror.js';
+import { OrderQueue, type Progress } from '../order-queue/order-queue.js';
 import { ReapHolds } from '../reap-holds/reap-holds.js';
 import { RebuildStock } from '../rebuild-stock/rebuild-stock.js';
 import { RecordSync } from '../rebuild-stock/record-sync.js';
 import { VerifyStock } from '../rebuild-stock/verify-stock.js';
 import { ReconcileStock } from '../reconcile-stock/reconcile-stock.js';
+import { ReleaseOrphans } from '../release-orphans/release-orphans.js';
 import { SeedShows } from '../seed-shows/seed-shows.js';
 
 const logger = pino({ level: 'silent' });
@@ -72,7 +74,13 @@ export class StockUnderTest {
   readonly moveStock: MoveStock;
   readonly rebuildStock: RebuildStock;
   readonly verifyStock: VerifyStock;
+  /** What the order service has done, as the broker would tell; undefined when it could not. */
+  readonly queue: { isQuiet: boolean; progress: (nowMs: number) => Progress | undefined } = {
+    isQuiet: true,
+    progress: (nowMs) => ({ doneBeforeMs: nowMs, waiting: new Set() }),
+  };
   readonly reapHolds: ReapHolds;
+  readonly releaseOrphans: ReleaseOrphans;
   readonly reconcileStock: ReconcileStock;
   readonly createShow: CreateShow;
   readonly listShows: ListShows;
@@ -94,7 +102,12 @@ export class StockUnderTest {
     this.rebuildStock = new RebuildStock(database, stock, clock);
     const recordSync = new RecordSync(database, bus, clock);
     this.verifyStock = new VerifyStock(database, stock, this.rebuildStock, recordSync, logger);
-    this.reapHolds = new ReapHolds(database, stock, clock, logger, metrics);
+    const queue = {
+      isQuiet: () => Promise.resolve(this.queue.isQuiet),
+      progress: (nowMs: number) => Promise.resolve(this.queue.progress(nowMs)),
+    } as OrderQueue;
+    this.reapHolds = new ReapHolds(database, stock, queue, clock, logger, metrics);
+    this.releaseOrphans = new ReleaseOrphans(database, stock, queue, clock, logger, metrics);
     const broker = { admin: { groups: () => Promise.resolve(this.groups()) } } as unknown as BrokerPort;
     this.reconcileStock = new ReconcileStock(
       database,

@@ -1,7 +1,8 @@
--- Releases holds that nobody claimed in time, and forgets old tombstones; at most `limit` of each.
+-- Releases those of the given holds that nobody claimed in time, and forgets old tombstones.
 --
 -- KEYS[1] counter  KEYS[2] holds  KEYS[3] hold-expiry  KEYS[4] buyers  KEYS[5] released
--- ARGV[1] now (ms)  ARGV[2] limit  ARGV[3] forget tombstones from before (ms)
+-- ARGV[1] now (ms)  ARGV[2] forget at most so many tombstones  ARGV[3] and those from before (ms)
+-- ARGV[4] release what expired by (ms), then order numbers
 --
 -- Returns the order numbers of the holds it released
 
@@ -13,14 +14,16 @@ end
 
 local reaped = {}
 local quantity = 0
-for _, orderNo in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', ARGV[1], 'LIMIT', 0, ARGV[2])) do
-  redis.call('ZREM', KEYS[3], orderNo)
+for index = 5, #ARGV do
+  local orderNo = ARGV[index]
   local value = redis.call('HGET', KEYS[2], orderNo)
   local hold = value and parse(value)
-  if hold and hold.state == 'h' then
+  -- Looked at again: since the caller read the list the hold may have been claimed, or asked for once more.
+  if hold and hold.state == 'h' and tonumber(hold.due) <= tonumber(ARGV[4]) then
     hold.state = 'r'
     hold.due = ARGV[1]
     store(KEYS[2], orderNo, hold)
+    redis.call('ZREM', KEYS[3], orderNo)
     redis.call('ZADD', KEYS[5], ARGV[1], orderNo)
     charge(KEYS[4], hold.buyer, -hold.quantity)
     quantity = quantity + hold.quantity
