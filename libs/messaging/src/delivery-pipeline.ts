@@ -8,16 +8,19 @@
  *              commit together, and a message that has a row already is not handled again
  *   4. settle  handler done → ack. Failed → the error's kind decides: ack, retry later or dead letter
  *
+ * Between 2 and 3 stands a circuit breaker: while something that handlers need is away, deliveries wait there
+ * instead of failing, and as no more than `maxInFlightMessages` are given to a member, the group pauses.
  * The lease of each is kept alive from 1 to 4, up to a deadline (`lease-keeper.ts`).
  *
  * The order of 3 and 4 is what makes delivery at-least-once: a process that dies between them gets the
  * message again. The inbox makes the effect exactly-once. Nothing here knows Nest or a broker.
  */
+import { CircuitBreaker, CircuitStopped } from './circuit-breaker.js';
 import { decodePayload, type AnyContract, type MessageContract } from './contract.js';
 import type { BatchHandler, DeliveredMessage } from './broker-port.js';
 import type { Delivery } from './delivery.js';
 import { MessagingError, type ErrorKind } from './errors.js';
-import { describeError, kindOf, verdictOn } from './failure.js';
+import { describeError, isUnavailable, kindOf, verdictOn } from './failure.js';
 import type { InboxStore } from './inbox.js';
 import { LeaseKeeper } from './lease-keeper.js';
 import { Header, type DeadLetterReason } from './message.js';
@@ -44,6 +47,8 @@ export type PipelineParts = {
   leaseMs: number;
   logger: MessagingLogger;
   observer: PipelineObserver | undefined;
+  /** Whether a failure that messaging does not know means that something every handler needs is away. */
+  isUnavailable?: ((error: unknown) => boolean) | undefined;
   now: () => number;
   random: () => number;
 };
@@ -65,14 +70,59 @@ const MAX_LOST_LEASES = 16;
 /** When so many calls in a row fail, it is the world that is broken, not a message of the batch. */
 const MAX_FAILURES_IN_A_ROW = 8;
 
+/** A short pause is nobody's concern. */
+const REPORT_PAUSE_AFTER_MS = 5_000;
+/** A handler that takes longer is slow; while it is at work its group is not ready for more. */
+const WEDGED_AFTER_LEASES = 2;
+/** When none has come to an end for so long, none will. */
+const HANGS_AFTER_LEASES = 10;
+
 export class DeliveryPipeline {
   private readonly routes: ReadonlyMap<string, Route>;
   private readonly leases: LeaseKeeper;
+  private readonly circuit: CircuitBreaker;
+  private lastEndMs: number;
 
   constructor(private readonly parts: PipelineParts) {
     this.routes = new Map(parts.routes.map((route) => [route.contract.name, route]));
     const { leaseMs, now } = parts;
     this.leases = new LeaseKeeper({ leaseMs, now, givenUp: this.hangs });
+    this.lastEndMs = now();
+    const about = { group: parts.group };
+    this.circuit = new CircuitBreaker({
+      isUnavailable: (error) => isUnavailable(error) || (parts.isUnavailable?.(error) ?? false),
+      now,
+      opened: (error) => {
+        parts.logger.warn({ ...about, err: error }, 'paused: something that handlers need is away');
+        parts.observer?.paused?.(parts.group, true);
+      },
+      closed: (openMs) => {
+        parts.logger.info({ ...about, pausedMs: openMs }, 'goes on: what was away is back');
+        parts.observer?.paused?.(parts.group, false);
+      },
+    });
+  }
+
+  /** Nothing waits any more for what is away: it is left to the group's other members, or to the next start. */
+  stop(): void {
+    this.circuit.stop();
+  }
+
+  /** What keeps this group from its work; undefined when nothing does. */
+  trouble(): ConsumerTrouble | undefined {
+    const { group, leaseMs, now } = this.parts;
+    const pausedMs = this.circuit.openMs ?? 0;
+    if (pausedMs > REPORT_PAUSE_AFTER_MS) {
+      return { group, detail: `paused for ${seconds(pausedMs)}, what it needs is away`, isHang: false };
+    }
+    const heldMs = this.leases.longestHeldMs();
+    if (heldMs <= WEDGED_AFTER_LEASES * leaseMs) return undefined;
+    const silentMs = now() - this.lastEndMs;
+    return {
+      group,
+      detail: `a handler has been at work for ${seconds(heldMs)}, and ${seconds(silentMs)} ago the last one ended`,
+      isHang: Math.min(heldMs, silentMs) > HANGS_AFTER_LEASES * leaseMs,
+    };
   }
 
   /** Takes what the broker delivers; resolves when every delivery has its verdict. Never rejects. */
@@ -115,14 +165,20 @@ export class DeliveryPipeline {
   private async handleOne(work: Work, route: SingleRoute): Promise<void> {
     let outcome: 'handled' | 'duplicate';
     try {
-      outcome = await withinTraceOf(work, () => this.callOne(work.delivery, route));
+      outcome = await withinTraceOf(work, () =>
+        this.circuit.run(
+          () => this.callOne(work, route),
+          () => this.leases.hold(work.delivered),
+        ),
+      );
     } catch (error) {
       return this.fail(work, error);
     }
     await this.ack(work, outcome);
   }
 
-  private async callOne(delivery: Delivery<unknown>, route: SingleRoute): Promise<'handled' | 'duplicate'> {
+  private async callOne({ delivered, delivery }: Work, route: SingleRoute): Promise<'handled' | 'duplicate'> {
+    if (delivered.signal.aborted) throw new MessagingError('LEASE_LOST', delivered.message.id);
     if (route.inbox === undefined) {
       await route.handle(delivery);
       return 'handled';
@@ -141,9 +197,9 @@ export class DeliveryPipeline {
   private async tryBatch(batch: readonly Work[], run: BatchRun): Promise<Failure | undefined> {
     if (batch.length === 0) return undefined;
     try {
-      await traceContext.runBatch(
-        batch.map(({ delivered }) => delivered.message),
-        () => run.route.handle(batch.map(({ delivery }) => delivery)),
+      await this.circuit.run(
+        () => this.callBatch(batch, run.route),
+        () => batch.forEach(({ delivered }) => this.leases.hold(delivered)),
       );
     } catch (error) {
       run.failuresInARow++;
@@ -152,6 +208,16 @@ export class DeliveryPipeline {
     run.failuresInARow = 0;
     await Promise.all(batch.map((work) => this.ack(work, 'handled')));
     return undefined;
+  }
+
+  /** Without what was lost while the batch had to wait. */
+  private async callBatch(batch: readonly Work[], route: BatchRoute): Promise<void> {
+    const own = batch.filter(({ delivered }) => !delivered.signal.aborted);
+    if (own.length === 0) return;
+    await traceContext.runBatch(
+      own.map(({ delivered }) => delivered.message),
+      () => route.handle(own.map(({ delivery }) => delivery)),
+    );
   }
 
   /**
@@ -204,6 +270,7 @@ export class DeliveryPipeline {
   /** Step 4 when the handler failed. */
   private async fail(work: Work, error: unknown): Promise<void> {
     const { delivered, route } = work;
+    if (delivered.signal.aborted || error instanceof CircuitStopped) return this.unsettled(work, error);
     const verdict = verdictOn(error, delivered.attempt, route.retry, this.parts.random);
     if (verdict.action === 'dead-letter') {
       return this.deadLetter(work, verdict.reason, describeError(error), kindOf(error), error);
@@ -261,7 +328,8 @@ export class DeliveryPipeline {
    * its new owner or after the lease, and the handler (or its inbox) meets a duplicate.
    */
   private unsettled(work: Arrived, error: unknown): void {
-    const isLost = error instanceof MessagingError && error.code === 'LEASE_LOST';
+    const isLost =
+      work.delivered.signal.aborted || (error instanceof MessagingError && error.code === 'LEASE_LOST');
     this.parts.logger.warn(
       { ...this.about(work), error: describeError(error) },
       'the verdict was not recorded',
@@ -274,6 +342,7 @@ export class DeliveryPipeline {
     const { message, attempt } = delivered;
     const nowMs = this.parts.now();
     this.leases.release(delivered);
+    this.lastEndMs = nowMs;
     this.parts.observer?.deliveryEnded({
       group: this.parts.group,
       contract: `${message.topic}.${outcome === 'ignored' ? '*' : message.tag}`,
@@ -297,6 +366,11 @@ export class DeliveryPipeline {
     return { group: this.parts.group, contract: `${topic}.${tag}`, messageId: id, key, attempt };
   }
 }
+
+/** Why a group does not get on. `isHang`: a fault of this process, that only a new start cures. */
+export type ConsumerTrouble = { group: string; detail: string; isHang: boolean };
+
+const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
 
 type Arrived = Pick<Work, 'delivered' | 'startedAtMs'>;
 type Failure = { error: unknown };

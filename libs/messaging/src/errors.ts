@@ -76,3 +76,14 @@ export class DomainError extends Error {
     this.name = 'DomainError';
   }
 }
+
+/**
+ * Something that the work needs is away: the database, Redis, a provider. At a consumer it is nobody's
+ * failed attempt: the group pauses until that is back (`circuit-breaker.ts`). At the edge it is transient.
+ */
+export class UnavailableError extends DomainError {
+  constructor(code: string, detail: string, retryAfterMs?: number, options?: ErrorOptions) {
+    super(code, 'transient', detail, retryAfterMs, options);
+    this.name = 'UnavailableError';
+  }
+}

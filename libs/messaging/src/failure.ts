@@ -1,4 +1,4 @@
-import { MessagingError, type ErrorKind } from './errors.js';
+import { MessagingError, UnavailableError, type ErrorKind, type MessagingErrorCode } from './errors.js';
 import type { DeadLetterReason } from './message.js';
 import type { RetryPolicy } from './retry.js';
 
@@ -51,6 +51,20 @@ export function kindOf(error: unknown): ErrorKind {
   // decided otherwise) means that something was not sent, and acknowledging would lose it.
   if (kind === 'conflict' && error instanceof MessagingError) return 'unknown';
   return kind as ErrorKind;
+}
+
+/** The broker cannot be told, or has no room, whatever is sent. */
+const BROKER_AWAY: ReadonlySet<MessagingErrorCode> = new Set([
+  'BROKER_UNAVAILABLE',
+  'REQUEST_TIMEOUT',
+  'BUFFER_FULL',
+  'STORAGE_FAILED',
+]);
+
+/** Whether a failure is no attempt of the message, because something that every message needs is away. */
+export function isUnavailable(error: unknown): boolean {
+  if (error instanceof UnavailableError) return true;
+  return error instanceof MessagingError && BROKER_AWAY.has(error.code);
 }
 
 function retryAfterMs(error: unknown): number {

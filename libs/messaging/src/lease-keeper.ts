@@ -25,6 +25,8 @@ type Parts = {
  */
 export class LeaseKeeper {
   private readonly held = new Map<DeliveredMessage, number>();
+  /** Left to their leases, and still at work here. */
+  private readonly givenUp = new Map<DeliveredMessage, number>();
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly parts: Parts) {}
@@ -38,6 +40,13 @@ export class LeaseKeeper {
 
   release(delivered: DeliveredMessage): void {
     this.held.delete(delivered);
+    this.givenUp.delete(delivered);
+  }
+
+  /** For how long the one that takes longest has been at work, in milliseconds; 0 without work. */
+  longestHeldMs(): number {
+    const sinceMs = Math.min(...this.held.values(), ...this.givenUp.values());
+    return sinceMs === Infinity ? 0 : this.parts.now() - sinceMs;
   }
 
   private readonly tick = (): void => {
@@ -45,6 +54,7 @@ export class LeaseKeeper {
     for (const [delivered, sinceMs] of this.held) {
       if (nowMs - sinceMs >= MAX_LEASES * this.parts.leaseMs) {
         this.held.delete(delivered);
+        this.givenUp.set(delivered, sinceMs);
         this.parts.givenUp(delivered, nowMs - sinceMs);
         continue;
       }

@@ -17,6 +17,12 @@ export type MessagingOptions = {
   observer?: PipelineObserver;
   /** Whether an error of the service's database proves that nothing was written. Default: none does. */
   provesNothingWritten?: (error: unknown) => boolean;
+  /**
+   * Whether a handler's failure means that something that all of them need is away (the database, Redis), so
+   * that the group pauses instead of using up its messages' attempts. `UnavailableError` and a broker that is
+   * away always mean that.
+   */
+  isUnavailable?: (error: unknown) => boolean;
   /** Injected by tests. */
   clock?: { now(): number };
 };

@@ -9,7 +9,7 @@ import { isObservable, lastValueFrom } from 'rxjs';
 import type { BrokerConsumer, BrokerPort } from './broker-port.js';
 import { CheckBacks } from './check-backs.js';
 import { MESSAGING_TRANSPORT, patternOf, type ConsumerDeclaration } from './consume.decorator.js';
-import { DeliveryPipeline, type Route } from './delivery-pipeline.js';
+import { DeliveryPipeline, type ConsumerTrouble, type Route } from './delivery-pipeline.js';
 import { MessagingError } from './errors.js';
 import { INBOX_STORE, type InboxStore } from './inbox.js';
 import { BROKER_PORT, MESSAGING_OPTIONS, type MessagingOptions } from './messaging.options.js';
@@ -48,6 +48,7 @@ export class MessagingServer extends Server implements CustomTransportStrategy {
   override readonly propagatesEventHandlerErrors = true;
   private readonly planned: PlannedHandler<MessageHandler>[] = [];
   private readonly consumers: BrokerConsumer[] = [];
+  private readonly pipelines: DeliveryPipeline[] = [];
   private closing: Promise<void> | undefined;
 
   constructor(
@@ -101,16 +102,18 @@ export class MessagingServer extends Server implements CustomTransportStrategy {
   }
 
   private async subscribe({ subscription, handlers }: GroupPlan<MessageHandler>): Promise<void> {
-    const { logger = silentLogger, observer, clock = Date } = this.options;
+    const { logger = silentLogger, observer, isUnavailable, clock = Date } = this.options;
     const pipeline = new DeliveryPipeline({
       group: subscription.group,
       routes: handlers.map((planned) => this.routeTo(planned)),
       leaseMs: subscription.leaseMs ?? DEFAULT_LEASE_MS,
       logger,
       observer,
+      isUnavailable,
       now: () => clock.now(),
       random: Math.random,
     });
+    this.pipelines.push(pipeline);
     const consumer = await this.broker.subscribe(subscription, pipeline.process);
     this.consumers.push(consumer);
     if (this.closing !== undefined) await consumer.close(0);
@@ -140,6 +143,11 @@ export class MessagingServer extends Server implements CustomTransportStrategy {
     });
   }
 
+  /** The groups that do not get on with their work, and why. */
+  troubles(): ConsumerTrouble[] {
+    return this.pipelines.flatMap((pipeline) => pipeline.trouble() ?? []);
+  }
+
   /** Takes no new messages and waits for those in flight. Repeating it is harmless. */
   close(): Promise<void> {
     this.closing ??= this.drain();
@@ -148,6 +156,8 @@ export class MessagingServer extends Server implements CustomTransportStrategy {
 
   private async drain(): Promise<void> {
     const drainMs = this.options.drainMs ?? DEFAULT_DRAIN_MS;
+    // Not waited for: what these need is away, perhaps for long.
+    for (const pipeline of this.pipelines) pipeline.stop();
     const results = await Promise.allSettled(this.consumers.map((consumer) => consumer.close(drainMs)));
     this._status$.next('closed');
     const failed = results.filter((result) => result.status === 'rejected');

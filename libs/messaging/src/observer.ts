@@ -49,4 +49,6 @@ export type DeliveryEnd = {
 /** Hooks for metrics. They are called for every delivery: keep them short, and never throw. */
 export interface PipelineObserver {
   deliveryEnded(end: DeliveryEnd): void;
+  /** The group's handlers wait for something that is away, or go on. */
+  paused?(group: string, isPaused: boolean): void;
 }
