@@ -293,26 +293,29 @@ describe('a batch', () => {
   it.each([
     ['all at their last attempt', () => 3],
     ['some at their last attempt', (n: number) => (n % 2 === 0 ? 1 : 3)],
-  ])('dead-letters nobody who was not tried alone, however many calls fail in a row: %s', async (_, attemptOf) => {
-    const pipeline = new DeliveryPipeline({
-      group: 'spec',
-      // A database that is too slow for more than one of them.
-      routes: [route((ns) => (ns.length > 1 ? failing('transient') : undefined))],
-      leaseMs: 1_000,
-      logger: silentLogger,
-      observer: undefined,
-      now: () => 0,
-      random: () => 0,
-    });
-    const topics = [{ topic: Counted.topic }];
-    await broker.subscribe({ group: 'spec', topics, maxBatchMessages: 64 }, (batch) =>
-      pipeline.process(batch.map((delivered, n) => ({ ...delivered, attempt: attemptOf(n) }))),
-    );
-    await sendAll(64);
-    expect(broker.deadLettered).toEqual([]);
-    expect(calls.filter((ns) => ns.length === 1)).toHaveLength(64);
-    expect(broker.verdicts.filter((verdict) => verdict.startsWith('ack'))).toHaveLength(64);
-  });
+  ])(
+    'dead-letters nobody who was not tried alone, however many calls fail in a row: %s',
+    async (_, attemptOf) => {
+      const pipeline = new DeliveryPipeline({
+        group: 'spec',
+        // A database that is too slow for more than one of them.
+        routes: [route((ns) => (ns.length > 1 ? failing('transient') : undefined))],
+        leaseMs: 1_000,
+        logger: silentLogger,
+        observer: undefined,
+        now: () => 0,
+        random: () => 0,
+      });
+      const topics = [{ topic: Counted.topic }];
+      await broker.subscribe({ group: 'spec', topics, maxBatchMessages: 64 }, (batch) =>
+        pipeline.process(batch.map((delivered, n) => ({ ...delivered, attempt: attemptOf(n) }))),
+      );
+      await sendAll(64);
+      expect(broker.deadLettered).toEqual([]);
+      expect(calls.filter((ns) => ns.length === 1)).toHaveLength(64);
+      expect(broker.verdicts.filter((verdict) => verdict.startsWith('ack'))).toHaveLength(64);
+    },
+  );
 
   it('isolates several poison messages even when the failure looks transient', async () => {
     await consume(

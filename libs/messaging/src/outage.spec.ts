@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { MessageBus } from './bus.js';
 import { MAX_PROBE_PAUSE_MS } from './circuit-breaker.js';
 import { defineEvent } from './contract.js';
+import type { Delivery } from './delivery.js';
 import { DeliveryPipeline, type Route } from './delivery-pipeline.js';
 import { envelope } from './envelope.js';
 import { DomainError, MessagingError, UnavailableError } from './errors.js';
@@ -179,7 +180,7 @@ it('a message that is wrong whatever is away gets its verdict, and the next one 
   const wrong = new DomainError('WRONG', 'invalid', 'never right');
   await consume({
     ...one(),
-    handle: ({ payload }) => {
+    handle: ({ payload }: Delivery<unknown>) => {
       const { n } = payload as { n: number };
       return n === 1 ? Promise.reject(wrong) : handle([n], none);
     },
@@ -205,7 +206,7 @@ it('while one tries, however long it takes, the others wait', async () => {
       running -= 1;
       if (isAway) throw away();
     },
-  } as Route);
+  });
   await send([0]);
   await jest.advanceTimersByTimeAsync(2 * MAX_PROBE_PAUSE_MS);
   for (const n of ids(20)) {
@@ -255,7 +256,7 @@ describe('a handler that hangs', () => {
   it('is told in readiness while it is at work, and as a hang when none ends any more', async () => {
     isAway = false;
     let finish: () => void = () => undefined;
-    await consume({ ...one(), handle: () => new Promise<void>((resolve) => (finish = resolve)) } as Route);
+    await consume({ ...one(), handle: () => new Promise<void>((resolve) => (finish = resolve)) });
     await send([1]);
     await jest.advanceTimersByTimeAsync(LEASE_MS);
     expect(pipeline.trouble()).toBeUndefined();

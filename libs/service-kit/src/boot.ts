@@ -3,7 +3,13 @@ import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { Logger } from 'pino';
 import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
-import { BROKER_PORT, MessagingError, MessagingServer, type BrokerPort } from '#libs/messaging';
+import {
+  BROKER_PORT,
+  MessagingError,
+  MessagingServer,
+  type BrokerPort,
+  type ConsumerTrouble,
+} from '#libs/messaging';
 import { ConfigError, DEFAULT_PORTS, type ServiceConfig } from './config.js';
 import { Health } from './health/health.js';
 import { ServiceAdapter } from './http/fastify.js';
@@ -69,11 +75,12 @@ export async function startService({ name, module }: Service): Promise<RunningSe
 /** Attaches what a service has around its module, listens, and starts consuming. Tests hand in an application of Nest's testing module. */
 export async function serve(app: NestFastifyApplication, name: string): Promise<RunningService> {
   const health = app.get(Health);
+  const messaging = app.get(MessagingServer);
   try {
     const config = app.get<ServiceConfig>(SERVICE_CONFIG);
     app.useLogger(new NestLogs(app.get<Logger>(LOGGER)));
     app.get(Metrics).watch(app.getHttpAdapter().getInstance());
-    app.connectMicroservice({ strategy: app.get(MessagingServer) });
+    app.connectMicroservice({ strategy: messaging });
     await app.listen(config.PORT ?? DEFAULT_PORTS[name] ?? 0, config.HOST);
   } catch (error) {
     await app.close();
@@ -83,6 +90,12 @@ export async function serve(app: NestFastifyApplication, name: string): Promise<
   let closing: Promise<void> | undefined;
   health.register('consumers', async () => {
     if (!subscribed) throw new Error('not yet subscribed');
+    const troubles = messaging.troubles();
+    if (troubles.length > 0) throw new Error(told(troubles));
+  });
+  health.registerLifeSign('consumers', () => {
+    const hangs = messaging.troubles().filter(({ isHang }) => isHang);
+    return hangs.length > 0 ? told(hangs) : undefined;
   });
   const consuming = consume(app, () => closing !== undefined).then(() => {
     if (closing !== undefined) return;
@@ -93,6 +106,9 @@ export async function serve(app: NestFastifyApplication, name: string): Promise<
   consuming.catch(() => undefined);
   return { app, url: urlOf(app), consuming, close: () => (closing ??= close(app, health)) };
 }
+
+const told = (troubles: readonly ConsumerTrouble[]): string =>
+  troubles.map(({ group, detail }) => `${group} ${detail}`).join(', ');
 
 /**
  * Subscribes as soon as the broker can be reached, however long that takes: HTTP is up before it, so

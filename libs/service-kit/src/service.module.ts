@@ -10,6 +10,7 @@ import {
   type MessagingOptions,
 } from '#libs/messaging';
 import { AuthGuard } from './auth/auth.guard.js';
+import { requireTimelyBatches } from './batching/batcher.js';
 import { BrokerModule } from './broker.module.js';
 import { CLOCK, systemClock, type Clock } from './clock.js';
 import { loadConfig, required, ServiceConfig } from './config.js';
@@ -22,6 +23,7 @@ import { createLogger } from './logs/logger.js';
 import { DeliveryMetrics } from './metrics/delivery-metrics.js';
 import { Metrics, MetricsController } from './metrics/metrics.js';
 import { ProblemFilter } from './problem/problem.filter.js';
+import { isDependencyAway } from './problem/unavailable.js';
 import { writable } from './redis/redis-failures.js';
 import { openRedis } from './redis/redis.js';
 import { ServiceResources } from './service-resources.js';
@@ -71,6 +73,7 @@ export class ServiceModule {
             logger,
             observer: new DeliveryMetrics(metrics.registry),
             provesNothingWritten,
+            isUnavailable: isDependencyAway,
           }),
         }),
       ],
@@ -100,6 +103,7 @@ function basics(name: string): Exclude<Provider, new (...parameters: never[]) =>
       useFactory: (broker: BrokerPort) => {
         const health = new Health();
         health.register('broker', () => broker.ready(1_500));
+        health.register('batches', async () => requireTimelyBatches());
         return health;
       },
     },

@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { expect, test } from '@jest/globals';
-import { Batcher } from './batcher.js';
+import { expect, jest, test } from '@jest/globals';
+import { Batcher, requireTimelyBatches } from './batcher.js';
 
 /** A batcher whose batches end when they are told to. */
 function heldBatcher(maxItems: number) {
@@ -54,4 +54,35 @@ test('a batch runs in the context of none of its callers', async () => {
   );
   const seen = await Promise.all(['a', 'b'].map((name) => context.run(name, () => batcher.add(1))));
   expect(seen).toEqual([undefined, undefined]);
+});
+
+test('a batch that never ends is unclear to its own calls only: the next one goes on, and readiness tells', async () => {
+  jest.useFakeTimers();
+  try {
+    const ends: (() => void)[] = [];
+    const batcher = new Batcher<number, number>(10, async (items) => {
+      if (items.includes(1)) await new Promise<void>((resolve) => ends.push(resolve));
+      return items;
+    });
+    const stuck = batcher.add(1);
+    const after = batcher.add(2);
+    const told = expect(stuck).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE', kind: 'transient' });
+    await jest.advanceTimersByTimeAsync(29_000);
+    expect(() => requireTimelyBatches()).not.toThrow();
+    await jest.advanceTimersByTimeAsync(1_000);
+    await told;
+    expect(await after).toBe(2);
+    expect(() => requireTimelyBatches()).not.toThrow();
+
+    const again = expect(batcher.add(1)).rejects.toThrow('not known');
+    await jest.advanceTimersByTimeAsync(30_000);
+    await again;
+    expect(() => requireTimelyBatches()).toThrow('30000 ms');
+    // Not for ever: a service that is not ready gets no calls that could show that it is well.
+    await jest.advanceTimersByTimeAsync(31_000);
+    expect(() => requireTimelyBatches()).not.toThrow();
+    expect(jest.getTimerCount()).toBe(0);
+  } finally {
+    jest.useRealTimers();
+  }
 });

@@ -75,8 +75,10 @@ const UNAVAILABLE_SOCKET = new Set([
 /** `pg` gives these no code. */
 const UNAVAILABLE_TEXT =
   /^(Connection terminated|timeout exceeded when trying to connect|timeout expired|Query read timeout|Client has encountered a connection error|Client was closed and is not queryable)/;
-/** `53`: out of memory, disk or connections; `55P03`: a lock timeout; `57`: shut down, or a statement timeout; `25P0[34]`: a session timeout. */
-const UNAVAILABLE_SQL_STATE = /^(08|53|57|55P03|25P03|25P04)/;
+/** Said while a session is made: its role, its password or its database is not there. Mended by an operator, who is told in readiness. */
+const NO_SESSION_NAMES = new Set(['PrismaClientInitializationError', 'DatabaseSessionError']);
+/** `28`, `3D`: no session for this role and password, no such database; `53`: out of memory, disk or connections; `55P03`: a lock timeout; `57`: shut down, or a statement timeout; `25P0[34]`: a session timeout. */
+const UNAVAILABLE_SQL_STATE = /^(08|28|3D|53|57|55P03|25P03|25P04)/;
 
 /**
  * Whether the database is away, overloaded or unreachable, so that the same call may work a moment later.
@@ -90,7 +92,7 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   return [...causesOf(error)].some(
     (cause) =>
       UNAVAILABLE_SOCKET.has(textOf(cause, 'code') ?? '') ||
-      textOf(cause, 'name') === 'PrismaClientInitializationError' ||
+      NO_SESSION_NAMES.has(textOf(cause, 'name') ?? '') ||
       UNAVAILABLE_TEXT.test(textOf(cause, 'message') ?? ''),
   );
 }

@@ -5,6 +5,9 @@ import { HttpProblem } from '../problem/problem.js';
 /** Resolves when the dependency works; rejects with the reason when it does not. */
 export type HealthCheck = () => Promise<void>;
 
+/** What hangs in this process so that only a new start cures it; undefined while nothing does. Must not ask anybody else. */
+export type LifeSign = () => string | undefined;
+
 /** A check that takes longer than this counts as failed: an orchestrator's probe would have given up too. */
 const CHECK_TIMEOUT_MS = 2_000;
 
@@ -12,10 +15,23 @@ const CHECK_TIMEOUT_MS = 2_000;
 @Injectable()
 export class Health {
   private readonly checks = new Map<string, HealthCheck>();
+  private readonly lifeSigns = new Map<string, LifeSign>();
   private draining = false;
 
   register(name: string, check: HealthCheck): void {
     this.checks.set(name, check);
+  }
+
+  registerLifeSign(name: string, sign: LifeSign): void {
+    this.lifeSigns.set(name, sign);
+  }
+
+  /** What hangs here, with its name; empty while the process is alive. */
+  hangs(): string[] {
+    return [...this.lifeSigns].flatMap(([name, sign]) => {
+      const hang = sign();
+      return hang === undefined ? [] : [`${name}: ${hang}`];
+    });
   }
 
   /** From now on not ready, so that no new work is sent here while the rest is finished. */
@@ -56,14 +72,20 @@ async function withDeadline(check: Promise<void>): Promise<void> {
   }
 }
 
-/** `live`: the process answers. `ready`: everything it depends on answers too. */
+/**
+ * `live`: the process answers and nothing of its own hangs. An event loop that hangs does not answer at all;
+ * what others fail at never makes a service dead. `ready`: everything it depends on answers too.
+ */
 @Controller('health')
 @Public()
 export class HealthController {
   constructor(@Inject(Health) private readonly health: Health) {}
 
+  /** @throws {HttpProblem} 503 `NOT_LIVE` naming what hangs. */
   @Get('live')
   live(): { status: 'ok' } {
+    const hangs = this.health.hangs();
+    if (hangs.length > 0) throw new HttpProblem(503, 'NOT_LIVE', hangs.join('; '));
     return { status: 'ok' };
   }
 

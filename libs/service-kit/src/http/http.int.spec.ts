@@ -269,7 +269,7 @@ describe('what every service answers', () => {
     expect((await call('/health/live')).body).toEqual({ status: 'ok' });
     expect((await call('/health/ready')).body).toEqual({
       status: 'ok',
-      checks: { broker: 'ok', consumers: 'ok' },
+      checks: { broker: 'ok', batches: 'ok', consumers: 'ok' },
     });
   });
 

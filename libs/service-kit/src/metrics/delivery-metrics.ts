@@ -1,4 +1,4 @@
-import { Counter, Histogram, type Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client';
 import type { DeliveryEnd, PipelineObserver } from '#libs/messaging';
 
 /** From an update in memory to a handler that waits for a payment provider. */
@@ -10,6 +10,7 @@ const AGE_BUCKETS_SECONDS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300,
 export class DeliveryMetrics implements PipelineObserver {
   private readonly handling: Histogram<'group' | 'contract' | 'outcome'>;
   private readonly age: Histogram<'group' | 'contract'>;
+  private readonly isPaused: Gauge<'group'>;
   private readonly deadLetters: Counter<'group' | 'contract' | 'reason'>;
 
   constructor(registry: Registry) {
@@ -27,6 +28,12 @@ export class DeliveryMetrics implements PipelineObserver {
       buckets: AGE_BUCKETS_SECONDS,
       registers: [registry],
     });
+    this.isPaused = new Gauge({
+      name: 'messaging_paused',
+      help: '1 while the handlers of a group wait for something that is away.',
+      labelNames: ['group'],
+      registers: [registry],
+    });
     this.deadLetters = new Counter({
       name: 'messaging_dead_letters_total',
       help: 'Messages that this service gave up.',
@@ -39,5 +46,9 @@ export class DeliveryMetrics implements PipelineObserver {
     this.handling.observe({ group, contract, outcome }, handlingMs / 1000);
     this.age.observe({ group, contract }, ageMs / 1000);
     if (outcome === 'dead-lettered') this.deadLetters.inc({ group, contract, reason: reason ?? 'unknown' });
+  }
+
+  paused(group: string, isPaused: boolean): void {
+    this.isPaused.set({ group }, isPaused ? 1 : 0);
   }
 }

@@ -1,7 +1,7 @@
 import { HttpException } from '@nestjs/common';
 import { DomainError, MessagingError, type ErrorKind } from '#libs/messaging';
-import { isRedisFailure } from '../redis/redis-failures.js';
 import { codeOfStatus, HttpProblem } from './problem.js';
+import { isDependencyAway } from './unavailable.js';
 
 /** The HTTP half of the two tables that translate an error's kind; the consumer's is in the delivery pipeline. */
 const STATUS_OF_KIND = {
@@ -31,8 +31,9 @@ export function toHttpProblem(error: unknown): HttpProblem {
     return unavailable(isUnclear ? unclear : 'The message broker cannot be reached right now.', error);
   }
   if (error instanceof HttpException) return ofHttpException(error);
-  if (isOverload(error) || isRedisFailure(error))
+  if (isDependencyAway(error)) {
     return unavailable('A service behind this one cannot be reached right now.', error);
+  }
   const status = clientErrorStatus(error);
   if (status !== undefined) return ofStatus(status, error);
   return new HttpProblem(500, 'INTERNAL_ERROR', INTERNAL_DETAIL, {}, { cause: error });
@@ -70,29 +71,6 @@ function unavailable(detail: string, cause: unknown): HttpProblem {
 /** In whole seconds, rounded up: a client that comes back too early is turned away again. */
 export function retryAfter(milliseconds: number): Record<string, string> {
   return { 'retry-after': String(Math.max(1, Math.ceil(milliseconds / 1000))) };
-}
-
-/** Codes under which Prisma, pg and the proxy report that their other side is away. */
-const UNAVAILABLE_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-  'P1001',
-  'P1002',
-  'P1008',
-  'P1017',
-  'P2024',
-  'P2028',
-  'FST_REPLY_FROM_SERVICE_UNAVAILABLE',
-  'FST_REPLY_FROM_GATEWAY_TIMEOUT',
-]);
-const UNAVAILABLE_NAMES = new Set(['PrismaClientInitializationError']);
-
-function isOverload(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = 'code' in error ? error.code : undefined;
-  return (typeof code === 'string' && UNAVAILABLE_CODES.has(code)) || UNAVAILABLE_NAMES.has(error.name);
 }
 
 /** Fastify's plugins throw errors with a status of their own. */
