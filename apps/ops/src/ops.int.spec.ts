@@ -227,7 +227,12 @@ describe('ops, from the broker to HTTP', () => {
       const answer = (await call('/verdict')).body as Verdict;
       return answer.ok ? answer : undefined;
     });
-    expect(verdict.checks).toHaveLength(7);
+    expect(verdict.checks).toHaveLength(8);
+    expect(await call('/verdict/accepted', { method: 'POST', body: { orderNos: ['a', 'b'] } })).toEqual({
+      status: 200,
+      body: { missing: ['a', 'b'] },
+    });
+    expect((await call('/verdict/accepted', { method: 'POST', body: { orderNos: [] } })).status).toBe(400);
     expect((await call('/verdict?demand=nonsense')).status).toBe(400);
     const unknown = (await call('/verdict?demand=tt0123456789:5')).body as Verdict;
     expect(unknown.ok).toBe(false);

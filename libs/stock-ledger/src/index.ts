@@ -15,6 +15,7 @@ export type {
   SoldOrder,
   StockCounters,
   StockOrder,
+  StoredHold,
   TicketTypeSnapshot,
 } from './stock-values.js';
 export { newTicketTypeId, orderNoFor } from './order-no.js';

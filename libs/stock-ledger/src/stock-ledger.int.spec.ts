@@ -480,6 +480,29 @@ describe('re-acquire', () => {
   });
 });
 
+describe('scan', () => {
+  it('reads every hold and what the buyers are charged, however many', async () => {
+    await onSale({ initial: 5_000, perUserLimit: 5_000 });
+    const orders = Array.from({ length: 2_500 }, (_, index) =>
+      order(`order-${index}`, 1, `buyer|${index % 7}`),
+    );
+    await sold(...orders);
+    await reserved(order('held', 2));
+    await ledger.release(ticketTypeId, orders.slice(0, 3), 'rollback');
+    const states = new Map<string, string>();
+    for await (const page of ledger.scanHolds(ticketTypeId)) {
+      for (const { orderNo, quantity, buyerId, state } of page) {
+        states.set(orderNo, `${state} ${quantity} ${buyerId}`);
+      }
+    }
+    expect(states.size).toBe(2_501);
+    expect(states.get(orders[0]?.orderNo ?? '')).toBe('released 1 buyer|0');
+    expect(states.get(orders[3]?.orderNo ?? '')).toBe('sold 1 buyer|3');
+    expect(states.get(order('held', 2).orderNo)).toMatch(/^held 2 /);
+    expect(await ledger.charged(ticketTypeId)).toBe(2_499);
+  });
+});
+
 describe('rebuild', () => {
   const known = (name: string, standing: 'sold' | 'reacquired' | 'released', quantity = 1) => ({
     ...order(name, quantity),

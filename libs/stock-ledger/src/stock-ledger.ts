@@ -14,6 +14,7 @@ import {
   REACQUIRE_ANSWERS,
   RELEASE_ANSWERS,
   reserveAnswerOf,
+  storedHoldOf,
   sumsOf,
 } from './stock-replies.js';
 import type {
@@ -31,6 +32,7 @@ import type {
   SoldOrder,
   StockCounters,
   StockOrder,
+  StoredHold,
   TicketTypeSnapshot,
 } from './stock-values.js';
 
@@ -284,6 +286,37 @@ export class StockLedger {
   async audit(ticketTypeId: string, maxHolds = AUDIT_BOUND): Promise<LedgerAudit | undefined> {
     const keys = stockKeys(ticketTypeId);
     return auditOf(await this.#redis.stockAudit(keys.counter, keys.holds, keys.buyers, maxHolds));
+  }
+
+  /**
+   * Every hold of a ticket type, some hundreds at a time, without keeping Redis from serving others. Holds that come or
+   * go meanwhile may be in it or not; one may come twice while the hash grows.
+   */
+  async *scanHolds(ticketTypeId: string): AsyncGenerator<StoredHold[]> {
+    for await (const fields of this.#scan(stockKeys(ticketTypeId).holds)) {
+      yield fields.map(([orderNo, hold]) => storedHoldOf(orderNo, hold));
+    }
+  }
+
+  /** Tickets that count towards the buyers' limits, added up as `scanHolds` reads. */
+  async charged(ticketTypeId: string): Promise<number> {
+    let charged = 0;
+    for await (const fields of this.#scan(stockKeys(ticketTypeId).buyers)) {
+      for (const [, quantity] of fields) charged += Number(quantity);
+    }
+    return charged;
+  }
+
+  async *#scan(hash: string): AsyncGenerator<[field: string, value: string][]> {
+    let cursor = '0';
+    do {
+      const [next, flat] = await this.#redis.hscan(hash, cursor, 'COUNT', CHUNK);
+      const fields: [string, string][] = [];
+      for (let index = 0; index < flat.length; index += 2)
+        fields.push([flat[index] ?? '', flat[index + 1] ?? '']);
+      if (fields.length > 0) yield fields;
+      cursor = next;
+    } while (cursor !== '0');
   }
 
   /** Run id of the Redis behind this connection: a new one after every start of Redis. */

@@ -10,6 +10,7 @@ import type {
   ReserveAnswer,
   ReserveRefusal,
   StockCounters,
+  StoredHold,
 } from './stock-values.js';
 
 // Where the scripts' return codes get their names. The headers in lua/ say what each means.
@@ -91,6 +92,19 @@ export function countersOf(fields: Readonly<Record<string, string>>): StockCount
     saleOpensAtMs: Number(fields['opensAt']),
     saleClosesAtMs: Number(fields['closesAt']),
     epoch: fields['epoch'] ?? '',
+  };
+}
+
+/** `hold` as lua/hold.lua draws it. */
+export function storedHoldOf(orderNo: string, hold: string): StoredHold {
+  const [letter = '', quantity, heldAt, due, , , ...buyer] = hold.split('|');
+  return {
+    orderNo,
+    quantity: Number(quantity),
+    buyerId: buyer.join('|'),
+    state: stateOf(letter),
+    heldAtMs: Number(heldAt),
+    dueMs: Number(due),
   };
 }
 

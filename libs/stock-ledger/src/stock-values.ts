@@ -34,6 +34,9 @@ export type ReserveAnswer =
     }
   | { outcome: ReserveRefusal };
 
+/** A hold as it is stored. `heldAtMs`: when it was made, or found in the ledger. `dueMs`: when it expires while `held`, when it was given back if `released`; else 0. */
+export type StoredHold = StockOrder & { state: HoldState; heldAtMs: number; dueMs: number };
+
 export type ClaimAnswer = 'claimed' | 'already-claimed' | 'gone';
 /** `adopted`: Redis did not know the order; its tickets came out of free. `released`: rolled back since, and left so. */
 export type MarkSoldAnswer = 'marked' | 'already-sold' | 'released' | 'adopted';

@@ -10,6 +10,7 @@ test('the description is OpenAPI 3.1 and has every call of the API', () => {
   expect(calls.sort()).toEqual([
     'DELETE /api/ops/dead-letters/{id}',
     'GET /api/ops/alerts',
+    'GET /api/ops/audit',
     'GET /api/ops/dead-letters',
     'GET /api/ops/dead-letters/{id}',
     'GET /api/ops/groups',
@@ -27,6 +28,7 @@ test('the description is OpenAPI 3.1 and has every call of the API', () => {
     'POST /api/ops/dead-letters/redrive',
     'POST /api/ops/dead-letters/{id}/redrive',
     'POST /api/ops/groups/{group}/reset',
+    'POST /api/ops/verdict/accepted',
     'POST /api/orders',
     'POST /api/orders/{orderNo}/cancel',
     'POST /api/orders/{orderNo}/payments',

@@ -1,16 +1,19 @@
 import { z } from 'zod';
 import type { ZodOpenApiPathsObject } from 'zod-openapi';
 import {
+  AcceptedOrders,
   AlertList,
   AuditPage,
   DeadLetterPage,
   DeadLetterView,
   ListAuditQuery,
   ListDeadLettersQuery,
+  MissingOrders,
   RedriveFilter,
   RedriveResponse,
   ResetGroupRequest,
   Verdict,
+  VerdictQuery,
 } from '#libs/contracts';
 import { body, json, open, problem } from './answers.js';
 
@@ -101,7 +104,16 @@ export const opsPaths: ZodOpenApiPathsObject = {
     get: {
       tags,
       summary: 'Whether nothing was oversold, undersold, lost or charged twice',
+      requestParams: { query: VerdictQuery },
       responses: { '200': json(Verdict, 'The checks') },
+    },
+  },
+  '/api/ops/verdict/accepted': {
+    post: {
+      tags,
+      summary: 'Which of these orders, accepted with 202, have no order row',
+      requestBody: body(AcceptedOrders),
+      responses: { '200': json(MissingOrders, 'Those') },
     },
   },
   '/api/ops/mailbox': {

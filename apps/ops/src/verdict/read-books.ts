@@ -1,35 +1,55 @@
 import { Injectable } from '@nestjs/common';
-import { PrismaClient } from '#prisma/ops';
 import { withStatementTimeout } from '#libs/service-kit';
-import {
-  CAPTURED,
-  EFFECT_FINDINGS,
-  MONEY_FINDINGS,
-  ORDER_FINDINGS,
-  ORDERS_BY_STATUS,
-  REDIS_REBUILDS,
-  RETURNED_SINCE,
-  TICKET_TYPES,
-} from './books.sql.js';
-import { none, type Demand, type Findings, type VerdictSnapshot } from './snapshot.js';
+import { PrismaClient } from '#prisma/ops';
+import type { Finding } from './finding.js';
+import { EFFECT_RULES, EFFECTS, MAIL_FACTS, MAIL_RULES } from './rules/effect-rules.js';
+import { MONEY_FACTS, MONEY_RULES, PROVIDER_RULES, PUT_OFF } from './rules/money-rules.js';
+import { ORDER_RULES, ORDERS_BY_STATUS } from './rules/order-rules.js';
+import { findings, queryOf, STANDING, type Query } from './rules/sql-rule.js';
+import type { Demand, TicketTypeFacts } from './rules/stock-rules.js';
+import { TERM_RULES } from './rules/term-rules.js';
 
 /** For a verdict over hundreds of thousands of orders on a busy machine. */
 const TIMEOUT_MS = 120_000;
 /** Half a million orders then fit into the hash tables; with Postgres' default they go through files. */
 const WORK_MEM = '64MB';
 /** A rollback is in the ledger a moment before its ticket is free, and clocks differ a little. */
-const RETURN_MARGIN_MS = 5_000;
+export const RETURN_MARGIN_MS = 2_000;
 
-/** What the database knows; `redis` and what the broker's log knows are still to be added. */
+const TICKET_TYPES = `
+  SELECT t.id AS "ticketTypeId", t.quantity, t.sold AS "ledgerSold", coalesce(l.net, 0)::int AS "ledgerMovements",
+         coalesce(o.ordered, 0)::int AS ordered, coalesce(o.standing, 0)::int AS "standingOrders"
+  FROM stock.ticket_types t
+  LEFT JOIN (
+    SELECT ticket_type_id, sum(CASE movement WHEN 'DEDUCT' THEN quantity WHEN 'REACQUIRE' THEN quantity
+                                             WHEN 'ROLLBACK' THEN -quantity ELSE 0 END) AS net
+    FROM stock.ledger GROUP BY ticket_type_id
+  ) l ON l.ticket_type_id = t.id
+  LEFT JOIN (
+    SELECT ticket_type_id, sum(quantity) AS ordered, count(*) AS standing
+    FROM "order".orders WHERE status IN ${STANDING} GROUP BY ticket_type_id
+  ) o ON o.ticket_type_id = t.id
+  ORDER BY t.id`;
+
+/** $1 ticket type, $2 since when tickets given back count, $3 since when tickets taken again do. */
+const RETURNED_SINCE = `
+  SELECT (coalesce(sum(quantity) FILTER (WHERE movement = 'ROLLBACK' AND at >= $2), 0)
+        - coalesce(sum(quantity) FILTER (WHERE movement = 'REACQUIRE' AND at >= $3), 0))::int AS returned
+  FROM stock.ledger WHERE ticket_type_id = $1`;
+
+/** What the database knows; Redis and the broker are still to be asked. */
 export type Books = {
-  ticketTypes: Omit<VerdictSnapshot['ticketTypes'][number], 'redis'>[];
-  demand: VerdictSnapshot['demand'];
-  orders: Omit<VerdictSnapshot['orders'], 'accepted' | 'missing'>;
-  money: VerdictSnapshot['money'];
-  effects: VerdictSnapshot['effects'];
+  ticketTypes: Omit<TicketTypeFacts, 'redis'>[];
+  /** Tickets given back since the last sold-out answer by orders, without those that late payments took again. */
+  returnedSince: number;
+  byStatus: Readonly<Record<string, number>>;
+  capturedPayments: number;
+  /** False with a real provider, whose book is not in this database: then it was not compared. */
+  hasProviderBook: boolean;
+  /** False when mail goes to a real server, whose mailboxes nobody can read. */
+  hasMailbox: boolean;
+  findings: Finding[];
 };
-
-type Query = <Row>(sql: string, ...values: unknown[]) => Promise<Row[]>;
 
 /** Reads every service's tables, which the role of ops alone may do. */
 @Injectable()
@@ -44,56 +64,35 @@ export class ReadBooks {
   private read(demand: Demand | undefined): Promise<Books> {
     return this.prisma.$transaction(
       async (tx) => {
-        const query: Query = (sql, ...values) => tx.$queryRawUnsafe(sql, ...values);
+        const query = queryOf(tx);
         await tx.$executeRawUnsafe(`SET LOCAL work_mem = '${WORK_MEM}'`);
         await tx.$executeRawUnsafe(`SET LOCAL statement_timeout = ${TIMEOUT_MS}`);
-        const byStatus = await countsByStatus(query);
-        const orders = await findings(query, ORDER_FINDINGS);
-        const money = await findings(query, MONEY_FINDINGS);
-        const effects = await findings(query, EFFECT_FINDINGS);
-        const [captured] = await query<{ count: number }>(CAPTURED);
-        const [rebuilds] = await query<{ count: number }>(REDIS_REBUILDS);
+        const [money] = await query<{ captured: number; hasBook: boolean }>(MONEY_FACTS);
+        const [mail] = await query<{ hasMailbox: boolean }>(MAIL_FACTS);
+        const hasProviderBook = money?.hasBook === true;
+        const hasMailbox = mail?.hasMailbox === true;
         return {
-          ticketTypes: await ticketTypes(query),
-          demand: demand && { ...demand, returnedSince: await returnedSince(query, demand) },
-          orders: {
-            byStatus,
-            illegal: orders('illegal'),
-            rejected: orders('rejected'),
-            ledgerOnly: orders('ledgerOnly'),
-            redisRebuilds: rebuilds?.count ?? 0,
-          },
-          money: {
-            captured: captured?.count ?? 0,
-            unanswered: money('unanswered'),
-            unpaid: money('unpaid'),
-            misrefunded: money('misrefunded'),
-          },
-          effects: {
-            paidOrders: byStatus['PAID'] ?? 0,
-            deduct: effects('deduct'),
-            confirm: effects('confirm'),
-            rollback: effects('rollback'),
-            repeatedMovements: effects('repeatedMovements'),
-            unnotified: effects('unnotified'),
-            repeatedNotifications: effects('repeatedNotifications'),
-          },
+          ticketTypes: await query<Omit<TicketTypeFacts, 'redis'>>(TICKET_TYPES),
+          returnedSince: demand === undefined ? 0 : await returnedSince(query, demand),
+          byStatus: await countsByStatus(query),
+          capturedPayments: money?.captured ?? 0,
+          hasProviderBook,
+          hasMailbox,
+          findings: [
+            ...(await findings(query, 'no-lost-order', ORDER_RULES)),
+            ...(await findings(query, 'money-equals-tickets', MONEY_RULES)),
+            ...(hasProviderBook
+              ? await findings(query, 'money-equals-tickets', PROVIDER_RULES, PUT_OFF)
+              : []),
+            ...(await findings(query, 'effects-once', EFFECT_RULES, EFFECTS)),
+            ...(hasMailbox ? await findings(query, 'effects-once', MAIL_RULES) : []),
+            ...(await findings(query, 'terms', TERM_RULES)),
+          ],
         };
       },
       { isolationLevel: 'RepeatableRead', timeout: TIMEOUT_MS },
     );
   }
-}
-
-async function ticketTypes(query: Query): Promise<Books['ticketTypes']> {
-  type Row = { id: string; quantity: number; sold: number; movements: number; ordered: number; paid: number };
-  const rows = await query<Row>(TICKET_TYPES);
-  return rows.map(({ id, sold, movements, ...facts }) => ({
-    ...facts,
-    ticketTypeId: id,
-    ledgerSold: sold,
-    ledgerMovements: movements,
-  }));
 }
 
 async function countsByStatus(query: Query): Promise<Record<string, number>> {
@@ -103,14 +102,11 @@ async function countsByStatus(query: Query): Promise<Record<string, number>> {
 
 async function returnedSince(query: Query, { ticketTypeId, lastSoldOutAtMs }: Demand): Promise<number> {
   if (lastSoldOutAtMs === undefined) return 0;
-  const since = new Date(lastSoldOutAtMs - RETURN_MARGIN_MS);
-  const [row] = await query<{ returned: number }>(RETURNED_SINCE, ticketTypeId, since);
+  const [row] = await query<{ returned: number }>(
+    RETURNED_SINCE,
+    ticketTypeId,
+    new Date(lastSoldOutAtMs - RETURN_MARGIN_MS),
+    new Date(lastSoldOutAtMs),
+  );
   return row?.returned ?? 0;
-}
-
-/** The statement's rows by the name of their rule. */
-async function findings(query: Query, sql: string): Promise<(rule: string) => Findings> {
-  const rows = await query<{ rule: string } & Findings>(sql);
-  const byRule = new Map(rows.map(({ rule, count, examples }) => [rule, { count, examples }]));
-  return (rule) => byRule.get(rule) ?? none;
 }

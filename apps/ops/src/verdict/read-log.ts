@@ -2,12 +2,18 @@ import { Inject, Injectable } from '@nestjs/common';
 import { OrderSubmitted } from '#libs/contracts';
 import { BROKER_PORT, type BrokerPort, type StoredMessage } from '#libs/messaging';
 import { PrismaClient } from '#prisma/ops';
-import { WITHOUT_ROW } from './books.sql.js';
-import type { BrokerFacts, Findings } from './snapshot.js';
+import { Gathered, type Finding } from './finding.js';
+import { WITHOUT_ROW } from './rules/order-rules.js';
+import type { BrokerState } from './rules/quiet-rules.js';
 
 /** Messages in one read: a few hundred kilobytes at a time, whatever the topic holds. */
 const BATCH_MESSAGES = 2_000;
-const MAX_EXAMPLES = 3;
+
+const MISSING = {
+  check: 'no-lost-order',
+  rule: 'accepted-without-row',
+  says: 'orders accepted without an order row',
+} as const;
 
 /** What the broker knows: what was promised to buyers, and what is still under way. */
 @Injectable()
@@ -21,39 +27,32 @@ export class ReadLog {
    * Holds every retained `order.submitted` against the orders' rows. What retention has dropped cannot
    * be asked for any more; it had its row when it was younger.
    */
-  async acceptedOrders(): Promise<{ accepted: number; missing: Findings }> {
+  async acceptedOrders(): Promise<{ accepted: number; findings: Finding[] }> {
+    const gathered = new Gathered();
     let accepted = 0;
-    let missing = 0;
-    const examples: string[] = [];
     for await (const messages of this.scan(OrderSubmitted.topic)) {
       const orderNos = messages.flatMap(({ tag, key }) =>
         tag === OrderSubmitted.tag && key !== undefined ? [key] : [],
       );
       if (orderNos.length === 0) continue;
       accepted += orderNos.length;
-      const rows = await this.prisma.$queryRawUnsafe<{ order_no: string }[]>(WITHOUT_ROW, orderNos);
-      missing += rows.length;
-      examples.push(...rows.slice(0, MAX_EXAMPLES - examples.length).map((row) => row.order_no));
+      gathered.add(MISSING, await this.withoutRow(orderNos));
     }
-    return { accepted, missing: { count: missing, examples } };
+    return { accepted, findings: gathered.findings };
   }
 
-  async state(): Promise<BrokerFacts> {
+  /** Those of the order numbers that have no order row. */
+  async withoutRow(orderNos: readonly string[]): Promise<string[]> {
+    const rows = await this.prisma.$queryRawUnsafe<{ order_no: string }[]>(WITHOUT_ROW, orderNos);
+    return rows.map((row) => row.order_no);
+  }
+
+  async state(): Promise<BrokerState> {
     const { admin } = this.broker;
     // Groups last: a timer that fires or a transaction that is committed meanwhile is in their lag.
-    const [timers, transactions, groups] = await Promise.all([
-      admin.timers(),
-      admin.transactions(),
-      admin.groups(),
-    ]);
-    return {
-      // A broadcast member starts at the end and keeps no position: it cannot lag.
-      lag: groups.filter(({ mode }) => mode === 'shared').map(({ group, lag }) => ({ group, lag })),
-      pastDueTimers: timers.pastDue,
-      undecidedTransactions: transactions.pending,
-      parkedTransactions: transactions.parked.length,
-      deadLetters: groups.map(({ group, deadLetters }) => ({ group, count: deadLetters })),
-    };
+    const timers = await admin.timers();
+    const transactions = await admin.transactions();
+    return { timers, transactions, groups: await admin.groups() };
   }
 
   /** Every retained message of a topic up to its present end, in batches. */

@@ -1,7 +1,20 @@
 import { z } from 'zod';
 import { Instant } from '../values.js';
 
-export const VerdictCheck = z.object({ name: z.string(), ok: z.boolean(), detail: z.string() });
+/** One rule that a check found broken, for programs: how many things break it, and the first 20 of them. */
+export const VerdictFinding = z.object({
+  rule: z.string(),
+  count: z.int(),
+  examples: z.array(z.string()),
+});
+
+export const VerdictCheck = z.object({
+  name: z.string(),
+  ok: z.boolean(),
+  detail: z.string(),
+  /** Only of a check that does not hold. */
+  findings: z.array(VerdictFinding).optional(),
+});
 export const Verdict = z.object({ ok: z.boolean(), checks: z.array(VerdictCheck) });
 export type Verdict = z.output<typeof Verdict>;
 
@@ -131,3 +144,13 @@ export const VerdictQuery = z.strictObject({
     .regex(/^tt[0-9a-z]{10}:\d{1,9}(:\d{13})?$/)
     .optional(),
 });
+
+/** Order numbers of orders that the shop answered with 202; longer lists in pieces. */
+export const AcceptedOrders = z.strictObject({
+  orderNos: z.array(z.string().min(1).max(64)).min(1).max(10_000),
+});
+export type AcceptedOrders = z.output<typeof AcceptedOrders>;
+
+/** Those of them that have no order row. */
+export const MissingOrders = z.object({ missing: z.array(z.string()) });
+export type MissingOrders = z.output<typeof MissingOrders>;
