@@ -134,7 +134,7 @@ const inStatus = (orderNo: string, status: string): Promise<OrderView> =>
   });
 
 async function submit(): Promise<string> {
-  const orderNo = orderNoFor({ buyerId, idempotencyKey: randomUUID(), ticketTypeId, quantity: 1 });
+  const orderNo = orderNoFor({ buyerId, idempotencyKey: randomUUID(), ticketTypeId, quantity: 1 }, 0);
   await stock.reserve({
     orderNo,
     ticketTypeId,

@@ -111,7 +111,7 @@ async function ticketType(quantity: number): Promise<string> {
 
 /** What the gateway and the order service have done when an order exists. */
 async function order(ticketTypeId: string, buyerId: string, quantity = 1) {
-  const orderNo = orderNoFor({ buyerId, idempotencyKey: 'key', ticketTypeId, quantity });
+  const orderNo = orderNoFor({ buyerId, idempotencyKey: 'key', ticketTypeId, quantity }, 0);
   const hold = { orderNo, ticketTypeId, buyerId, quantity, nowMs: Date.parse(AT), holdTimeoutMs: 600_000 };
   expect(await ledger.reserve(hold)).toMatchObject({ outcome: 'reserved', unitPriceMinor: 4_950 });
   expect(await ledger.claim(ticketTypeId, [orderNo])).toEqual(['claimed']);
@@ -204,7 +204,7 @@ describe('the stock service', () => {
   it('keeps an expired hold for as long as its order waits in the queue, and no other', async () => {
     const type = await ticketType(10);
     const reserve = async (buyerId: string, quantity: number, expiredMs: number): Promise<string> => {
-      const orderNo = orderNoFor({ buyerId, idempotencyKey: 'key', ticketTypeId: type, quantity });
+      const orderNo = orderNoFor({ buyerId, idempotencyKey: 'key', ticketTypeId: type, quantity }, 0);
       const nowMs = Date.now() - expiredMs - 600_000;
       await ledger.reserve({ orderNo, ticketTypeId: type, buyerId, quantity, nowMs, holdTimeoutMs: 600_000 });
       return orderNo;

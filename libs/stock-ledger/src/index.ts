@@ -18,4 +18,5 @@ export type {
   StoredHold,
   TicketTypeSnapshot,
 } from './stock-values.js';
-export { newTicketTypeId, orderNoFor } from './order-no.js';
+export { newTicketTypeId, orderNoFor, otherOrderNosFor, SAME_REQUEST_MS } from './order-no.js';
+export type { OrderRequest } from './order-no.js';

@@ -22,19 +22,39 @@ function base32(bytes: Uint8Array, length: number): string {
 /** A new id, `tt` and ten random characters. */
 export const newTicketTypeId = (): string => `tt${base32(randomBytes(7), 10)}`;
 
-/**
- * The number of the order that this request asks for: the ticket type's ten characters and sixteen of
- * a hash. The same request of the same buyer under the same key always has the same number, so a
- * repeat finds the first one's hold without a table of keys.
- */
-export function orderNoFor(request: {
+/** What a buyer asks for, under a name of their own. */
+export type OrderRequest = {
   buyerId: string;
   idempotencyKey: string;
   ticketTypeId: string;
   quantity: number;
-}): string {
+};
+
+/** For so long a request repeated under its key is the same order; after that the key is as good as new. */
+export const SAME_REQUEST_MS = 86_400_000;
+/** The clocks of two gateways differ by less. */
+const CLOCK_DIFFERENCE_MS = 300_000;
+
+/**
+ * The number of the order that this request asks for: the ticket type's ten characters and sixteen of
+ * a hash. The same request of the same buyer under the same key has the same number all day (of UTC), so a
+ * repeat finds the first one's hold without a table of keys.
+ */
+export function orderNoFor(request: OrderRequest, nowMs: number): string {
   const { buyerId, idempotencyKey, ticketTypeId, quantity } = request;
+  const day = Math.floor(nowMs / SAME_REQUEST_MS);
   // JSON, because buyer and key may contain any separator.
-  const identity = JSON.stringify([buyerId, idempotencyKey, ticketTypeId, quantity]);
+  const identity = JSON.stringify([buyerId, idempotencyKey, ticketTypeId, quantity, day]);
   return `${ticketTypeId.slice(2)}-${base32(createHash('sha256').update(identity).digest(), 16)}`;
+}
+
+/**
+ * The other numbers under which the same request may have been taken: yesterday's, and, in the minutes before midnight,
+ * that of a gateway whose clock is ahead.
+ */
+export function otherOrderNosFor(request: OrderRequest, nowMs: number): string[] {
+  const numbers = [nowMs - SAME_REQUEST_MS, nowMs + CLOCK_DIFFERENCE_MS].map((atMs) =>
+    orderNoFor(request, atMs),
+  );
+  return numbers.filter((number) => number !== orderNoFor(request, nowMs));
 }

@@ -35,7 +35,7 @@ beforeEach(() => {
 });
 
 const order = (name: string, quantity = 1, buyerId = name) => ({
-  orderNo: orderNoFor({ buyerId, idempotencyKey: name, ticketTypeId, quantity }),
+  orderNo: orderNoFor({ buyerId, idempotencyKey: name, ticketTypeId, quantity }, NOW_MS),
   quantity,
   buyerId,
 });
@@ -96,6 +96,7 @@ describe('reserve', () => {
     await onSale();
     expect(await reserve(order('a', 2))).toEqual({
       outcome: 'reserved',
+      orderNo: order('a', 2).orderNo,
       position: 1,
       state: 'held',
       unitPriceMinor: 4_950,

@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { ticketTypeOf } from '#libs/contracts';
 import { DomainError } from '#libs/messaging';
 import { defineStockScripts, type StockScripts } from './scripts.js';
+import { SAME_REQUEST_MS } from './order-no.js';
 import { EPOCH_KEY, stockKeys, TICKET_TYPES_KEY } from './stock-keys.js';
 import {
   auditOf,
@@ -66,7 +67,15 @@ export class StockLedger {
 
   /** Takes the tickets of one order, once, and says what one costs. One round trip. */
   async reserve(reservation: Reservation): Promise<ReserveAnswer> {
-    const { orderNo, ticketTypeId, buyerId, quantity, nowMs, holdTimeoutMs } = reservation;
+    const {
+      orderNo,
+      ticketTypeId,
+      buyerId,
+      quantity,
+      nowMs,
+      holdTimeoutMs,
+      otherOrderNos = [],
+    } = reservation;
     const keys = stockKeys(ticketTypeId);
     const epoch = this.#runId ?? (await this.runId());
     const reply = await this.#redis.stockReserve(
@@ -80,6 +89,8 @@ export class StockLedger {
       nowMs,
       nowMs + holdTimeoutMs,
       epoch,
+      nowMs - SAME_REQUEST_MS,
+      ...otherOrderNos,
     );
     if (reply[0] === UNKNOWN) return { outcome: await this.#whyNoCounter(ticketTypeId) };
     return reserveAnswerOf(reply);

@@ -66,10 +66,11 @@ function stateOf(letter: string): HoldState {
 }
 
 export function reserveAnswerOf(reply: readonly (number | string)[]): ReserveAnswer {
-  const [code, position, letter, price, currency] = reply;
+  const [code, position, letter, price, currency, orderNo] = reply;
   if (code !== 1 && code !== 2) return { outcome: named(REFUSALS, Number(code)) };
   return {
     outcome: code === 1 ? 'reserved' : 'replayed',
+    orderNo: String(orderNo),
     position: Number(position),
     state: stateOf(String(letter)),
     unitPriceMinor: Number(price),

@@ -5,6 +5,8 @@ export type SoldOrder = StockOrder & { reacquired?: boolean };
 
 export type Reservation = {
   orderNo: string;
+  /** Numbers under which the same request may have been taken (`otherOrderNosFor`). */
+  otherOrderNos?: readonly string[];
   ticketTypeId: string;
   buyerId: string;
   quantity: number;
@@ -24,8 +26,10 @@ export type ReserveRefusal =
   'sold-out' | 'limit-exceeded' | 'sale-not-open' | 'sale-over' | 'unknown-ticket-type' | 'not-ready';
 export type ReserveAnswer =
   | {
-      /** `replayed`: this order number was reserved before, whatever became of it since. */
+      /** `replayed`: the request was reserved before, whatever became of it since. */
       outcome: 'reserved' | 'replayed';
+      /** Under which it was reserved. */
+      orderNo: string;
       /** Orders accepted before this one and not yet written, itself included; 0 once it is written. */
       position: number;
       state: HoldState;

@@ -1,6 +1,6 @@
 /**
- * What becomes of a request to buy, decided from two answers of Redis: which order number the
- * idempotency key was first used for, and what the reserve script said.
+ * What becomes of a request to buy, decided from two answers of Redis: which order the
+ * idempotency key stands for, and what the reserve script said.
  *
  * | key           | reserve            | decision                                                   |
  * |---------------|--------------------|------------------------------------------------------------|
@@ -38,15 +38,14 @@ export type Placing =
   | { action: 'refuse-key-reuse'; releaseHold: boolean };
 
 export type PlacingFacts = {
-  orderNo: string;
   ticketTypeId: string;
-  /** The order number that the key was first used for; null when this is its first use. */
-  firstOrderNo: string | null;
+  /** The key was used for another request. */
+  isKeyReused: boolean;
   reservation: Reservation;
 };
 
-export function decidePlacing({ orderNo, ticketTypeId, firstOrderNo, reservation }: PlacingFacts): Placing {
-  if (firstOrderNo !== null && firstOrderNo !== orderNo) {
+export function decidePlacing({ ticketTypeId, isKeyReused, reservation }: PlacingFacts): Placing {
+  if (isKeyReused) {
     return { action: 'refuse-key-reuse', releaseHold: reservation.outcome === 'reserved' };
   }
   switch (reservation.outcome) {

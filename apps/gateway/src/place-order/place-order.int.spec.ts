@@ -10,6 +10,7 @@ afterAll(() => gateway?.stop());
 beforeEach(() => {
   gateway.broker.sendMood = 'ok';
   gateway.broker.sent.length = 0;
+  gateway.clock.aheadMs = 0;
 });
 
 const submitted = () => gateway.broker.sentOf(OrderSubmitted);
@@ -35,6 +36,7 @@ describe('an accepted order', () => {
 
   test('has a number that no release may change, because a retry would become a second order', async () => {
     const ticketTypeId = 'tt0123456789';
+    gateway.clock.aheadMs = Date.UTC(2026, 10, 26, 12) - Date.now();
     await gateway.stock.rebuild({
       ticketTypeId,
       initial: 2,
@@ -46,7 +48,7 @@ describe('an accepted order', () => {
       orders: [],
     });
     const { body } = await gateway.placeOrder('buyer-1', { ticketTypeId, quantity: 2 }, 'key-1');
-    expect(body['orderNo']).toBe('0123456789-gzf4zk8rrjzqd4ax');
+    expect(body['orderNo']).toBe('0123456789-4gj61hhp1x4044ec');
   });
 
   test('learns how many are before it in the queue', async () => {
@@ -93,6 +95,55 @@ describe('the same key', () => {
     for (const other of others) expect(code(other)).toEqual([422, 'IDEMPOTENCY_KEY_REUSED']);
     expect(await gateway.counters(ticketTypeId)).toMatchObject({ free: 9, held: 1 });
     expect(submitted()).toHaveLength(1);
+  });
+
+  test('is the same order across midnight, and a new one when a day has passed, whatever became of the first', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    const order = { ticketTypeId, quantity: 1 };
+    const at = (hours: number): void => {
+      gateway.clock.aheadMs = Date.UTC(2026, 10, 26, hours) - Date.now();
+    };
+    const place = async (): Promise<unknown> => {
+      const { status, body } = await gateway.placeOrder('buyer', order, 'daily');
+      return status === 202 ? body['orderNo'] : body['code'];
+    };
+    at(23.9);
+    const first = await place();
+    at(24.1);
+    expect(await place()).toBe(first);
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: 1 });
+
+    const buyer = { orderNo: String(first), quantity: 1, buyerId: 'buyer' };
+    await gateway.stock.release(ticketTypeId, [buyer], 'rollback', gateway.clock.now());
+    at(48.1);
+    // What Redis has forgotten by then, as its own clock cannot be set.
+    await gateway.redis.del('idem:{buyer}:daily');
+    const second = await place();
+    expect(second).toMatch(/-/);
+    expect(second).not.toBe(first);
+    expect(await place()).toBe(second);
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: 1 });
+  });
+
+  test('of a refused request leaves nothing behind', async () => {
+    const ticketTypeId = await gateway.ticketType(1);
+    await gateway.placeOrder('lucky', { ticketTypeId, quantity: 1 }, 'lucky');
+    const before = await gateway.redis.dbsize();
+    const refused = await Promise.all(
+      Array.from({ length: 20 }, (_, n) => gateway.placeOrder(`late-${n}`, { ticketTypeId, quantity: 1 })),
+    );
+    expect(new Set(refused.map(({ body }) => body['code']))).toEqual(new Set(['SOLD_OUT']));
+    expect(await gateway.redis.dbsize()).toBe(before);
+  });
+
+  test('for two requests at once is that of one of them', async () => {
+    const ticketTypeId = await gateway.ticketType(10);
+    const answers = await Promise.all(
+      [1, 2, 3, 4].map((quantity) => gateway.placeOrder('buyer', { ticketTypeId, quantity }, 'contested')),
+    );
+    expect(answers.map(({ status }) => status).sort()).toEqual([202, 422, 422, 422]);
+    const winner = answers.findIndex(({ status }) => status === 202) + 1;
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: winner });
   });
 
   test('of two buyers has nothing in common', async () => {

@@ -1,9 +1,16 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { TicketTypeId, type PlaceOrderResponse } from '#libs/contracts';
+import { TicketTypeId, ticketTypeOf, type PlaceOrderResponse } from '#libs/contracts';
 import { CLOCK, HttpProblem, LOGGER, REDIS, type Clock } from '#libs/service-kit';
-import { orderNoFor, StockLedger, type ReserveAnswer } from '#libs/stock-ledger';
+import {
+  orderNoFor,
+  otherOrderNosFor,
+  SAME_REQUEST_MS,
+  StockLedger,
+  type OrderRequest,
+  type ReserveAnswer,
+} from '#libs/stock-ledger';
 import { BrokerGate } from '../broker-gate/broker-gate.js';
 import {
   holdExpired,
@@ -18,18 +25,7 @@ import type { Caller } from '../upstream/call.js';
 import { OrderService } from '../upstream/order-service.js';
 import { SubmitFailed, SubmitOrder } from './submit-order.js';
 
-/** As long as a released hold is remembered: a key must not outlive the answer it stands for, nor be outlived by it. */
-const KEY_TTL_SECONDS = 86_400;
-
 type Granted = Extract<ReserveAnswer, { outcome: 'reserved' | 'replayed' }>;
-
-/** A buyer's request. All of it goes into the order number, so the same request is always the same order (ADR 4). */
-export type OrderRequest = {
-  buyerId: string;
-  idempotencyKey: string;
-  ticketTypeId: string;
-  quantity: number;
-};
 
 /** Takes the tickets and queues the order: one round trip to Redis, one to the broker. */
 @Injectable()
@@ -57,22 +53,20 @@ export class PlaceOrder {
 
   private async place(request: OrderRequest, caller: Caller): Promise<PlaceOrderResponse> {
     const { ticketTypeId } = request;
-    const orderNo = orderNoFor(request);
-    const { firstOrderNo, reservation } = await this.reserve(orderNo, request);
-    // What the decision needs of it; the position and the price are the answer's business.
-    const decision = decidePlacing({ orderNo, ticketTypeId, firstOrderNo, reservation });
+    const { isKeyReused, reservation } = await this.reserve(request);
+    const decision = decidePlacing({ ticketTypeId, isKeyReused, reservation });
     switch (decision.action) {
       case 'submit':
-        return this.submit(orderNo, request, granted(reservation));
+        return this.submit(request, granted(reservation));
       case 'answer':
-        return queued(orderNo, granted(reservation));
+        return queued(granted(reservation));
       case 'ask-order-service':
-        if ((await this.orders.find(orderNo, caller)) === undefined) throw holdExpired();
-        return queued(orderNo, granted(reservation));
+        if ((await this.orders.find(granted(reservation).orderNo, caller)) === undefined) throw holdExpired();
+        return queued(granted(reservation));
       case 'refuse':
         throw decision.error;
       case 'refuse-key-reuse':
-        if (decision.releaseHold) await this.releaseHold(ticketTypeId, orderNo, 'abandoned');
+        if (decision.releaseHold) await this.releaseHold(granted(reservation), 'abandoned');
         throw new HttpProblem(
           422,
           'IDEMPOTENCY_KEY_REUSED',
@@ -82,48 +76,46 @@ export class PlaceOrder {
   }
 
   /**
-   * Both commands leave in one write and are answered in order. The key is bound even when the stock
-   * is refused: the same request may be repeated until tickets come back, another one may not.
+   * Both commands leave in one write. The key is bound only when tickets were taken, in a second round trip: refusals, which
+   * a sale has most of, leave nothing behind.
    */
   private async reserve(
-    orderNo: string,
-    { buyerId, idempotencyKey, ticketTypeId, quantity }: OrderRequest,
-  ): Promise<{ firstOrderNo: string | null; reservation: ReserveAnswer }> {
-    const [key, reservation] = await Promise.allSettled([
-      this.redis.set(
-        `idem:{${encodeURIComponent(buyerId)}}:${idempotencyKey}`,
-        orderNo,
-        'EX',
-        KEY_TTL_SECONDS,
-        'NX',
-        'GET',
-      ),
-      this.ledger.reserve({
-        orderNo,
-        ticketTypeId,
-        buyerId,
-        quantity,
-        nowMs: this.clock.now(),
-        holdTimeoutMs: this.config.HOLD_TIMEOUT_MS,
-      }),
+    request: OrderRequest,
+  ): Promise<{ isKeyReused: boolean; reservation: ReserveAnswer }> {
+    const { buyerId, idempotencyKey, ticketTypeId, quantity } = request;
+    const nowMs = this.clock.now();
+    const numbers = { orderNo: orderNoFor(request, nowMs), otherOrderNos: otherOrderNosFor(request, nowMs) };
+    const holdTimeoutMs = this.config.HOLD_TIMEOUT_MS;
+    const key = `idem:{${encodeURIComponent(buyerId)}}:${idempotencyKey}`;
+    const [bound, reserved] = await Promise.allSettled([
+      this.redis.get(key),
+      this.ledger.reserve({ ...numbers, ticketTypeId, buyerId, quantity, nowMs, holdTimeoutMs }),
     ]);
     // If the script ran and only its answer was lost, the repeat finds the hold.
-    if (reservation.status === 'rejected') throw stockUnreachable(reservation.reason);
-    if (key.status === 'rejected') {
+    if (reserved.status === 'rejected') throw stockUnreachable(reserved.reason);
+    const reservation = reserved.value;
+    try {
+      if (bound.status === 'rejected') throw bound.reason;
+      const owner =
+        bound.value ?? (isGranted(reservation) ? await this.bind(key, reservation.orderNo) : null);
+      const isKeyReused =
+        owner !== null && owner !== numbers.orderNo && !numbers.otherOrderNos.includes(owner);
+      return { isKeyReused, reservation };
+    } catch (error) {
       // Refused, or unknown: the buyer is told that nothing is reserved for sure, so no tickets stay behind.
-      if (reservation.value.outcome === 'reserved')
-        await this.releaseHold(ticketTypeId, orderNo, 'unclaimed');
-      throw stockUnreachable(key.reason);
+      if (reservation.outcome === 'reserved') await this.releaseHold(reservation, 'unclaimed');
+      throw stockUnreachable(error);
     }
-    return { firstOrderNo: key.value, reservation: reservation.value };
   }
 
-  private async submit(
-    orderNo: string,
-    request: OrderRequest,
-    reservation: Granted,
-  ): Promise<PlaceOrderResponse> {
+  /** Returns the number that another request has bound the key to meanwhile, else null. */
+  private bind(key: string, orderNo: string): Promise<string | null> {
+    return this.redis.set(key, orderNo, 'PX', SAME_REQUEST_MS, 'NX', 'GET');
+  }
+
+  private async submit(request: OrderRequest, reservation: Granted): Promise<PlaceOrderResponse> {
     const { buyerId, ticketTypeId, quantity } = request;
+    const { orderNo } = reservation;
     try {
       await this.submission.send({
         orderNo,
@@ -139,20 +131,16 @@ export class PlaceOrder {
       // An unclear outcome leaves the hold: if the message is in the queue the order will be written,
       // if not the buyer's repeat sends it again, and if no repeat comes the reaper takes the hold.
       if (error.certainlyNotSent && reservation.outcome === 'reserved')
-        await this.releaseHold(ticketTypeId, orderNo, 'unclaimed');
+        await this.releaseHold(reservation, 'unclaimed');
       const refusal = error.certainlyNotSent ? overloaded : serviceUnavailable;
       throw refusal('The order could not be queued. Ask again with the same Idempotency-Key.', error);
     }
-    return queued(orderNo, reservation);
+    return queued(reservation);
   }
 
-  private async releaseHold(
-    ticketTypeId: string,
-    orderNo: string,
-    cause: 'unclaimed' | 'abandoned',
-  ): Promise<void> {
+  private async releaseHold({ orderNo }: Granted, cause: 'unclaimed' | 'abandoned'): Promise<void> {
     try {
-      await this.ledger.release(ticketTypeId, [orderNo], cause, this.clock.now());
+      await this.ledger.release(ticketTypeOf(orderNo), [orderNo], cause, this.clock.now());
     } catch (error) {
       // The reaper will release it; the buyer's answer is the same.
       this.logger.warn({ err: error, orderNo }, 'a hold that nobody needs could not be released');
@@ -160,12 +148,15 @@ export class PlaceOrder {
   }
 }
 
+const isGranted = (reservation: ReserveAnswer): reservation is Granted =>
+  reservation.outcome === 'reserved' || reservation.outcome === 'replayed';
+
 function granted(reservation: ReserveAnswer): Granted {
-  if (reservation.outcome === 'reserved' || reservation.outcome === 'replayed') return reservation;
+  if (isGranted(reservation)) return reservation;
   throw new Error(`a reservation was refused as ${reservation.outcome} and yet accepted`);
 }
 
-const queued = (orderNo: string, { position }: Granted): PlaceOrderResponse => ({
+const queued = ({ orderNo, position }: Granted): PlaceOrderResponse => ({
   orderNo,
   status: 'QUEUED',
   queuePosition: position,

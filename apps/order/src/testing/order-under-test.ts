@@ -92,7 +92,7 @@ export class OrderUnderTest {
     return Promise.all(
       Array.from({ length: count }, async () => {
         const buyerId = `buyer-${randomUUID()}`;
-        const orderNo = orderNoFor({ buyerId, idempotencyKey: 'key', ticketTypeId, quantity: 1 });
+        const orderNo = orderNoFor({ buyerId, idempotencyKey: 'key', ticketTypeId, quantity: 1 }, 0);
         const nowMs = this.clock.now();
         const answer = await this.stock.reserve({
           orderNo,

@@ -176,7 +176,7 @@ export class StockUnderTest {
 
   /** An order that nobody has reserved. */
   order(ticketTypeId: string, name: string, quantity = 1, buyerId = name): Omit<StockEvent, 'fact'> {
-    const orderNo = orderNoFor({ buyerId, idempotencyKey: name, ticketTypeId, quantity });
+    const orderNo = orderNoFor({ buyerId, idempotencyKey: name, ticketTypeId, quantity }, 0);
     return { orderNo, ticketTypeId, buyerId, quantity };
   }
 
