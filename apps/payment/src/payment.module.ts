@@ -4,6 +4,7 @@ import { loadConfig, SERVICE_CONFIG, ServiceModule, type ServiceConfig } from '#
 import { AcceptWebhook } from './accept-webhook/accept-webhook.js';
 import { PaymentBook } from './accept-webhook/payment-book.js';
 import { PaymentWebhookController } from './accept-webhook/payment-webhook.controller.js';
+import { WebhookAnomalies } from './accept-webhook/webhook-anomalies.js';
 import { HttpPaymentProvider } from './adapters/http-payment-provider.js';
 import { PaymentCheckBack } from './check-back/payment.check-back.js';
 import { CreatePayment } from './create-payment/create-payment.js';
@@ -23,6 +24,7 @@ import { RequestRefund } from './request-refund/request-refund.js';
       forget: [
         { table: 'webhook_events', since: 'received_at', keepDays: 30 },
         { table: 'provider_webhooks', since: 'delivered_at', keepDays: 30 },
+        { table: 'webhook_anomalies', since: 'received_at', keepDays: 400 },
       ],
     }),
     SimulatedProviderModule,
@@ -39,6 +41,7 @@ import { RequestRefund } from './request-refund/request-refund.js';
     PaymentBook,
     CreatePayment,
     AcceptWebhook,
+    WebhookAnomalies,
     RequestRefund,
     PaymentCheckBack,
   ],

@@ -10,13 +10,16 @@ import {
   type SendOptions,
 } from '#libs/messaging';
 import { Batcher, CLOCK, type Clock } from '#libs/service-kit';
-import { amountMismatch, paymentContested, paymentNotFound, refundNotFound } from '../domain/errors.js';
-import { effectOf, type PaymentState } from '../domain/payment-state.js';
+import { paymentContested, paymentNotCaptured, paymentNotFound } from '../domain/errors.js';
+import { effectOf, type AnomalyKind, type PaymentState } from '../domain/payment-state.js';
 import { PaymentBook, type PaymentRow } from './payment-book.js';
+import { WebhookAnomalies } from './webhook-anomalies.js';
 
 export const PRODUCER_GROUP = 'payment';
 /** A payment has fewer states than this. */
 const MAX_ROUNDS = 5;
+/** A payment of ours is written within seconds of its intent. One that is unknown for longer was never ours. */
+const FOREIGN_AFTER_MS = 600_000;
 
 /** More than the gateway sends at once. */
 const MAX_BATCH = 100;
@@ -25,6 +28,7 @@ const UNCAPTURED = ['PENDING', 'FAILED'] as const;
 /** A webhook and the trace of the request that brought it. */
 type Arrived = { webhook: PaymentWebhook; traceparent: string | undefined };
 type Change = { message: Envelope; write: () => Promise<void> };
+type Step = Change | 'nothing' | 'look-again';
 
 /**
  * Takes the provider's word for what became of the money, once, however often and in whatever order it
@@ -43,14 +47,16 @@ export class AcceptWebhook {
 
   constructor(
     private readonly book: PaymentBook,
+    private readonly anomalies: WebhookAnomalies,
     private readonly bus: MessageBus,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 
   /**
-   * A replay has no second effect and is not an error: the provider must stop repeating it.
+   * A replay has no second effect and is not an error: the provider must stop repeating it. Neither is what no repeat
+   * can mend: it is recorded for an operator.
    *
-   * @throws {DomainError} `PAYMENT_NOT_FOUND`, `REFUND_NOT_FOUND`, `AMOUNT_MISMATCH`.
+   * @throws {DomainError} for what a repeat finds settled: `PAYMENT_NOT_FOUND`, `PAYMENT_NOT_CAPTURED`, `PAYMENT_CONTESTED`.
    */
   async execute(webhook: PaymentWebhook): Promise<void> {
     const isAccepted =
@@ -99,13 +105,13 @@ export class AcceptWebhook {
   private async acceptAlone(webhook: PaymentWebhook): Promise<void> {
     for (let round = 1; round <= MAX_ROUNDS; round++) {
       const [payment] = await this.book.find([webhook]);
-      if (payment === undefined) throw paymentNotFound(webhook.paymentId);
+      if (payment === undefined) return this.acceptForeign(webhook);
       if (payment.known_event) return;
-      if (!isOfAmount(webhook, payment)) throw amountMismatch(webhook.paymentId);
-      const change = this.changeBy(webhook, payment);
-      if (change === undefined) return this.book.remember(webhook);
+      const step = await this.stepBy(webhook, payment);
+      if (step === 'look-again') continue;
+      if (step === 'nothing') return this.book.remember(webhook);
       try {
-        return await this.bus.transactional(PRODUCER_GROUP, [change.message], change.write);
+        return await this.bus.transactional(PRODUCER_GROUP, [step.message], step.write);
       } catch (error) {
         // A copy of this webhook, or another one of this payment, was faster: look again at what is left to do.
         if (!(error instanceof WriteRaceLost)) throw error;
@@ -114,14 +120,30 @@ export class AcceptWebhook {
     throw paymentContested(`The payment ${webhook.paymentId}`);
   }
 
+  /** An intent is made before its payment is written, so an event may come before it. */
+  private async acceptForeign(webhook: PaymentWebhook): Promise<void> {
+    const ageMs = this.clock.now() - Date.parse(webhook.occurredAt);
+    if (ageMs < FOREIGN_AFTER_MS) throw paymentNotFound(webhook.paymentId);
+    await this.record('foreign-payment', webhook);
+  }
+
+  private record(kind: AnomalyKind, webhook: PaymentWebhook): Promise<void> {
+    return this.anomalies.record({ ...webhook, kind, body: JSON.stringify(webhook) });
+  }
+
   /**
    * The messages carry the time of acceptance, not of the capture: the check-back tells by it how old a
    * half message is, and a webhook may come a day late.
    */
-  private changeBy(webhook: PaymentWebhook, payment: PaymentRow): Change | undefined {
+  private async stepBy(webhook: PaymentWebhook, payment: PaymentRow): Promise<Step> {
     const at = new Date(this.clock.now()).toISOString();
     const facts = factsOf(payment);
-    switch (effectOf(stateOf(payment), webhook.type)) {
+    const effect = effectOf(stateOf(payment), webhook);
+    if (typeof effect === 'object') {
+      await this.record(effect.anomaly, webhook);
+      return 'nothing';
+    }
+    switch (effect) {
       case 'capture':
         return {
           message: envelope(PaymentSucceeded, { ...facts, succeededAt: at }),
@@ -141,26 +163,27 @@ export class AcceptWebhook {
           }),
           write: () => this.book.settleRefund(webhook, at),
         };
-      case 'not-asked-for':
-        throw refundNotFound(webhook.paymentId);
+      case 'refunded-by-provider':
+        await this.record('refund-by-provider', webhook);
+        await this.book.adoptRefund(payment);
+        return 'look-again';
+      case 'too-early':
+        throw paymentNotCaptured(webhook.paymentId);
       case 'nothing':
-        return undefined;
+        return 'nothing';
     }
   }
 }
 
 const stateOf = (payment: PaymentRow): PaymentState => ({
+  amountMinor: payment.amount_minor,
+  currency: payment.currency,
   payment: payment.status,
   refund: payment.refund_status ?? undefined,
 });
 
-const isOfAmount = ({ amountMinor, currency }: PaymentWebhook, payment: PaymentRow): boolean =>
-  amountMinor === payment.amount_minor && currency === payment.currency;
-
 const isPlainCapture = (webhook: PaymentWebhook, payment: PaymentRow): boolean =>
-  !payment.known_event &&
-  isOfAmount(webhook, payment) &&
-  effectOf(stateOf(payment), webhook.type) === 'capture';
+  !payment.known_event && effectOf(stateOf(payment), webhook) === 'capture';
 
 const factsOf = ({ id, order_no, amount_minor, currency }: PaymentRow) => ({
   paymentId: id,

@@ -1,4 +1,5 @@
 import { Injectable } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { PrismaClient } from '#prisma/payment';
 import { RefundReason, type PaymentWebhook } from '#libs/contracts';
@@ -63,6 +64,21 @@ export class PaymentBook {
       { table: 'refunds', key: 'payment_id', from: ['REQUESTED'], to: 'SUCCEEDED' },
       [webhook],
       at,
+    );
+  }
+
+  /** Writes down a refund that nobody here has asked for, so that it can be settled like any other. Repeating it changes nothing. */
+  async adoptRefund(payment: PaymentRow): Promise<void> {
+    await this.database.$executeRawUnsafe(
+      `INSERT INTO refunds (id, payment_id, order_no, amount_minor, currency, reason, status, updated_at)
+       VALUES ($1::uuid, $2::uuid, $3, $4::bigint, $5, $6, 'REQUESTED', now())
+       ON CONFLICT (payment_id) DO NOTHING`,
+      randomUUID(),
+      payment.id,
+      payment.order_no,
+      payment.amount_minor,
+      payment.currency,
+      'by-provider' satisfies RefundReason,
     );
   }
 

@@ -45,9 +45,26 @@ test('the checkout is where the buyer came from', async () => {
   });
 });
 
-test('only services may ask', async () => {
+test.each([
+  '/internal/payments',
+  '/api/provider/intents',
+  '/api/provider/refunds',
+  '/api/provider/dashboard/refunds',
+  '/api/provider/dashboard/disputes',
+  '/api/provider/dashboard/events',
+])('only services may call %s', async (path) => {
   const request = { orderNo: payments.newOrderNo(), buyerId: 'b', amountMinor: 1, currency: 'EUR' };
-  expect((await payments.post('/internal/payments', request)).status).toBe(401);
-  expect((await payments.post('/api/provider/intents', {})).status).toBe(401);
-  expect((await payments.post('/api/provider/refunds', {})).status).toBe(401);
+  expect((await payments.post(path, request)).status).toBe(401);
+  expect((await payments.post(path, request, payments.as([]))).status).toBe(403);
+  expect((await payments.post(path, request, payments.as(['admin']))).status).toBe(403);
+  expect((await payments.post(path, {}, payments.as(['service']))).status).toBe(400);
+});
+
+test('only services may look at an intent', async () => {
+  const { checkoutUrl } = await payments.created();
+  const url = `${payments.url}/api/provider/intents/${checkoutUrl.split('/').at(-1) ?? ''}`;
+  const statuses = [{}, payments.as([]), payments.as(['admin']), payments.as(['service'])].map(
+    async (headers) => (await fetch(url, { headers })).status,
+  );
+  expect(await Promise.all(statuses)).toEqual([401, 403, 403, 200]);
 });

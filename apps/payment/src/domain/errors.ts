@@ -6,9 +6,6 @@ export const orderNotPayable = (orderNo: string): DomainError =>
 export const paymentNotFound = (paymentId: string): DomainError =>
   new DomainError('PAYMENT_NOT_FOUND', 'not-found', `There is no payment ${paymentId}.`);
 
-export const refundNotFound = (paymentId: string): DomainError =>
-  new DomainError('REFUND_NOT_FOUND', 'not-found', `No refund of ${paymentId} was asked for.`);
-
 /** Others kept changing the payment while we tried to; another try finds it settled. */
 export const paymentContested = (subject: string): DomainError =>
   new DomainError('PAYMENT_CONTESTED', 'transient', `${subject} is being changed by others.`, 1_000);
@@ -16,6 +13,3 @@ export const paymentContested = (subject: string): DomainError =>
 /** A refund of money that we do not hold (yet): the webhook that says so is being written. */
 export const paymentNotCaptured = (paymentId: string): DomainError =>
   new DomainError('PAYMENT_NOT_CAPTURED', 'transient', `The payment ${paymentId} is not captured.`, 1_000);
-
-export const amountMismatch = (paymentId: string): DomainError =>
-  new DomainError('AMOUNT_MISMATCH', 'invalid', `The webhook of ${paymentId} names another amount.`);

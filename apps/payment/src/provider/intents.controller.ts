@@ -1,39 +1,45 @@
-import { Controller, HttpCode, Post } from '@nestjs/common';
+import { Controller, Get, Headers, HttpCode, Param, Post } from '@nestjs/common';
 import { z } from 'zod';
 import { Currency, Minor } from '#libs/contracts';
-import { DomainError } from '#libs/messaging';
-import { Roles, ZodBody } from '#libs/service-kit';
-import { ProviderBook } from './provider-book.js';
+import { parseRequest, Roles, ZodBody } from '#libs/service-kit';
+import { ProviderBook, type Intent } from './provider-book.js';
+import { RefundBook } from './refund-book.js';
 
 const NewIntent = z.strictObject({ reference: z.uuid(), amountMinor: Minor, currency: Currency });
-const NewRefund = z.strictObject({ intentId: z.string().min(1).max(64) });
+const IntentId = z.string().min(1).max(64);
+const NewRefund = z.strictObject({ intentId: IntentId, amountMinor: Minor.min(1).optional() });
+const IdempotencyKey = z.string().regex(/^[\x21-\x7e]{1,200}$/, 'must be 1 to 200 printable characters');
 
 /** The provider's API for shops. */
 @Controller('api/provider')
 @Roles('service')
 export class IntentsController {
-  constructor(private readonly book: ProviderBook) {}
+  constructor(
+    private readonly book: ProviderBook,
+    private readonly refunds: RefundBook,
+  ) {}
 
-  /** The same reference always has the same intent. */
+  /** The same reference always has the same intent: it is the idempotency key. */
   @Post('intents')
   @HttpCode(201)
   async open(@ZodBody(NewIntent) intent: z.output<typeof NewIntent>): Promise<{ intentId: string }> {
     return { intentId: await this.book.open(intent) };
   }
 
-  /**
-   * Sends all of an intent's money back. There is one refund per intent, so the intent itself is the
-   * idempotency key; the header of that name is accepted, as a real provider would want it.
-   */
+  /** For a shop that has not heard of an intent for long. */
+  @Get('intents/:intentId')
+  async show(@Param('intentId') intentId: string): Promise<Intent> {
+    return this.book.get(intentId);
+  }
+
+  /** Sends money back, all that is left unless an amount is named. The same `Idempotency-Key` is the same refund. */
   @Post('refunds')
   @HttpCode(202)
-  async refund(@ZodBody(NewRefund) { intentId }: z.output<typeof NewRefund>): Promise<void> {
-    const intent = await this.book.get(intentId);
-    if (intent.status === 'REFUNDED') return;
-    const isMoved =
-      intent.status === 'CAPTURED' &&
-      (await this.book.move(intent, 'REFUNDED', { type: 'refund.succeeded', delayMs: 0, duplicates: 0 }));
-    if (isMoved || (await this.book.get(intentId)).status === 'REFUNDED') return;
-    throw new DomainError('INTENT_NOT_CAPTURED', 'conflict', 'There is no money to send back.');
+  async refund(
+    @ZodBody(NewRefund) refund: z.output<typeof NewRefund>,
+    @Headers('idempotency-key') key: string | undefined,
+  ): Promise<void> {
+    const idempotencyKey = parseRequest(IdempotencyKey, key, 'idempotency-key');
+    await this.refunds.refund({ ...refund, idempotencyKey });
   }
 }

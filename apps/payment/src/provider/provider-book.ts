@@ -15,9 +15,11 @@ const Intent = z.object({
   amountMinor: z.coerce.number(),
   currency: z.string(),
   status: z.enum(INTENT_STATUSES),
+  /** What went back; with all of it the status is `REFUNDED`. */
+  refundedMinor: z.coerce.number(),
 });
 export type Intent = z.output<typeof Intent>;
-type NewIntent = Omit<Intent, 'id' | 'status'>;
+export type NewIntent = Omit<Intent, 'id' | 'status' | 'refundedMinor'>;
 export type WebhookPlan = {
   type: PaymentWebhook['type'];
   delayMs: number;
@@ -48,9 +50,15 @@ export class ProviderBook {
     private readonly dispatcher: WebhookDispatcher,
   ) {}
 
-  /** The id of the intent of this reference; made when there is none. */
-  open(intent: NewIntent): Promise<string> {
-    return this.opens.add(intent);
+  /**
+   * The id of the intent of this reference; made when there is none. The reference is the idempotency key.
+   *
+   * @throws {DomainError} `IDEMPOTENCY_KEY_REUSED` when it was used for another amount.
+   */
+  async open(intent: NewIntent): Promise<string> {
+    const id = await this.opens.add(intent);
+    if (id === undefined) throw keyReused(`The reference ${intent.reference}`);
+    return id;
   }
 
   /** @throws {DomainError} `INTENT_NOT_FOUND`. */
@@ -69,33 +77,40 @@ export class ProviderBook {
     return isMoved;
   }
 
-  private async openAll(intents: readonly NewIntent[]): Promise<string[]> {
+  /** Undefined where the reference is another amount's. */
+  private async openAll(intents: readonly NewIntent[]): Promise<(string | undefined)[]> {
     // One statement must not meet one row twice.
     const distinct = [...new Map(intents.map((intent) => [intent.reference.toLowerCase(), intent])).values()];
     // An update that changes nothing, because DO NOTHING would return no row for an intent that exists.
-    const rows = await this.database.$queryRawUnsafe<{ id: string; reference: string }[]>(
+    const rows = await this.database.$queryRawUnsafe<unknown[]>(
       `INSERT INTO provider_intents (id, reference, amount_minor, currency, status)
        SELECT id, reference, amount_minor, currency, 'OPEN'
        FROM unnest($1::text[], $2::uuid[], $3::bigint[], $4::text[]) AS i(id, reference, amount_minor, currency)
        ORDER BY reference
        ON CONFLICT (reference) DO UPDATE SET reference = excluded.reference
-       RETURNING id, reference::text`,
+       RETURNING id, reference::text, amount_minor AS "amountMinor", currency, status,
+                 refunded_minor AS "refundedMinor"`,
       distinct.map(() => `pi_${randomUUID().replaceAll('-', '')}`),
       distinct.map(({ reference }) => reference),
       distinct.map(({ amountMinor }) => amountMinor),
       distinct.map(({ currency }) => currency),
     );
-    const ids = new Map(rows.map(({ reference, id }) => [reference, id]));
-    return intents.map(({ reference }) => {
-      const id = ids.get(reference.toLowerCase());
-      if (id === undefined) throw new Error('an upsert returned no row');
-      return id;
-    });
+    const opened = rows.map((row) => Intent.parse(row));
+    return intents.map(
+      ({ reference, amountMinor, currency }) =>
+        opened.find(
+          (intent) =>
+            intent.reference === reference.toLowerCase() &&
+            intent.amountMinor === amountMinor &&
+            intent.currency === currency,
+        )?.id,
+    );
   }
 
   private async getAll(ids: readonly string[]): Promise<(Intent | undefined)[]> {
     const rows = await this.database.$queryRawUnsafe<unknown[]>(
-      `SELECT id, reference::text, amount_minor AS "amountMinor", currency, status
+      `SELECT id, reference::text, amount_minor AS "amountMinor", currency, status,
+              refunded_minor AS "refundedMinor"
        FROM provider_intents WHERE id = ANY($1::text[])`,
       ids,
     );
@@ -134,6 +149,9 @@ export class ProviderBook {
     return eventIds.map((eventId) => made.has(eventId));
   }
 }
+
+export const keyReused = (what: string): DomainError =>
+  new DomainError('IDEMPOTENCY_KEY_REUSED', 'invalid', `${what} was used for something else.`);
 
 function bodyOf({ intent, webhook }: Move, eventId: string): string {
   return JSON.stringify({

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RefundRequested } from '#libs/contracts';
 import { PaymentUnderTest } from '../testing/payment-under-test.js';
+
+type Intent = { intentId: string };
 
 let payments: PaymentUnderTest;
 beforeAll(async () => {
@@ -88,6 +90,60 @@ test('a refund that is asked for five times happens once', async () => {
     { status: 'SUCCEEDED', reason: 'sold-out' },
   ]);
   expect(await delivered(paymentId)).toHaveLength(2);
+});
+
+test('a reference is the key of an intent: the same one again, and refused for another amount', async () => {
+  const intent = { reference: randomUUID(), amountMinor: 5_000, currency: 'EUR' };
+  const open = (change: object = {}): Promise<Response> =>
+    payments.asService('/api/provider/intents', { ...intent, ...change });
+  const answers = await Promise.all(Array.from({ length: 5 }, () => open()));
+  const ids = await Promise.all(answers.map(async (answer) => ((await answer.json()) as Intent).intentId));
+  expect(new Set(ids).size).toBe(1);
+  for (const change of [{ amountMinor: 1 }, { currency: 'USD' }]) {
+    const refused = await open(change);
+    expect(refused.status).toBe(400);
+    expect(await refused.json()).toMatchObject({ code: 'IDEMPOTENCY_KEY_REUSED' });
+  }
+});
+
+describe('a refund at the provider', () => {
+  const refund = async (intentId: string, key: string, amountMinor?: number): Promise<number> => {
+    const headers = { 'idempotency-key': key };
+    return (await payments.asService('/api/provider/refunds', { intentId, amountMinor }, headers)).status;
+  };
+  const refundsOf = (intentId: string): Promise<number> =>
+    payments.database.providerRefund.count({ where: { intentId } });
+
+  test('is one under one key, however often it is asked for; another key is another refund', async () => {
+    const { intentId } = await payments.captured();
+    const key = randomUUID();
+    const statuses = await Promise.all(Array.from({ length: 5 }, () => refund(intentId, key)));
+    expect(new Set(statuses)).toEqual(new Set([202]));
+    expect(await refundsOf(intentId)).toBe(1);
+    expect(await refund(intentId, randomUUID())).toBe(409);
+    expect(await refund(intentId, key)).toBe(202);
+  });
+
+  test('under a key of something else is refused', async () => {
+    const [one, other] = await Promise.all([payments.captured(), payments.captured()]);
+    const key = randomUUID();
+    expect(await refund(one.intentId, key, 1_000)).toBe(202);
+    expect(await refund(one.intentId, key, 2_000)).toBe(400);
+    expect(await refund(other.intentId, key, 1_000)).toBe(400);
+    expect(await refund(other.intentId, '')).toBe(400);
+  });
+
+  test('in parts at the same moment is never more than was captured', async () => {
+    const { intentId } = await payments.captured();
+    const parts = Array.from({ length: 5 }, () => refund(intentId, randomUUID(), 2_000));
+    expect((await Promise.all(parts)).sort()).toEqual([202, 202, 409, 409, 409]);
+    expect(await refund(intentId, randomUUID())).toBe(202);
+    expect(await refundsOf(intentId)).toBe(3);
+    expect(await payments.database.providerIntent.findUnique({ where: { id: intentId } })).toMatchObject({
+      status: 'REFUNDED',
+      refundedMinor: 5_000n,
+    });
+  });
 });
 
 test('money that is not there (yet) is not sent back', async () => {

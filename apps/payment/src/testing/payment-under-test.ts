@@ -11,6 +11,7 @@ import {
   serve,
   ServiceAdapter,
   signToken,
+  type Role,
   type RunningService,
 } from '#libs/service-kit';
 import { RehearsalBus } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
@@ -100,6 +101,31 @@ export class PaymentUnderTest {
       headers: { 'content-type': 'application/json', ...headers },
       body: typeof body === 'string' ? body : JSON.stringify(body),
     });
+  }
+
+  /** As the shop, or somebody of the shop, calls the provider. */
+  async asService(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Response> {
+    return this.post(path, body, { authorization: `Bearer ${this.serviceToken}`, ...headers });
+  }
+
+  /** What a stranger with a genuine token gets. */
+  as(roles: readonly Role[]): Record<string, string> {
+    const token = signToken({ sub: 'somebody', roles: [...roles], expiresInSeconds: 600 }, JWT_SECRET);
+    return { authorization: `Bearer ${token}` };
+  }
+
+  /** A payment that has been captured; `intentId` is the provider's name for it. */
+  async captured(orderNo = this.newOrderNo()): Promise<{ paymentId: string; intentId: string }> {
+    const { paymentId, checkoutUrl } = await this.created(orderNo);
+    await this.post(checkoutUrl, { outcome: 'succeed' });
+    await this.until('captured', async () => (await this.statusOf(paymentId)) === 'SUCCEEDED');
+    return { paymentId, intentId: checkoutUrl.split('/').at(-1) ?? '' };
+  }
+
+  /** Kinds of what was recorded of a payment for an operator. */
+  async anomaliesOf(paymentId: string): Promise<string[]> {
+    const found = await this.database.webhookAnomaly.findMany({ where: { paymentId } });
+    return found.map(({ kind }) => kind);
   }
 
   newOrderNo(): string {

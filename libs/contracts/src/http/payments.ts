@@ -27,12 +27,13 @@ export const CheckoutRequest = z.strictObject({
 });
 export type CheckoutRequest = z.output<typeof CheckoutRequest>;
 
-/** What the provider posts to the webhook. Signed: see `PaymentWebhookHeaders`. */
+/** What the provider posts to the webhook, as far as we know it. Signed: see `PaymentWebhookHeaders`. */
 export const PaymentWebhook = z.object({
   eventId: z.uuid(),
-  type: z.enum(['payment.succeeded', 'payment.failed', 'refund.succeeded']),
+  type: z.enum(['payment.succeeded', 'payment.failed', 'refund.succeeded', 'dispute.opened']),
   /** The payment's id, which we gave the provider as our reference. */
   paymentId: PaymentId,
+  /** What was captured or declined; of a refund or dispute its own amount, which may be a part. */
   amountMinor: Minor,
   currency: Currency,
   occurredAt: z.iso.datetime(),

@@ -27,7 +27,8 @@ export type PaymentFailed = PayloadOf<typeof PaymentFailed>;
 /**
  * Why the money goes back. The order ends `REFUNDED`: `sold-out` paid after the timeout, and no stock was left;
  * `sale-over` paid after the timeout and after the end of the sale; `cancelled-by-buyer` the buyer had cancelled
- * before the money came; `ledger-refused` see `RejectReason`. The order stays as it is: `paid-twice` another
+ * before the money came; `ledger-refused` see `RejectReason`; `by-provider` nobody here asked for it: it was sent
+ * back in the provider's dashboard. The order stays as it is: `paid-twice` another
  * payment pays for it; `order-rejected` it never got tickets.
  */
 export const RefundReason = z.enum([
@@ -35,6 +36,7 @@ export const RefundReason = z.enum([
   'sale-over',
   'cancelled-by-buyer',
   'ledger-refused',
+  'by-provider',
   'paid-twice',
   'order-rejected',
 ]);

@@ -21,7 +21,16 @@ const clients = [
   [
     'payment',
     PaymentClient,
-    ['payment', 'refund', 'webhookEvent', 'providerIntent', 'providerWebhook', 'inboxMessage'],
+    [
+      'payment',
+      'refund',
+      'webhookEvent',
+      'webhookAnomaly',
+      'providerIntent',
+      'providerRefund',
+      'providerWebhook',
+      'inboxMessage',
+    ],
   ],
   ['notification', NotificationClient, ['delivery', 'mail', 'inboxMessage']],
   ['ops', OpsClient, ['deadLetter', 'alert', 'auditEntry', 'inboxMessage']],

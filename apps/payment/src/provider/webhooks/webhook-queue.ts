@@ -16,6 +16,11 @@ export const TAKEN_MS = 15_000;
 export class WebhookQueue {
   constructor(private readonly database: PrismaClient) {}
 
+  /** One that is due at once and tells of nothing in the provider's book. */
+  async add(eventId: string, body: string): Promise<void> {
+    await this.database.providerWebhook.create({ data: { eventId, body, dueAt: new Date() } });
+  }
+
   /** Takes up to `limit` that are due; nobody else gets them for the next `TAKEN_MS`. */
   async take(limit: number): Promise<DueWebhook[]> {
     const rows = await this.database.$queryRawUnsafe<unknown[]>(

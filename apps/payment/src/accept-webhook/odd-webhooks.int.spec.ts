@@ -1,0 +1,128 @@
+/** What providers send beside what we asked for. All of it is genuine. */
+import { randomUUID } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { PaymentRefunded, PaymentWebhook } from '#libs/contracts';
+import { PaymentUnderTest } from '../testing/payment-under-test.js';
+
+let payments: PaymentUnderTest;
+beforeAll(async () => {
+  payments = await PaymentUnderTest.start();
+}, 60_000);
+afterAll(() => payments.stop());
+
+async function counted(kind: string): Promise<number> {
+  const metrics = await (await fetch(`${payments.url}/metrics`)).text();
+  const line = metrics.split('\n').find((each) => each.includes(`kind="${kind}"`)) ?? '';
+  return Number(line.split(' ').at(-1));
+}
+const old = { occurredAt: new Date(Date.now() - 601_000).toISOString() };
+const inDashboard = async (what: 'refunds' | 'disputes', body: object): Promise<void> => {
+  const answer = await payments.asService(`/api/provider/dashboard/${what}`, body);
+  expect(answer.status).toBe(202);
+};
+const recorded = (paymentId: string, kind: string): Promise<void> =>
+  payments.until(kind, async () => (await payments.anomaliesOf(paymentId)).includes(kind));
+
+test('a type that we do not know is taken without effect, counted once, and not sent again', async () => {
+  const before = await counted('unknown-type');
+  const { paymentId } = await payments.created();
+  const sent = { type: 'payout.created', paymentId, nested: { text: 'a\0b' } };
+  expect((await payments.asService('/api/provider/dashboard/events', sent)).status).toBe(202);
+  await recorded(paymentId, 'unknown-type');
+  await payments.until('answered', async () => {
+    const [hook] = await payments.database.providerWebhook.findMany({
+      where: { body: { contains: paymentId } },
+    });
+    return hook?.attempts === 1 && hook.deliveredAt !== null;
+  });
+  expect(await counted('unknown-type')).toBe(before + 1);
+  expect(await payments.statusOf(paymentId)).toBe('PENDING');
+  expect(payments.messagesOf(paymentId)).toEqual([]);
+});
+
+test.each([
+  ['amount', { amountMinor: 1 }],
+  ['currency', { currency: 'HUF' }],
+])('money of another %s gives nobody a ticket, and somebody hears of it once', async (_, change) => {
+  const before = await counted('amount-differs');
+  const { paymentId } = await payments.created();
+  const webhook = payments.webhook('payment.succeeded', paymentId, change);
+  expect([await payments.deliver(webhook), await payments.deliver(webhook)]).toEqual([204, 204]);
+  expect(await payments.statusOf(paymentId)).toBe('PENDING');
+  expect(payments.messagesOf(paymentId)).toEqual([]);
+  expect(await payments.anomaliesOf(paymentId)).toEqual(['amount-differs']);
+  expect(await counted('amount-differs')).toBe(before + 1);
+});
+
+describe('a payment that we do not know', () => {
+  test('may be about to be written: it is asked for again', async () => {
+    const paymentId = randomUUID();
+    expect(await payments.deliver(payments.webhook('payment.succeeded', paymentId))).toBe(404);
+    expect(await payments.anomaliesOf(paymentId)).toEqual([]);
+  });
+
+  test('and is not written ten minutes later was made by somebody else', async () => {
+    const paymentId = randomUUID();
+    expect(await payments.deliver(payments.webhook('payment.succeeded', paymentId, old))).toBe(204);
+    expect(await payments.anomaliesOf(paymentId)).toEqual(['foreign-payment']);
+  });
+
+  test('by its very name is taken at once', async () => {
+    const webhook = payments.webhook('payment.succeeded', 'donation-17');
+    expect(await payments.deliver(webhook)).toBe(204);
+    expect(await payments.anomaliesOf('donation-17')).toEqual(['foreign-payment']);
+  });
+});
+
+test('one of a known type that cannot be read is kept as it came', async () => {
+  const { paymentId } = await payments.created();
+  const webhook = { ...payments.webhook('payment.succeeded', paymentId), amountMinor: '50.00' };
+  expect(await payments.deliver(webhook as unknown as PaymentWebhook)).toBe(204);
+  const [row] = await payments.database.webhookAnomaly.findMany({ where: { paymentId } });
+  expect(row).toMatchObject({ kind: 'unreadable', eventId: webhook.eventId, body: JSON.stringify(webhook) });
+});
+
+describe('in the dashboard', () => {
+  test('all of a payment is sent back: the order hears of it once, and so does an operator', async () => {
+    const { paymentId, intentId } = await payments.captured();
+    await inDashboard('refunds', { intentId });
+    await payments.until('told', () => payments.messagesOf(paymentId).includes('payment.refunded'));
+    await recorded(paymentId, 'refund-by-provider');
+    const again = payments.webhook('refund.succeeded', paymentId);
+    expect(await payments.deliver(again)).toBe(204);
+    expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.refunded']);
+    const told = payments.bus.visible.find(
+      ({ contract, payload }) =>
+        contract.name === 'payment.refunded' && (payload as PaymentRefunded).paymentId === paymentId,
+    );
+    expect(told?.payload).toMatchObject({ reason: 'by-provider', amountMinor: 5_000 });
+    expect(await payments.database.refund.findUnique({ where: { paymentId } })).toMatchObject({
+      status: 'SUCCEEDED',
+      reason: 'by-provider',
+    });
+  });
+
+  test('a part is sent back: recorded, and the tickets stay', async () => {
+    const { paymentId, intentId } = await payments.captured();
+    await inDashboard('refunds', { intentId, amountMinor: 1_000 });
+    await recorded(paymentId, 'partial-refund');
+    expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
+    expect(await payments.database.refund.count({ where: { paymentId } })).toBe(0);
+  });
+
+  test('a bank disputes the payment: recorded, and nothing else', async () => {
+    const { paymentId, intentId } = await payments.captured();
+    await inDashboard('disputes', { intentId });
+    await recorded(paymentId, 'dispute');
+    expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
+  });
+});
+
+test('a refund that overtakes the capture waits for it', async () => {
+  const { paymentId } = await payments.created();
+  const refund = payments.webhook('refund.succeeded', paymentId);
+  expect(await payments.deliver(refund)).toBe(503);
+  expect(await payments.deliver(payments.webhook('payment.succeeded', paymentId))).toBe(204);
+  expect(await payments.deliver(refund)).toBe(204);
+  expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.refunded']);
+});
