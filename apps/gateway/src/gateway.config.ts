@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DEFAULT_PORTS } from '#libs/service-kit';
+import { DEFAULT_PORTS, milliseconds } from '#libs/service-kit';
 
 const upstream = (service: string) =>
   z
@@ -14,23 +14,28 @@ export const GatewayConfig = z.object({
   NOTIFICATION_URL: upstream('notification'),
   OPS_URL: upstream('ops'),
   /** How long a request waits for the services behind the gateway, counted from its arrival. Reports (the verdict) may take longer. */
-  UPSTREAM_TIMEOUT_MS: z.coerce.number().int().min(100).max(60_000).default(5_000),
+  UPSTREAM_TIMEOUT_MS: milliseconds({ min: 100, max: 60_000 }).default(5_000),
   /** How long a reservation waits for the order service. */
-  HOLD_TIMEOUT_MS: z.coerce.number().int().min(1_000).default(600_000),
+  HOLD_TIMEOUT_MS: milliseconds({ min: 1_000 }).default(600_000),
   /** Requests to buy that one user may send a second; 0 = off. */
   RATE_LIMIT_PER_USER: z.coerce.number().int().min(0).default(0),
   /** Requests to buy that may be in work at once. Beyond it a request costs as good as nothing and gets a 503. */
   MAX_IN_FLIGHT_ORDERS: z.coerce.number().int().min(1).default(4_000),
   /** How long an order may take to reach the broker before the buyer is told to ask again. */
-  SUBMIT_TIMEOUT_MS: z.coerce.number().int().min(100).default(3_000),
+  SUBMIT_TIMEOUT_MS: milliseconds({ min: 100, max: 60_000 }).default(3_000),
   /** Open event streams of all users. Each holds a socket. */
   MAX_EVENT_STREAMS: z.coerce.number().int().min(0).default(5_000),
   /** Open event streams of one user: a tab or two for every order they may have at once. */
   MAX_EVENT_STREAMS_PER_USER: z.coerce.number().int().min(1).default(20),
   /** How long a sign-in lasts. */
-  SESSION_TTL_SECONDS: z.coerce.number().int().min(60).default(86_400),
+  SESSION_TTL_SECONDS: z.coerce
+    .number()
+    .int()
+    .min(60)
+    .max(30 * 86_400)
+    .default(86_400),
   /** How long a sign-in code is valid. */
-  SIGN_IN_CODE_TTL_MS: z.coerce.number().int().min(1_000).default(300_000),
+  SIGN_IN_CODE_TTL_MS: milliseconds({ min: 1_000 }).default(300_000),
   /** Codes that one phone may ask for within the validity of one. */
   SIGN_IN_CODES_PER_PHONE: z.coerce.number().int().min(1).default(5),
 });

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { milliseconds } from '#libs/service-kit';
 
 /** What ops reads beside `ServiceConfig`. */
 export const OpsConfig = z.object({
@@ -7,7 +8,7 @@ export const OpsConfig = z.object({
   /** Or this share of dead letters among all that it settled, 0 to 1. Unset: only the count. */
   DEAD_LETTER_ALERT_RATIO: z.coerce.number().gt(0).max(1).optional(),
   /** How often the groups are looked at, beside each time that a dead letter arrives. */
-  ALERT_INTERVAL_MS: z.coerce.number().int().min(100).default(10_000),
+  ALERT_INTERVAL_MS: milliseconds({ min: 100 }).default(10_000),
   /** Gets a POST when an alert fires and when it is resolved. Unset: log, metric and control room only. */
   ALERT_WEBHOOK_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** The pace of a redrive by filter. */

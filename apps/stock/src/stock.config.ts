@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { milliseconds } from '#libs/service-kit';
 
 /** Injection token of the parsed `StockConfig`. */
 export const STOCK_CONFIG = Symbol('STOCK_CONFIG');
 
-const IntervalMs = z.coerce.number().int().min(10).max(86_400_000);
+const IntervalMs = milliseconds({ min: 10 });
 
 /** What the stock service reads beside the `ServiceConfig` of every service. */
 export const StockConfig = z.object({

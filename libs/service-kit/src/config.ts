@@ -31,6 +31,15 @@ export function loadConfig<Schema extends z.ZodType>(
   throw new ConfigError(`wrong configuration: ${problems.join('; ')}`);
 }
 
+const DAY_MS = 86_400_000;
+
+/**
+ * A length of time in whole milliseconds, for a setting that a timer in this process may wait for. The
+ * bound keeps away from 2^31 - 1 (24.8 days): beyond it a Node timer fires at once, and again and again.
+ */
+export const milliseconds = ({ min, max = DAY_MS }: { min: number; max?: number }) =>
+  z.coerce.number().int().min(min).max(max);
+
 /** What a secret must have in production; a local run generates one of this length. */
 export const MIN_PRODUCTION_SECRET_CHARS = 32;
 
