@@ -1,6 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { SignJWT } from 'jose';
-import type { OrderStatus, OrderView, PaymentResponse, ShowView, Verdict } from '#libs/contracts';
+import type {
+  MissingOrders,
+  OrderStatus,
+  OrderView,
+  PaymentResponse,
+  ShowView,
+  Verdict,
+} from '#libs/contracts';
 
 const POLL_EVERY_MS = 50;
 
@@ -19,6 +26,9 @@ export type Accepted = { orderNo: string; status: string; queuePosition: number 
 
 /** Speaks to the shop as its users do: over HTTP, with tokens it signs itself. */
 export class ShopClient {
+  /** Order numbers that this client was told with 202; the verdict is asked about them too. */
+  private readonly accepted = new Set<string>();
+
   constructor(
     readonly baseUrl: string,
     private readonly jwtSecret: string,
@@ -96,17 +106,19 @@ export class ShopClient {
     return id;
   }
 
-  placeOrder(
+  async placeOrder(
     buyer: string,
     ticketTypeId: string,
     quantity = 1,
     key: string = randomUUID(),
   ): Promise<Answer<OrProblem<Accepted>>> {
-    return this.call('POST', '/api/orders', {
+    const answer = await this.call<OrProblem<Accepted>>('POST', '/api/orders', {
       as: buyer,
       body: { ticketTypeId, quantity },
       headers: { 'idempotency-key': key },
     });
+    if (answer.status === 202) this.accepted.add(answer.body.orderNo);
+    return answer;
   }
 
   order(buyer: string, orderNo: string): Promise<Answer<OrProblem<OrderView>>> {
@@ -178,11 +190,21 @@ export class ShopClient {
       async () => {
         const { status, body } = await this.admin<Verdict>('GET', '/api/ops/verdict');
         last = status === 200 ? body.checks.filter(({ ok }) => !ok) : body;
-        return status === 200 && body.ok ? body : undefined;
+        if (status !== 200 || !body.ok) return undefined;
+        const missing = await this.acceptedWithoutRow();
+        last = { missing };
+        return missing.length === 0 ? body : undefined;
       },
       withinMs,
       () => `the verdict does not hold: ${JSON.stringify(last)}`,
     );
+  }
+
+  private async acceptedWithoutRow(): Promise<string[]> {
+    if (this.accepted.size === 0) return [];
+    const orderNos = [...this.accepted];
+    const { body } = await this.admin<MissingOrders>('POST', '/api/ops/verdict/accepted', { orderNos });
+    return body.missing;
   }
 }
 

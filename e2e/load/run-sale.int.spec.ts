@@ -57,7 +57,12 @@ class FakeShop {
     if (url.pathname === '/api/shows') return [200, [this.show()]];
     if (url.pathname === '/api/ops/verdict') {
       this.demand = url.searchParams.get('demand') ?? '';
-      return [200, { ok: this.faults.verdict ?? true, checks: [] }];
+      const ok = this.faults.verdict ?? true;
+      return [200, { ok, checks: [{ name: 'no-lost-order', ok, detail: 'rows' }] }];
+    }
+    if (url.pathname === '/api/ops/verdict/accepted') {
+      const { orderNos } = JSON.parse(text) as { orderNos: string[] };
+      return [200, { missing: orderNos.filter((asked) => !this.orders.has(asked)) }];
     }
     if (url.pathname === '/api/orders') return this.order(String(request.headers['idempotency-key']));
     const history = this.orders.get(orderNo);
@@ -114,6 +119,7 @@ describe('a flash sale', () => {
       paid: 20,
       orders: { checked: 20, flawed: 0 },
     });
+    expect(report.verdict.checks[0]?.detail).toBe('rows; 20 told 202, each with a row');
     expect(report.acceptedPerSecond).toBeGreaterThan(0);
     expect(report.persistedPerSecond).toBeGreaterThan(0);
     expect(report.paidPerSecond).toBeGreaterThan(0);
@@ -146,9 +152,19 @@ describe('a flash sale', () => {
     expect(succeeded(await sell({ verdict: false }))).toBe(false);
   });
 
-  it('fails when an accepted order is forgotten, whatever the verdict says', async () => {
+  it('fails when an accepted order is forgotten, and tells the verdict', async () => {
     const report = await sell({ forgets: 1 });
-    expect(report.verdict.ok).toBe(true);
+    expect(report.verdict).toEqual({
+      ok: false,
+      checks: [
+        {
+          name: 'no-lost-order',
+          ok: false,
+          detail: '1 of 20 orders told 202 without an order row (order-0)',
+          findings: [{ rule: 'told-without-row', count: 1, examples: ['order-0'] }],
+        },
+      ],
+    });
     expect(report.orders).toEqual({
       checked: 20,
       flawed: 1,

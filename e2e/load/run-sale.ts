@@ -57,7 +57,8 @@ export async function runSale(
     await Promise.all(buyers.orders.map((order) => buyers.lookAgain(order)));
     for (const { seen, dueAtMs } of buyers.orders) measures.came(seen?.history ?? [], dueAtMs);
     const demand = [ticketTypeId, measures.demand, ...lastSoldOut(measures)].join(':');
-    const verdict = await awaitVerdict({ url, token: adminToken, demand }, patience.quietMs);
+    const accepted = buyers.orders.map(({ orderNo }) => orderNo);
+    const verdict = await awaitVerdict({ url, token: adminToken, demand, accepted }, patience.quietMs);
     const flaws = buyers.orders.flatMap((order) => flawOf(order) ?? []);
     const checked = buyers.orders.length;
     return reportOf({ options, ticketTypeId, measures, durationMs, checked, flaws, verdict });

@@ -1,11 +1,23 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Refusal } from './shop-access.js';
 
-export type Verdict = { ok: boolean; checks: { name: string; ok: boolean; detail: string }[] };
+export type Verdict = {
+  ok: boolean;
+  checks: {
+    name: string;
+    ok: boolean;
+    detail: string;
+    /** Of a check that does not hold, for programs. */
+    findings?: { rule: string; count: number; examples: string[] }[];
+  }[];
+};
 
 /** One verdict reads every order; a busy shop with hundreds of thousands of them needs a while. */
 const ANSWER_WITHIN_MS = 180_000;
 const POLL_MS = 1_000;
+/** Order numbers that the shop takes at once. */
+const ACCEPTED_AT_ONCE = 10_000;
+const MAX_EXAMPLES = 20;
 
 export type VerdictQuestion = {
   url: string;
@@ -13,15 +25,61 @@ export type VerdictQuestion = {
   token: string;
   /** `<ticketTypeId>:<tickets>[:<last sold-out answer, epoch ms>]` */
   demand?: string | undefined;
+  /** Order numbers that callers were told with 202. The shop's log knows what it sent; they know what they were told. */
+  accepted?: readonly string[] | undefined;
 };
 
 /** @throws {Refusal} when no shop answers, or not with a verdict. */
-export async function askVerdict({ url, token, demand }: VerdictQuestion): Promise<Verdict> {
+export async function askVerdict({ demand, accepted, ...shop }: VerdictQuestion): Promise<Verdict> {
   const query = demand === undefined ? '' : `?demand=${encodeURIComponent(demand)}`;
+  const verdict = await call<Verdict>(shop, `/api/ops/verdict${query}`);
+  if (accepted === undefined) return verdict;
+  const missing: string[] = [];
+  for (let first = 0; first < accepted.length; first += ACCEPTED_AT_ONCE) {
+    const orderNos = accepted.slice(first, first + ACCEPTED_AT_ONCE);
+    const answer = await call<{ missing: string[] }>(shop, '/api/ops/verdict/accepted', { orderNos });
+    missing.push(...answer.missing);
+  }
+  return withAccepted(verdict, accepted.length, missing);
+}
+
+/** The verdict, with what callers were told held against the orders' rows. */
+export function withAccepted(verdict: Verdict, accepted: number, missing: readonly string[]): Verdict {
+  const checks = verdict.checks.map((check) => {
+    if (check.name !== 'no-lost-order') return check;
+    if (missing.length === 0) {
+      return { ...check, detail: `${check.detail}; ${accepted} told 202, each with a row` };
+    }
+    const told = `${missing.length} of ${accepted} orders told 202 without an order row (${missing.slice(0, 3).join(', ')})`;
+    const finding = {
+      rule: 'told-without-row',
+      count: missing.length,
+      examples: missing.slice(0, MAX_EXAMPLES),
+    };
+    return {
+      ...check,
+      ok: false,
+      detail: check.ok ? told : `${check.detail}; ${told}`,
+      findings: [...(check.findings ?? []), finding],
+    };
+  });
+  return { ok: checks.every(({ ok }) => ok), checks };
+}
+
+async function call<Body>(
+  { url, token }: Pick<VerdictQuestion, 'url' | 'token'>,
+  path: string,
+  body?: object,
+): Promise<Body> {
   let response: Response;
   try {
-    response = await fetch(`${url}/api/ops/verdict${query}`, {
-      headers: { authorization: `Bearer ${token}` },
+    response = await fetch(`${url}${path}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
     });
   } catch (error) {
@@ -31,7 +89,7 @@ export async function askVerdict({ url, token, demand }: VerdictQuestion): Promi
   if (response.status !== 200) {
     throw new Refusal(`${url} answered the verdict with ${response.status}: ${text.slice(0, 300)}`);
   }
-  return JSON.parse(text) as Verdict;
+  return JSON.parse(text) as Body;
 }
 
 /**
