@@ -450,17 +450,36 @@ describe('re-acquire', () => {
     for (const early of [held, claimed, done]) expect(await ledger.reacquire(early)).toBe('not-released-yet');
   });
 
-  it('refuses when too few tickets are free, or the buyer has used up the limit since', async () => {
+  it('refuses when too few tickets are free', async () => {
     await onSale({ initial: 4 });
+    const late = order('late', 2, 'ann');
+    await reserved(late);
+    await ledger.release(ticketTypeId, [late], 'rollback');
+    await reserved(order('other', 3, 'bob'));
+    expect(await ledger.reacquire(late)).toBe('not-enough');
+    expect(await counters()).toEqual({ free: 1, held: 3, sold: 0 });
+  });
+
+  it('refuses when the buyer has used up the limit since, with plenty of tickets free', async () => {
+    await onSale({ initial: 100 });
     const late = order('late', 2, 'ann');
     await reserved(late);
     await ledger.release(ticketTypeId, [late], 'rollback');
     const more = order('more', 3, 'ann');
     await reserved(more);
     expect(await ledger.reacquire(late)).toBe('not-enough');
+    expect(await counters()).toEqual({ free: 97, held: 3, sold: 0 });
     await ledger.release(ticketTypeId, [more], 'rollback');
-    await reserved(order('other', 3, 'bob'));
-    expect(await ledger.reacquire(late)).toBe('not-enough');
+    expect(await ledger.reacquire(late)).toBe('reacquired');
+  });
+
+  it("counts re-acquired tickets against the buyer's limit", async () => {
+    await onSale({ initial: 100 });
+    const late = order('late', 3, 'ann');
+    await reserved(late);
+    await ledger.release(ticketTypeId, [late], 'rollback');
+    await ledger.reacquire(late);
+    expect(await reserve(order('more', 2, 'ann'))).toEqual({ outcome: 'limit-exceeded' });
   });
 
   it('takes no tickets once the sale is over', async () => {
@@ -522,6 +541,20 @@ describe('rebuild', () => {
     expect(await ledger.release(ticketTypeId, [order('again', 2)], 'rollback')).toEqual(['kept']);
     expect(await ledger.reacquire(order('gone'))).toBe('reacquired');
     expect(await counters()).toEqual({ free: 7, held: 0, sold: 3 });
+  });
+
+  it('counts all orders of a buyer against the limit, those of the ledger and those it cannot know yet', async () => {
+    await onSale();
+    await reserved(order('held', 1, 'ann'));
+    const ledgerOrders = ['one', 'two'].map((name) => ({
+      ...order(name, 1, 'ann'),
+      standing: 'sold' as const,
+      atMs: NOW_MS,
+    }));
+    await onSale({ orders: ledgerOrders });
+    expect(await counters()).toEqual({ free: 7, held: 1, sold: 2 });
+    expect(await reserve(order('two more', 2, 'ann'))).toEqual({ outcome: 'limit-exceeded' });
+    expect(await reserve(order('one more', 1, 'ann'))).toMatchObject({ outcome: 'reserved' });
   });
 
   it('keeps what the ledger cannot know yet', async () => {

@@ -152,6 +152,31 @@ describe('late', () => {
   });
 });
 
+test('tickets taken for a second late payment, when the first one went to its refund meanwhile, are given back', async () => {
+  const ticketTypeId = await shop.ticketType(1);
+  const order = await shop.placedOne(ticketTypeId);
+  await shop.expire(order);
+  await shop.rollBackStock(order);
+  const [first, second] = [shop.payment(order), shop.payment(order)];
+  const reacquire = shop.stock.reacquire.bind(shop.stock);
+  shop.stock.reacquire = async (...asked) => {
+    await shop.changeOrders.one(order.orderNo, {
+      type: 'stock-not-reacquired',
+      paymentId: first.paymentId,
+      why: 'sold-out',
+    });
+    return reacquire(...asked);
+  };
+  try {
+    await shop.settlePayment.execute([second]);
+  } finally {
+    shop.stock.reacquire = reacquire;
+  }
+  expect(refund(first.paymentId)).toMatchObject({ reason: 'sold-out' });
+  expect(refund(second.paymentId)).toMatchObject({ reason: 'paid-twice' });
+  expect(await shop.stock.read(ticketTypeId)).toMatchObject({ free: 1, held: 0, sold: 0 });
+});
+
 describe('cancelled by its buyer', () => {
   test('before the payment comes in: the money goes back, once, and the tickets stay on sale', async () => {
     const ticketTypeId = await shop.ticketType(1);

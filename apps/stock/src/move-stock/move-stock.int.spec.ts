@@ -163,6 +163,20 @@ describe('stock movements', () => {
   });
 });
 
+it('tickets that Redis gave a late payment and the ledger refuses are back on sale', async () => {
+  const type = await shop.ticketType(2);
+  const late = await shop.claimed(type, 'late', 2);
+  await shop.happened('created', late);
+  await shop.happened('cancelled', late);
+  expect(await shop.stock.reacquire(late)).toBe('reacquired');
+  // The ledger knows of a sale that Redis has lost.
+  await shop.database.ticketType.update({ where: { id: type }, data: { sold: 1 } });
+  await shop.happened('paid-after-cancellation', late);
+  expect(await shop.movements(late.orderNo)).toEqual(['DEDUCT', 'ROLLBACK', 'REFUSED']);
+  expect(await shop.counters(type)).toEqual({ free: 2, held: 0, sold: 0 });
+  expect(await shop.stock.reacquire(late)).toBe('reacquired');
+});
+
 describe('the reaper', () => {
   it('frees what was reserved and never sent, and leaves what the order service has claimed', async () => {
     const type = await shop.ticketType(10);
