@@ -1,3 +1,4 @@
+export * from './money.js';
 export * from './values.js';
 export * from './order/order-submitted.js';
 export * from './order/order-created.js';

@@ -1,10 +1,9 @@
+import { formatMinor } from '#libs/contracts';
 import type { Intent } from './provider-book.js';
 
 /** The checkout as a person sees it: what is to be paid, and two buttons. */
 export function checkoutPage(intent: Intent): string {
-  const price = new Intl.NumberFormat('en', { style: 'currency', currency: intent.currency });
-  const digits = price.resolvedOptions().maximumFractionDigits ?? 2;
-  const amount = price.format(intent.amountMinor / 10 ** digits);
+  const amount = formatMinor(intent.amountMinor, intent.currency);
   const isOpen = intent.status === 'OPEN' || intent.status === 'DECLINED';
   return `<!doctype html>
 <html lang="en">

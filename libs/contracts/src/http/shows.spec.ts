@@ -43,3 +43,8 @@ test.each([
 ])('a sale with %s: %p', (_, sale, isFine) => {
   expect(NewShow.safeParse(show(1, 1, sale)).success).toBe(isFine);
 });
+
+test('a price is in a currency that exists', () => {
+  expect(NewShow.safeParse(show(1, 1, { currency: 'HUF' })).success).toBe(true);
+  expect(NewShow.safeParse(show(1, 1, { currency: 'XBT' })).success).toBe(false);
+});

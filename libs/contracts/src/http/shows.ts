@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SaleCurrency } from '../money.js';
 import { Currency, Instant, Minor, TicketTypeId } from '../values.js';
 
 /** Times the largest quantity this is still an integer that JSON and JavaScript carry exactly. */
@@ -13,7 +14,7 @@ const ShowInstant = Instant.refine(
 const NewTicketType = z.strictObject({
   name: z.string().min(1).max(100),
   priceMinor: Minor.max(MAX_PRICE_MINOR),
-  currency: Currency,
+  currency: SaleCurrency,
   quantity: z.int().min(1).max(1_000_000),
   perUserLimit: z.int().min(1).max(1_000_000),
   saleOpensAt: ShowInstant,
@@ -59,6 +60,8 @@ export const ShowView = z.object({
       ticketTypes: z.array(
         z.object({
           ...NewTicketType.shape,
+          /** Also one that was abolished since. */
+          currency: Currency,
           id: TicketTypeId,
           /** Free at this moment, from Redis; never negative. */
           remaining: z.int(),
