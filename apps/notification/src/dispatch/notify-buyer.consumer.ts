@@ -1,11 +1,22 @@
 import { Controller, Inject } from '@nestjs/common';
-import { CodeRequested, OrderCancelled, OrderPaid, OrderRefunded } from '#libs/contracts';
+import {
+  CodeRequested,
+  OrderCancelled,
+  OrderPaid,
+  OrderRefunded,
+  OrderRejected,
+  PaymentFailed,
+  PaymentRefunded,
+} from '#libs/contracts';
 import { backoff, ConsumeBatch, type Delivery } from '#libs/messaging';
 import { CLOCK, type Clock } from '#libs/service-kit';
 import {
   orderCancelledNotification,
   orderPaidNotification,
   orderRefundedNotification,
+  orderRejectedNotification,
+  paymentDeclinedNotification,
+  paymentRefundedNotification,
   signInCodeNotification,
 } from '../domain/notifications.js';
 import { DispatchNotifications } from './dispatch-notifications.js';
@@ -37,6 +48,21 @@ export class NotifyBuyerConsumer {
   @ConsumeBatch(OrderRefunded, DISPATCH)
   async refunded(batch: readonly Delivery<OrderRefunded>[]): Promise<void> {
     await this.dispatch.execute(batch.map(({ payload }) => orderRefundedNotification(payload)));
+  }
+
+  @ConsumeBatch(OrderRejected, DISPATCH)
+  async rejected(batch: readonly Delivery<OrderRejected>[]): Promise<void> {
+    await this.dispatch.execute(batch.map(({ payload }) => orderRejectedNotification(payload)));
+  }
+
+  @ConsumeBatch(PaymentFailed, DISPATCH)
+  async declined(batch: readonly Delivery<PaymentFailed>[]): Promise<void> {
+    await this.dispatch.execute(batch.map(({ payload }) => paymentDeclinedNotification(payload)));
+  }
+
+  @ConsumeBatch(PaymentRefunded, DISPATCH)
+  async paymentRefunded(batch: readonly Delivery<PaymentRefunded>[]): Promise<void> {
+    await this.dispatch.execute(batch.map(({ payload }) => paymentRefundedNotification(payload)));
   }
 
   @ConsumeBatch(CodeRequested, DISPATCH)

@@ -3,6 +3,9 @@ import {
   orderCancelledNotification,
   orderPaidNotification,
   orderRefundedNotification,
+  orderRejectedNotification,
+  paymentDeclinedNotification,
+  paymentRefundedNotification,
   signInCodeNotification,
 } from './notifications.js';
 
@@ -35,6 +38,62 @@ describe('an order notification', () => {
     expect(byTimeout.text).toContain('2 tickets was cancelled because it was not paid in time');
     expect(byBuyer.text).toContain('1 ticket was cancelled as you asked');
   });
+});
+
+describe('an order that did not end with tickets', () => {
+  test.each([
+    ['sold-out', 'when no tickets were left'],
+    ['sale-over', 'when its sale was over'],
+    ['cancelled-by-buyer', 'after you had cancelled it'],
+    ['ledger-refused', 'sold to somebody else'],
+    [undefined, 'when no tickets were left'],
+  ] as const)('refunded as %s says why', (reason, why) => {
+    const { text, kind } = orderRefundedNotification({ ...facts, paymentId, reason, refundedAt: at });
+    expect(kind).toBe('order-refunded');
+    expect(text).toContain(why);
+    expect(text).toContain('€99.00');
+  });
+
+  test('rejected is told as well', () => {
+    const rejected = orderRejectedNotification({ ...facts, reason: 'hold-lost', rejectedAt: at });
+    expect(rejected).toMatchObject({ subjectId: facts.orderNo, kind: 'order-rejected', to: 'buyer-1' });
+    expect(rejected.channels).toEqual(['sms', 'email', 'push']);
+  });
+});
+
+describe('a payment', () => {
+  const payment = {
+    paymentId,
+    orderNo: facts.orderNo,
+    buyerId: 'buyer-1',
+    amountMinor: 9_900,
+    currency: 'EUR',
+  };
+
+  test('that was declined is told by its own name: an order may have several', () => {
+    const declined = paymentDeclinedNotification({ ...payment, failedAt: at });
+    expect(declined).toMatchObject({ subjectId: paymentId, kind: 'payment-declined', to: 'buyer-1' });
+    expect(declined?.text).toContain('€99.00');
+    expect(paymentDeclinedNotification({ ...payment, buyerId: undefined, failedAt: at })).toBeUndefined();
+  });
+
+  test.each(['paid-twice', 'order-rejected'] as const)('sent back as %s is told', (reason) => {
+    const back = paymentRefundedNotification({ ...payment, reason, refundedAt: at });
+    expect(back).toMatchObject({ subjectId: paymentId, kind: 'payment-refunded', to: 'buyer-1' });
+  });
+
+  test.each(['sold-out', 'sale-over', 'cancelled-by-buyer', 'ledger-refused'] as const)(
+    'sent back as %s is told with its order, once',
+    (reason) => {
+      expect(paymentRefundedNotification({ ...payment, reason, refundedAt: at })).toBeUndefined();
+    },
+  );
+});
+
+test('tickets that cost nothing are yours without a word of money', () => {
+  const free = orderPaidNotification({ ...facts, totalMinor: 0, paidAt: at, reacquired: false });
+  expect(free.text).toContain('There was nothing to pay');
+  expect(`${free.subject} ${free.text}`).not.toMatch(/€|received|paid/);
 });
 
 describe('a sign-in code', () => {

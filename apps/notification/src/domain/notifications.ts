@@ -1,17 +1,20 @@
-import type {
-  NotificationKind,
-  OrderCancelled,
-  OrderPaid,
-  OrderRefunded,
-  CodeRequested,
+import {
+  formatMinor,
+  type CodeRequested,
+  type NotificationKind,
+  type OrderCancelled,
+  type OrderPaid,
+  type OrderRefunded,
+  type OrderRejected,
+  type PaymentFailed,
+  type PaymentRefunded,
 } from '#libs/contracts';
-import { formatMinor } from './amount.js';
 
 export type Channel = 'sms' | 'email' | 'push';
 
 /** What is to be said, to whom, on which channels. */
 export type Notification = {
-  /** The order number, or the id of the sign-in code. */
+  /** The order number, the payment's id, or the id of the sign-in code. */
   subjectId: string;
   kind: NotificationKind;
   channels: readonly Channel[];
@@ -30,8 +33,11 @@ export function orderPaidNotification(order: OrderPaid): Notification {
     kind: 'order-paid',
     channels: EVERYWHERE,
     to: order.buyerId,
-    subject: `Your tickets: order ${order.orderNo} is paid`,
-    text: `We received ${amount} for ${tickets(order.quantity)}. Order ${order.orderNo} is yours. Enjoy the show!`,
+    subject: `Your tickets: order ${order.orderNo} is ${order.totalMinor === 0 ? 'yours' : 'paid'}`,
+    text:
+      order.totalMinor === 0
+        ? `Order ${order.orderNo} for ${tickets(order.quantity)} is yours. There was nothing to pay. Enjoy the show!`
+        : `We received ${amount} for ${tickets(order.quantity)}. Order ${order.orderNo} is yours. Enjoy the show!`,
   };
 }
 
@@ -43,7 +49,7 @@ export function orderCancelledNotification(order: OrderCancelled): Notification 
     channels: EVERYWHERE,
     to: order.buyerId,
     subject: `Order ${order.orderNo} is cancelled`,
-    text: `Order ${order.orderNo} for ${tickets(order.quantity)} was cancelled ${why}. Nothing is owed.`,
+    text: `Order ${order.orderNo} for ${tickets(order.quantity)} was cancelled ${why}. Nothing is owed; a payment that is on its way will ${order.reason === 'buyer' ? 'be sent back' : 'still count if tickets are left, or be sent back'}.`,
   };
 }
 
@@ -55,7 +61,61 @@ export function orderRefundedNotification(order: OrderRefunded): Notification {
     channels: EVERYWHERE,
     to: order.buyerId,
     subject: `Order ${order.orderNo}: ${amount} is on its way back`,
-    text: `Your payment for order ${order.orderNo} came when no tickets were left. We sent ${amount} back to you.`,
+    text: `${whyRefunded(order)} We sent ${amount} back to you.`,
+  };
+}
+
+function whyRefunded({ orderNo, reason }: OrderRefunded): string {
+  switch (reason) {
+    case 'cancelled-by-buyer':
+      return `Your payment for order ${orderNo} came after you had cancelled it.`;
+    case 'sale-over':
+      return `Your payment for order ${orderNo} came when its sale was over.`;
+    case 'ledger-refused':
+      return `We are sorry: the tickets of order ${orderNo} were sold to somebody else.`;
+    default:
+      return `Your payment for order ${orderNo} came when no tickets were left.`;
+  }
+}
+
+export function orderRejectedNotification(order: OrderRejected): Notification {
+  return {
+    subjectId: order.orderNo,
+    kind: 'order-rejected',
+    channels: EVERYWHERE,
+    to: order.buyerId,
+    subject: `Order ${order.orderNo} could not be taken`,
+    text: `We are sorry: order ${order.orderNo} for ${tickets(order.quantity)} could not be taken, its tickets are no longer there. Nothing is owed; what you have paid for it is sent back.`,
+  };
+}
+
+/** Of the payment, not of the order: each of an order's payments may be declined. Undefined when nobody knows whose it is. */
+export function paymentDeclinedNotification(payment: PaymentFailed): Notification | undefined {
+  const { paymentId, orderNo, buyerId, amountMinor, currency } = payment;
+  if (buyerId === undefined) return undefined;
+  return {
+    subjectId: paymentId,
+    kind: 'payment-declined',
+    channels: EVERYWHERE,
+    to: buyerId,
+    subject: `Order ${orderNo}: your payment was declined`,
+    text: `Your payment of ${formatMinor(amountMinor, currency)} for order ${orderNo} was declined. No money has moved. You can try again for as long as the order is kept for you.`,
+  };
+}
+
+/** A refund that leaves its order as it is; undefined for one that ends it, which `order.refunded` tells. */
+export function paymentRefundedNotification(payment: PaymentRefunded): Notification | undefined {
+  const { paymentId, orderNo, buyerId, amountMinor, currency, reason } = payment;
+  if (buyerId === undefined || (reason !== 'paid-twice' && reason !== 'order-rejected')) return undefined;
+  const amount = formatMinor(amountMinor, currency);
+  const why = reason === 'paid-twice' ? 'had been paid already' : 'could not be taken';
+  return {
+    subjectId: paymentId,
+    kind: 'payment-refunded',
+    channels: EVERYWHERE,
+    to: buyerId,
+    subject: `Order ${orderNo}: ${amount} is on its way back`,
+    text: `Order ${orderNo} ${why} when your payment came. We sent ${amount} back to you.`,
   };
 }
 

@@ -3,6 +3,7 @@ import {
   OrderPaid,
   OrderRefunded,
   OrderRejected,
+  RefundReason,
   RefundRequested,
   type OrderFacts,
 } from '#libs/contracts';
@@ -45,6 +46,15 @@ export function announcement(order: Order, change: OrderChange, at: string): Env
         requestedAt: at,
       });
     case 'REFUNDED':
-      return envelope(OrderRefunded, { ...facts, paymentId: change.paymentId, refundedAt: at });
+      return envelope(OrderRefunded, {
+        ...facts,
+        paymentId: change.paymentId,
+        reason: refundReasonOf(order),
+        refundedAt: at,
+      });
   }
 }
+
+/** Why the refund was asked for, as the order's history has it. */
+const refundReasonOf = ({ history }: Order): RefundReason | undefined =>
+  RefundReason.safeParse(history.findLast(({ status }) => status === 'REFUNDING')?.reason).data;

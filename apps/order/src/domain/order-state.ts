@@ -6,7 +6,7 @@ export type WrittenStatus = Exclude<OrderStatus, 'QUEUED'>;
 /** All that a decision depends on. */
 export type OrderState = {
   status: WrittenStatus;
-  /** The payment that paid the order, or whose refund is on its way. */
+  /** The payment that paid the order, or whose refund is on its way. None for an order that costs nothing. */
   paymentId: string | undefined;
   /** Set while `CANCELLED`. */
   cancelReason: CancelReason | undefined;
@@ -88,9 +88,10 @@ const RULES: Rules = {
     'stock-not-reacquired': refundSecond,
     'payment-timed-out': nothing,
     'cancelled-by-buyer': notCancellable,
+    // What cost nothing has nothing to be sent back.
     'stock-refused': (order) =>
       order.paymentId === undefined
-        ? impossible(order, { type: 'stock-refused' })
+        ? change({ to: 'REJECTED', reason: 'ledger-refused' })
         : change({ to: 'REFUNDING', paymentId: order.paymentId, reason: 'ledger-refused' }),
     // The refund of a second payment: the first one still pays for the tickets.
     'payment-refunded': nothing,

@@ -8,12 +8,12 @@ import type { OrderChange, WrittenStatus } from '../domain/order-state.js';
 
 type Row = Omit<NonNullable<Awaited<ReturnType<PrismaClient['order']['findUnique']>>>, 'updatedAt'>;
 
-/** An order as it is first written: waiting for its payment, or rejected. */
+/** An order as it is first written: waiting for its payment, paid because it costs nothing, or rejected. */
 export type NewOrder = Pick<
   Order,
   'orderNo' | 'buyerId' | 'ticketTypeId' | 'quantity' | 'totalMinor' | 'currency'
 > & {
-  status: 'PENDING_PAYMENT' | 'REJECTED';
+  status: 'PENDING_PAYMENT' | 'PAID' | 'REJECTED';
   submittedAt: string;
 };
 

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { OrderSubmitted } from '#libs/contracts';
 import { CRASH_POINTS, Crash } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
 import { OrderUnderTest } from '../testing/order-under-test.js';
 
@@ -54,6 +55,54 @@ test('an order whose hold was released is rejected, beside others that are not',
   expect(await shop.statuses(late.orderNo)).toEqual(['QUEUED', 'REJECTED']);
   expect(shop.bus.namesOf(late.orderNo)).toEqual(['order.rejected']);
   expect(shop.bus.namesOf(inTime.orderNo)).toEqual(CREATED);
+});
+
+describe('an order that costs nothing', () => {
+  const free = async (count = 1): Promise<OrderSubmitted[]> =>
+    (await shop.submitted(await shop.ticketType(count), count)).map((order) => ({ ...order, totalMinor: 0 }));
+
+  test('is paid as soon as it is written: told once, without a payment, and with no timeout set', async () => {
+    const orders = await free(3);
+    await Promise.all([shop.placeOrders.execute(orders), shop.placeOrders.execute(orders)]);
+    for (const { orderNo } of orders) {
+      expect(await shop.statuses(orderNo)).toEqual(['QUEUED', 'PAID']);
+      expect(shop.bus.namesOf(orderNo)).toEqual(['order.paid']);
+      expect((await shop.book.find([orderNo])).get(orderNo)).toMatchObject({
+        totalMinor: 0,
+        paymentId: undefined,
+        payBeforeMs: undefined,
+      });
+    }
+  });
+
+  test('is rejected when its hold is gone, like any other', async () => {
+    const [order] = await free();
+    if (order === undefined) throw new Error('nothing submitted');
+    await shop.stock.release(order.ticketTypeId, [order], 'rollback');
+    await shop.placeOrders.execute([order]);
+    expect(await shop.statuses(order.orderNo)).toEqual(['QUEUED', 'REJECTED']);
+  });
+
+  test('is rejected, not refunded, when the ledger refuses its tickets', async () => {
+    const [order] = await free();
+    if (order === undefined) throw new Error('nothing submitted');
+    await shop.placeOrders.execute([order]);
+    await shop.changeOrders.one(order.orderNo, { type: 'stock-refused' });
+    expect(await shop.statuses(order.orderNo)).toEqual(['QUEUED', 'PAID', 'REJECTED']);
+    expect(shop.bus.namesOf(order.orderNo)).toEqual(['order.paid', 'order.rejected']);
+  });
+
+  test.each(CRASH_POINTS)('%s: the redelivery and the check-back complete it', async (point) => {
+    const orders = await free();
+    shop.bus.crashAt = point;
+    if (point === 'before the local write') shop.clock.aheadMs = -31_000;
+    await expect(shop.placeOrders.execute(orders)).rejects.toThrow(Crash);
+    shop.clock.aheadMs = 0;
+    await shop.placeOrders.execute(orders);
+    await shop.askBack();
+    expect(shop.bus.undecided).toBe(0);
+    expect(shop.bus.namesOf(orders[0]?.orderNo ?? '')).toEqual(['order.paid']);
+  });
 });
 
 describe('a crash', () => {

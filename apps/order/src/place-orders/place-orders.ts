@@ -1,6 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import {
   OrderCreated,
+  OrderPaid,
   OrderRejected,
   PaymentTimeout,
   paymentTimeoutTimerId,
@@ -44,7 +45,7 @@ export class PlaceOrders {
       const lost = await this.claimHolds(unwritten);
       const orders = unwritten.map((order): NewOrder => ({
         ...factsOf(order),
-        status: lost.has(order.orderNo) ? 'REJECTED' : 'PENDING_PAYMENT',
+        status: statusOf(order, lost),
         submittedAt: order.submittedAt,
       }));
       if (await this.write(orders)) return;
@@ -91,10 +92,19 @@ export class PlaceOrders {
   }
 }
 
+/** What costs nothing is paid as soon as it is written: no provider, no timeout. */
+function statusOf(order: OrderSubmitted, lost: ReadonlySet<string>): NewOrder['status'] {
+  if (lost.has(order.orderNo)) return 'REJECTED';
+  return order.totalMinor === 0 ? 'PAID' : 'PENDING_PAYMENT';
+}
+
 /** The timeout travels with the order: there is no written order without its timer, and no timer without an order. */
 function messagesOf(order: NewOrder, at: string, payBeforeMs: number): Envelope[] {
   if (order.status === 'REJECTED') {
     return [envelope(OrderRejected, { ...factsOf(order), reason: 'hold-lost', rejectedAt: at })];
+  }
+  if (order.status === 'PAID') {
+    return [envelope(OrderPaid, { ...factsOf(order), paidAt: at, reacquired: false })];
   }
   const { orderNo } = order;
   return [

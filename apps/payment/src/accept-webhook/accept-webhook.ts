@@ -151,13 +151,14 @@ export class AcceptWebhook {
         };
       case 'decline':
         return {
-          message: envelope(PaymentFailed, { ...facts, failedAt: at }),
+          message: envelope(PaymentFailed, { ...facts, buyerId: payment.buyer_id, failedAt: at }),
           write: () => this.book.settlePayments([webhook], ['PENDING'], 'FAILED', at),
         };
       case 'refunded':
         return {
           message: envelope(PaymentRefunded, {
             ...facts,
+            buyerId: payment.buyer_id,
             reason: payment.refund_reason ?? 'sold-out',
             refundedAt: at,
           }),

@@ -130,6 +130,10 @@ it('is quiet when no order is on its way: in the queue, in a transaction, or to 
       for (const delivery of batch) await delivery.ack();
     },
   );
+  expect(await queue.isQuiet()).toBe(false);
+  await port.subscribe({ group: 'stock.confirm', topics: [{ topic: 'order', tags: ['paid'] }] }, () =>
+    Promise.resolve(),
+  );
   expect(await queue.isQuiet()).toBe(true);
   const { topic, tag } = OrderCreated;
   const transaction = await port.prepare('order', [{ topic, tag, key: 'a', body: Buffer.from('{}') }]);

@@ -55,7 +55,8 @@ export class OrderQueue {
     if (!(await this.isDone(PLACING))) return false;
     const { pending, parked } = await admin.transactions();
     if (pending > 0 || parked.length > 0) return false;
-    return this.isDone('stock.deduct');
+    // An order that costs nothing is paid at once, and reaches the ledger by that.
+    return (await this.isDone('stock.deduct')) && (await this.isDone('stock.confirm'));
   }
 
   private async isDone(name: string): Promise<boolean> {

@@ -2,11 +2,19 @@ import { z } from 'zod';
 import { defineCommand, type PayloadOf } from '#libs/messaging';
 
 /** What a notification is about; with the subject and the channel it names one delivery, once. */
-export const NotificationKind = z.enum(['order-paid', 'order-cancelled', 'order-refunded', 'sign-in-code']);
+export const NotificationKind = z.enum([
+  'order-paid',
+  'order-cancelled',
+  'order-rejected',
+  'order-refunded',
+  'payment-declined',
+  'payment-refunded',
+  'sign-in-code',
+]);
 export type NotificationKind = z.output<typeof NotificationKind>;
 
 const Notification = z.object({
-  /** The order number, or the id of the sign-in code. */
+  /** The order number, the payment's id, or the id of the sign-in code. */
   subjectId: z.string().min(1),
   kind: NotificationKind,
   text: z.string(),

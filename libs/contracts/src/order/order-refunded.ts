@@ -1,12 +1,17 @@
 import { defineEvent, type PayloadOf } from '#libs/messaging';
+import { RefundReason } from '../payment/payment-messages.js';
 import { Instant, OrderFacts, PaymentId } from '../values.js';
 
-/** A payment that came too late for its stock went back to the buyer. */
+/** The order's payment went back to the buyer. `reason` is absent in messages of before it was told. */
 export const OrderRefunded = defineEvent({
   topic: 'order',
   tag: 'refunded',
   version: 1,
   key: (order) => order.orderNo,
-  payload: OrderFacts.extend({ paymentId: PaymentId, refundedAt: Instant }),
+  payload: OrderFacts.extend({
+    paymentId: PaymentId,
+    reason: RefundReason.optional(),
+    refundedAt: Instant,
+  }),
 });
 export type OrderRefunded = PayloadOf<typeof OrderRefunded>;

@@ -1,8 +1,11 @@
 import { z } from 'zod';
 import { defineCommand, defineEvent, type PayloadOf } from '#libs/messaging';
-import { Currency, Instant, Minor, OrderNo, PaymentId } from '../values.js';
+import { BuyerId, Currency, Instant, Minor, OrderNo, PaymentId } from '../values.js';
 
 const Payment = z.object({ paymentId: PaymentId, orderNo: OrderNo, amountMinor: Minor, currency: Currency });
+
+/** Of whoever pays. Absent in messages of before buyers were told what became of a payment. */
+const buyerId = BuyerId.optional();
 
 /** The provider captured the money. */
 export const PaymentSucceeded = defineEvent({
@@ -20,7 +23,7 @@ export const PaymentFailed = defineEvent({
   tag: 'failed',
   version: 1,
   key: (payment) => payment.orderNo,
-  payload: Payment.extend({ failedAt: Instant }),
+  payload: Payment.extend({ buyerId, failedAt: Instant }),
 });
 export type PaymentFailed = PayloadOf<typeof PaymentFailed>;
 
@@ -58,6 +61,6 @@ export const PaymentRefunded = defineEvent({
   tag: 'refunded',
   version: 1,
   key: (refund) => refund.orderNo,
-  payload: Payment.extend({ reason: RefundReason, refundedAt: Instant }),
+  payload: Payment.extend({ buyerId, reason: RefundReason, refundedAt: Instant }),
 });
 export type PaymentRefunded = PayloadOf<typeof PaymentRefunded>;
