@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { BrokerServer, EmbeddedBroker } from '#libs/broker';
+import { MessagingError } from '#libs/messaging/port';
 import { createLogger, loadConfig, stopOnSignals } from '#libs/service-kit/process';
 import { BrokerConfig } from './broker.config.js';
 import { BrokerMetrics } from './observe/broker-metrics.js';
@@ -14,30 +15,45 @@ export type RunningBroker = {
   close(): Promise<void>;
 };
 
-/** Runs the broker until SIGTERM or SIGINT. What keeps it from starting is one line and exit code 1. */
+/**
+ * Runs the broker until SIGTERM or SIGINT. What keeps it from starting is one line and exit code 1, and so is a disk that
+ * fails it later: nothing more is taken until the directory is opened anew (ADR 13), which is for whoever keeps
+ * this process running to bring about.
+ */
 export async function bootBroker(env: NodeJS.ProcessEnv = process.env): Promise<void> {
   let logger: Logger | undefined;
   try {
     const config = loadConfig(BrokerConfig, env);
     logger = createLogger({ name: 'broker', level: config.LOG_LEVEL });
-    const running = await startBroker(config, logger);
+    const running = await startBroker(config, logger, endAfterFailure);
     stopOnSignals(running, logger);
     logger.info({ url: running.url, httpUrl: running.httpUrl, dir: config.BROKER_DIR }, 'broker is up');
   } catch (error) {
-    process.stderr.write(`broker: ${lineOf(error)}\n`);
-    process.exit(1);
+    endAfterFailure(error);
   }
 }
 
-/** Opens the log, then lets clients in. Health answers from the first moment, so that a probe can tell a long recovery from a dead process. */
-export async function startBroker(config: BrokerConfig, logger: Logger): Promise<RunningBroker> {
+function endAfterFailure(error: unknown): never {
+  process.stderr.write(`broker: ${lineOf(error)}\n`);
+  process.exit(1);
+}
+
+/** Opens the log, then lets clients in. Health answers from the first moment, so that a probe can tell a long recovery from a dead process. `onStorageFailed` is called once the journal can no longer be written. */
+export async function startBroker(
+  config: BrokerConfig,
+  logger: Logger,
+  onStorageFailed: (error: MessagingError) => void = () => undefined,
+): Promise<RunningBroker> {
   const metrics = new BrokerMetrics();
   const observation = await ObservationServer.listen({ host: config.HOST, port: config.PORT, metrics });
   let broker: EmbeddedBroker | undefined;
   try {
     broker = await EmbeddedBroker.open({
       dir: config.BROKER_DIR,
-      onProblem: ({ message, error }) => logger.error({ err: error }, message),
+      onProblem: ({ message, error }) => {
+        logger.error({ err: error }, message);
+        if (error instanceof MessagingError && error.code === 'STORAGE_FAILED') onStorageFailed(error);
+      },
     });
     const server = await BrokerServer.listen(broker, {
       host: config.HOST,
