@@ -128,3 +128,52 @@ test('loses the answer and says nothing more', async () => {
   expect(client.heard()).toBe('');
   expect(client.socket.destroyed).toBe(false);
 });
+
+test('holds a request before the server has seen it, and lets it go on, or resets', async () => {
+  const client = await open();
+  let seen: string[] = [];
+  const look = (outcome: 'forward' | 'reset') => () => {
+    seen = [...heardByServer];
+    return outcome;
+  };
+  const held = proxy.intercept(/WR\w+E 1/, { when: 'before', act: look('forward') });
+  await says(client, 'WRITE 1');
+  await held;
+  expect(seen).toEqual([]);
+  const broken = proxy.intercept('WRITE 2', { when: 'before', act: look('reset') });
+  client.socket.write('WRITE 2');
+  await broken;
+  expect(await client.closed).toBe('ECONNRESET');
+  expect(heardByServer).toEqual(['WRITE 1']);
+});
+
+test('keeps an answer back for as long as it likes, with the server done', async () => {
+  const client = await open();
+  let letGo = (): void => undefined;
+  const late = proxy.intercept('WRITE', {
+    when: 'after',
+    act: () => new Promise((resolve) => (letGo = () => resolve('forward'))),
+  });
+  client.socket.write('WRITE');
+  await until(() => heardByServer.length === 1);
+  await says(await open(), 'other');
+  expect(client.heard()).toBe('');
+  letGo();
+  await late;
+  await until(() => client.heard() === 'WRITE');
+});
+
+test('loses all answers until it resumes, and resets whom it kept them from', async () => {
+  const [asking, idle] = [await open(), await open()];
+  proxy.loseAnswers();
+  asking.socket.write('done');
+  await until(() => heardByServer.includes('done'));
+  // Answered before, so it would have come by now.
+  idle.socket.write('too');
+  await until(() => heardByServer.includes('too'));
+  const fresh = await open();
+  proxy.resume();
+  expect(await asking.closed).toBe('ECONNRESET');
+  expect(asking.heard()).toBe('');
+  await says(fresh, 'again');
+});

@@ -6,21 +6,38 @@ type Link = {
   server: Socket;
   /** Bytes go nowhere any more, and neither side is told. */
   isStranded: boolean;
-  /** The answer that is being lost, and what was kept of it so far. */
-  swallowing: { trap: Trap; answer: Buffer } | undefined;
+  /** Whether something of the server's was thrown away: what comes after it makes no sense to the client. */
+  hasLostAnswer: boolean;
+  /** The request that is kept back, and all that came after it. */
+  holding: Buffer[] | undefined;
+  /** The answer that is kept back, and what there is of it so far. */
+  catching: { trap: Trap; answer: Buffer; isComplete: boolean } | undefined;
   /** The last bytes of the request before, in case a pattern is cut in two. */
   requestTail: string;
 };
 
-export type SwallowOptions = {
+/** How a connection goes on: as if nothing had been; reset; or with both sides hearing nothing, for ever. */
+export type Outcome = 'forward' | 'reset' | 'silence';
+
+export type Interception = {
+  /** `before`: the server has not seen the request. `after`: it has done it, and nobody knows. */
+  when: 'before' | 'after';
   /** How many requests with the pattern go through before. Default 0. */
   skip?: number;
-  /** Whether the peer has done its work: only then is its answer lost for good. Default: its first byte. */
+  /** Whether the peer has done its work: only then is its answer complete. Default: its first byte. */
   isComplete?: (answer: Buffer) => boolean;
+  /** Called with the connection kept still; the outcome ends that. */
+  act: () => Outcome | Promise<Outcome>;
+};
+type Trap = Required<Interception> & { pattern: string | RegExp; sprung: () => void };
+
+export type SwallowOptions = Pick<Interception, 'skip' | 'isComplete'> & {
   /** `reset` (default): the client's connection breaks. `silence`: the client hears nothing, for ever. */
   then?: 'reset' | 'silence';
 };
-type Trap = Required<SwallowOptions> & { pattern: string; sprung: () => void };
+
+/** Kept of a request that does not match, for a pattern that has no length of its own. */
+const TAIL_CHARACTERS = 1_024;
 
 /**
  * PostgreSQL's ReadyForQuery outside of a transaction: what the statement did is committed.
@@ -42,6 +59,7 @@ export class FaultProxy {
   private readonly traps: Trap[] = [];
   private isStalled = false;
   private isRefusing = false;
+  private isLosingAnswers = false;
 
   private constructor(
     private readonly listener: Server,
@@ -99,13 +117,15 @@ export class FaultProxy {
     }
   }
 
-  /** Ends `stall` and `refuse`. */
+  /** Ends `stall`, `refuse` and `loseAnswers`. */
   resume(): void {
     this.isStalled = false;
     this.isRefusing = false;
-    for (const { client, server } of this.links) {
-      client.resume();
-      server.resume();
+    this.isLosingAnswers = false;
+    for (const link of [...this.links]) {
+      if (link.hasLostAnswer) this.reset(link);
+      link.client.resume();
+      link.server.resume();
     }
   }
 
@@ -120,15 +140,32 @@ export class FaultProxy {
     for (const link of this.links) link.isStranded = true;
   }
 
+  /** Requests reach the server, which does them; what it says is lost until `resume`, which resets those connections. */
+  loseAnswers(): void {
+    this.isLosingAnswers = true;
+  }
+
   /**
    * Loses one answer: the next request that contains `pattern` reaches the server, which does it; what the
    * server says of it never reaches the client. Resolves when that has happened.
    */
-  swallowAnswersAfter(pattern: string, options: SwallowOptions = {}): Promise<void> {
+  swallowAnswersAfter(pattern: string, { then = 'reset', ...options }: SwallowOptions = {}): Promise<void> {
+    return this.intercept(pattern, { when: 'after', act: () => then, ...options });
+  }
+
+  /**
+   * Keeps one connection still at one moment: when the next request that contains `pattern` has come, or when the
+   * server has done it. Resolves when `act` has been called and its outcome has been brought about.
+   */
+  intercept(pattern: string | RegExp, interception: Interception): Promise<void> {
     return new Promise((sprung) => {
-      const { skip = 0, isComplete = () => true, then = 'reset' } = options;
-      this.traps.push({ pattern, skip, isComplete, then, sprung });
+      this.traps.push({ skip: 0, isComplete: () => true, ...interception, pattern, sprung });
     });
+  }
+
+  /** Takes back all interceptions that have not happened. */
+  disarm(): void {
+    this.traps.length = 0;
   }
 
   async stop(): Promise<void> {
@@ -144,7 +181,15 @@ export class FaultProxy {
       return;
     }
     const server = connect(this.target);
-    const link: Link = { client, server, isStranded: false, swallowing: undefined, requestTail: '' };
+    const link: Link = {
+      client,
+      server,
+      isStranded: false,
+      hasLostAnswer: false,
+      holding: undefined,
+      catching: undefined,
+      requestTail: '',
+    };
     this.links.add(link);
     client.setNoDelay(true);
     server.setNoDelay(true);
@@ -164,43 +209,73 @@ export class FaultProxy {
     }
   }
 
-  private isLive = (link: Link): boolean => !link.isStranded && link.swallowing === undefined;
+  private isLive = ({ isStranded, catching, holding, hasLostAnswer }: Link): boolean =>
+    !isStranded && catching === undefined && holding === undefined && !hasLostAnswer;
 
   private ask(link: Link, chunk: Buffer): void {
     if (link.isStranded) return;
-    this.setTrap(link, chunk);
+    if (link.holding !== undefined) {
+      link.holding.push(chunk);
+      return;
+    }
+    const trap = this.trapFor(link, chunk);
+    if (trap?.when === 'before') {
+      link.holding = [chunk];
+      void this.spring(link, trap);
+      return;
+    }
+    if (trap !== undefined) link.catching = { trap, answer: Buffer.alloc(0), isComplete: false };
     link.server.write(chunk);
   }
 
-  private setTrap(link: Link, chunk: Buffer): void {
-    const text = link.requestTail + chunk.toString('latin1');
+  private trapFor(link: Link, chunk: Buffer): Trap | undefined {
     const [trap] = this.traps;
-    if (trap === undefined || link.swallowing !== undefined) return;
-    if (!text.includes(trap.pattern)) {
-      link.requestTail = text.slice(-(trap.pattern.length - 1) || text.length);
-      return;
+    if (trap === undefined || link.catching !== undefined) return undefined;
+    const { pattern } = trap;
+    const text = link.requestTail + chunk.toString('latin1');
+    if (typeof pattern === 'string' ? !text.includes(pattern) : !pattern.test(text)) {
+      const length = typeof pattern === 'string' ? pattern.length - 1 : TAIL_CHARACTERS;
+      link.requestTail = length === 0 ? '' : text.slice(-length);
+      return undefined;
     }
     link.requestTail = '';
     if (trap.skip > 0) {
       trap.skip -= 1;
-      return;
+      return undefined;
     }
     this.traps.shift();
-    link.swallowing = { trap, answer: Buffer.alloc(0) };
+    return trap;
   }
 
   private answer(link: Link, chunk: Buffer): void {
     if (link.isStranded) return;
-    const { swallowing } = link;
-    if (swallowing === undefined) {
+    if (this.isLosingAnswers) {
+      link.hasLostAnswer = true;
+      return;
+    }
+    const { catching } = link;
+    if (catching === undefined) {
       link.client.write(chunk);
       return;
     }
-    swallowing.answer = Buffer.concat([swallowing.answer, chunk]);
-    if (!swallowing.trap.isComplete(swallowing.answer)) return;
-    if (swallowing.trap.then === 'reset') this.reset(link);
-    else link.isStranded = true;
-    swallowing.trap.sprung();
+    catching.answer = Buffer.concat([catching.answer, chunk]);
+    if (catching.isComplete || !catching.trap.isComplete(catching.answer)) return;
+    catching.isComplete = true;
+    void this.spring(link, catching.trap);
+  }
+
+  private async spring(link: Link, trap: Trap): Promise<void> {
+    const outcome = await trap.act();
+    const { holding = [], catching } = link;
+    link.holding = undefined;
+    link.catching = undefined;
+    if (outcome === 'reset') this.reset(link);
+    else if (outcome === 'silence') link.isStranded = true;
+    else if (this.links.has(link)) {
+      for (const chunk of holding) link.server.write(chunk);
+      if (catching !== undefined) link.client.write(catching.answer);
+    }
+    trap.sprung();
   }
 
   private reset(link: Link): void {

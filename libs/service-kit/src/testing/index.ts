@@ -5,4 +5,4 @@ export { startRedis } from './redis.js';
 export type { TestRedis } from './redis.js';
 export { freePort, onFreePort } from './free-port.js';
 export { FaultProxy, isCommitted } from './fault-proxy.js';
-export type { SwallowOptions } from './fault-proxy.js';
+export type { Interception, Outcome, SwallowOptions } from './fault-proxy.js';
