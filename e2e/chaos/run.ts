@@ -4,9 +4,12 @@
  */
 import { Refusal } from '../verdict/shop-access.js';
 import { brokerChaos } from './broker/broker-chaos.js';
+import { shopChaos } from './shop/shop-chaos.js';
 
 try {
-  process.exitCode = (await brokerChaos(process.argv.slice(2))) ? 0 : 1;
+  const args = process.argv.slice(2);
+  const ok = args.includes('--shop') ? await shopChaos(args) : await brokerChaos(args);
+  process.exitCode = ok ? 0 : 1;
 } catch (error) {
   const text = error instanceof Refusal ? error.message : (error as Error).stack;
   process.stderr.write(`chaos: ${text}\n`);

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { ShopClient } from './client.js';
 
 const READY_WITHIN_MS = 120_000;
@@ -33,19 +34,13 @@ export class Shop {
     const dir = mkdtempSync(join(tmpdir(), 'stampede-e2e-'));
     const port = await freePortRange();
     const jwtSecret = 'e2e-secret-that-is-long-enough-for-hs256';
-    const launcher = spawn(process.execPath, ['scripts/shop.mjs'], {
-      env: {
-        ...process.env,
-        STAMPEDE_DIR: dir,
-        PORT: String(port),
-        JWT_SECRET: jwtSecret,
-        SEED_SHOWS: 'false',
-        NODE_OPTIONS: '',
-        ...env,
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
+    const launcher = await launchShop({
+      STAMPEDE_DIR: dir,
+      PORT: String(port),
+      JWT_SECRET: jwtSecret,
+      NODE_OPTIONS: '',
+      ...env,
     });
-    await untilReady(launcher);
     const client = new ShopClient(`http://127.0.0.1:${port}`, jwtSecret);
     return new Shop(client, `tcp://127.0.0.1:${port + 12}`, dir, launcher);
   }
@@ -91,6 +86,20 @@ function requireSecret(): string {
   return secret;
 }
 
+/** Starts the launcher and resolves when the whole shop is ready. `onLine` gets what it says. */
+export async function launchShop(
+  env: Record<string, string>,
+  onLine: (line: string) => void = () => undefined,
+): Promise<ChildProcess> {
+  const launcher = spawn(process.execPath, ['scripts/shop.mjs'], {
+    env: { ...process.env, SEED_SHOWS: 'false', ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  for (const input of [launcher.stdout, launcher.stderr]) createInterface({ input }).on('line', onLine);
+  await untilReady(launcher);
+  return launcher;
+}
+
 async function untilReady(launcher: ChildProcess): Promise<void> {
   let output = '';
   await new Promise<void>((resolve, reject) => {
@@ -110,7 +119,8 @@ async function untilReady(launcher: ChildProcess): Promise<void> {
   });
 }
 
-async function freePortRange(): Promise<number> {
+/** Resolves to the first port of a range that a shop can have for itself. */
+export async function freePortRange(): Promise<number> {
   for (;;) {
     // Below the range from which the system takes the ports of outgoing connections.
     const port = 20_000 + Math.floor(Math.random() * 400) * PORTS_PER_SHOP;

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { Refusal } from '../../verdict/shop-access.js';
+import { numberOption } from '../number-option.js';
 
 export type ChaosOptions = {
   minutes: number;
@@ -35,6 +36,7 @@ export function readOptions(args: readonly string[]): ChaosOptions {
   } catch (error) {
     throw new Refusal(`${(error as Error).message.split(/\.[ \n]/)[0]}; ${USAGE}`);
   }
+  const number = numberOption(USAGE);
   return {
     minutes: number('minutes', values.minutes ?? '1', 0.05, 24 * 60),
     seed: Math.floor(number('seed', values.seed ?? String(Date.now() % 2 ** 31), 0, 2 ** 31)),
@@ -44,11 +46,4 @@ export function readOptions(args: readonly string[]): ChaosOptions {
     json: values.json,
     keep: values.keep ?? false,
   };
-}
-
-function number(name: string, text: string, min: number, max: number): number {
-  const value = text.trim() === '' ? NaN : Number(text);
-  if (!(value >= min && value <= max))
-    throw new Refusal(`--${name} must be a number from ${min} to ${max}, not "${text}"; ${USAGE}`);
-  return value;
 }
