@@ -188,8 +188,9 @@ describe('the verdict over real books', () => {
         all(
           status(9, 'REFUNDED'),
           tell(9, 'order-refunded'),
-          pay(9, 'SUCCEEDED', 'REFUNDED'),
+          pay(9, 'SUCCEEDED', 'CAPTURED'),
           refund(9, 'SUCCEEDED', 50),
+          () => shop.sendBack(9, 50, 'dashboard:1'),
         ),
         'refund-of-another-amount',
       ],
@@ -226,6 +227,22 @@ describe('the verdict over real books', () => {
         'refund-not-made',
       ],
       ['money that went back at the provider only', pay(3, 'SUCCEEDED', 'REFUNDED'), 'refund-unheard'],
+      [
+        'a part of the money that went back at the provider, unnoticed',
+        () => shop.sendBack(3, 40, 'dashboard:1'),
+        'refund-unheard',
+      ],
+      [
+        'a refund that was asked for again under another key',
+        all(
+          status(9, 'REFUNDED'),
+          tell(9, 'order-refunded'),
+          pay(9, 'SUCCEEDED', 'CAPTURED'),
+          refund(9, 'SUCCEEDED'),
+          () => shop.sendBack(9, 100, 'another-key'),
+        ),
+        'refund-repeated',
+      ],
     ],
     'effects-once': [
       [
@@ -426,6 +443,15 @@ describe('the verdict over real books', () => {
     await all(status(9, 'REFUNDED'), tell(9, 'order-refunded'), pay(9, 'SUCCEEDED', 'REFUNDED'))();
     await shop.refund(9, 'SUCCEEDED');
     expect(await broken()).toEqual([]);
+  });
+
+  test('takes a part that went back in the dashboard for what it is, once it is on record', async () => {
+    await shop.sendBack(3, 40, 'dashboard:1');
+    await admin.query(`INSERT INTO payment.webhook_anomalies (event_id, kind, payment_id, body)
+                       VALUES ('e1', 'partial-refund', '${paymentId(3)}', '{}')`);
+    expect(await broken()).toEqual([]);
+    await shop.sendBack(3, 100, 'dashboard:2');
+    expect(await broken()).toEqual(['money-equals-tickets/refund-unheard']);
   });
 
   test('asks no money for a free ticket', async () => {

@@ -3,9 +3,9 @@ import { withStatementTimeout } from '#libs/service-kit';
 import { PrismaClient } from '#prisma/ops';
 import type { Finding } from './finding.js';
 import { EFFECT_RULES, EFFECTS, MAIL_FACTS, MAIL_RULES } from './rules/effect-rules.js';
-import { MONEY_FACTS, MONEY_RULES, PROVIDER_RULES, PUT_OFF } from './rules/money-rules.js';
+import { MONEY_FACTS, MONEY_RULES, PROVIDER_BOOK, PROVIDER_RULES } from './rules/money-rules.js';
 import { ORDER_RULES, ORDERS_BY_STATUS } from './rules/order-rules.js';
-import { findings, queryOf, STANDING, type Query } from './rules/sql-rule.js';
+import { findings, NET, queryOf, STANDING, type Query } from './rules/sql-rule.js';
 import type { Demand, TicketTypeFacts } from './rules/stock-rules.js';
 import { TERM_RULES } from './rules/term-rules.js';
 
@@ -21,8 +21,7 @@ const TICKET_TYPES = `
          coalesce(o.ordered, 0)::int AS ordered, coalesce(o.standing, 0)::int AS "standingOrders"
   FROM stock.ticket_types t
   LEFT JOIN (
-    SELECT ticket_type_id, sum(CASE movement WHEN 'DEDUCT' THEN quantity WHEN 'REACQUIRE' THEN quantity
-                                             WHEN 'ROLLBACK' THEN -quantity ELSE 0 END) AS net
+    SELECT ticket_type_id, sum(${NET}) AS net
     FROM stock.ledger GROUP BY ticket_type_id
   ) l ON l.ticket_type_id = t.id
   LEFT JOIN (
@@ -33,7 +32,7 @@ const TICKET_TYPES = `
 
 /** $1 ticket type, $2 since when tickets given back count, $3 since when tickets taken again do. */
 const RETURNED_SINCE = `
-  SELECT (coalesce(sum(quantity) FILTER (WHERE movement = 'ROLLBACK' AND at >= $2), 0)
+  SELECT (coalesce(sum(quantity) FILTER (WHERE movement IN ('ROLLBACK', 'RETURN') AND at >= $2), 0)
         - coalesce(sum(quantity) FILTER (WHERE movement = 'REACQUIRE' AND at >= $3), 0))::int AS returned
   FROM stock.ledger WHERE ticket_type_id = $1`;
 
@@ -82,7 +81,7 @@ export class ReadBooks {
             ...(await findings(query, 'no-lost-order', ORDER_RULES)),
             ...(await findings(query, 'money-equals-tickets', MONEY_RULES)),
             ...(hasProviderBook
-              ? await findings(query, 'money-equals-tickets', PROVIDER_RULES, PUT_OFF)
+              ? await findings(query, 'money-equals-tickets', PROVIDER_RULES, PROVIDER_BOOK)
               : []),
             ...(await findings(query, 'effects-once', EFFECT_RULES, EFFECTS)),
             ...(hasMailbox ? await findings(query, 'effects-once', MAIL_RULES) : []),

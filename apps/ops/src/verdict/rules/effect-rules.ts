@@ -1,4 +1,4 @@
-import { STANDING, type SqlRule } from './sql-rule.js';
+import { NET, STANDING, type SqlRule } from './sql-rule.js';
 
 /** What the ledger and the deliveries know of each order, beside the order. */
 export const EFFECTS = `
@@ -6,8 +6,7 @@ export const EFFECTS = `
     SELECT order_no,
            count(*) FILTER (WHERE movement = 'DEDUCT') AS deducts,
            count(*) FILTER (WHERE movement = 'CONFIRM') AS confirms,
-           sum(CASE movement WHEN 'DEDUCT' THEN quantity WHEN 'REACQUIRE' THEN quantity
-                             WHEN 'ROLLBACK' THEN -quantity ELSE 0 END) AS net
+           sum(${NET}) AS net
     FROM stock.ledger GROUP BY order_no
   ), told AS MATERIALIZED (
     SELECT subject_id AS order_no, count(DISTINCT channel) AS channels

@@ -55,11 +55,18 @@ export const MONEY_RULES: readonly SqlRule[] = [
   },
 ];
 
-/** Payments whose provider has put off telling us. A webhook that was tried and not taken excuses nothing. */
-export const PUT_OFF = `
+/**
+ * `put_off`: payments whose provider has put off telling us; a webhook that was tried and not taken excuses nothing.
+ * `sent_back`: what went back to buyers of each payment.
+ */
+export const PROVIDER_BOOK = `
   WITH put_off AS MATERIALIZED (
     SELECT DISTINCT w.body::jsonb ->> 'paymentId' AS payment_id FROM payment.provider_webhooks w
-    WHERE w.delivered_at IS NULL AND w.attempts = 0 AND w.due_at > now())`;
+    WHERE w.delivered_at IS NULL AND w.attempts = 0 AND w.due_at > now()
+  ), sent_back AS MATERIALIZED (
+    SELECT i.reference AS payment_id, i.status = 'REFUNDED' AS is_all,
+           CASE i.status WHEN 'REFUNDED' THEN i.amount_minor ELSE i.refunded_minor END AS amount_minor
+    FROM payment.provider_intents i WHERE i.status = 'REFUNDED' OR i.refunded_minor > 0)`;
 
 /** The shop's books against the provider's: what counts is where the money really is. */
 export const PROVIDER_RULES: readonly SqlRule[] = [
@@ -85,17 +92,27 @@ export const PROVIDER_RULES: readonly SqlRule[] = [
     rule: 'refund-not-made',
     says: 'refunds SUCCEEDED here that the provider has not made',
     id: 'r.id::text',
-    from: `payment.refunds r
-      LEFT JOIN payment.provider_intents i ON i.reference = r.payment_id AND i.status = 'REFUNDED'
-      WHERE r.status = 'SUCCEEDED' AND i.id IS NULL`,
+    from: `payment.refunds r LEFT JOIN sent_back b ON b.payment_id = r.payment_id
+      WHERE r.status = 'SUCCEEDED' AND coalesce(b.amount_minor, 0) < r.amount_minor`,
   },
   {
+    // A part that was sent back in the provider's dashboard leaves the ticket valid; it is on record, and alerted.
     rule: 'refund-unheard',
-    says: 'payments that the provider has refunded and the shop has not',
-    id: 'i.reference::text',
-    from: `payment.provider_intents i
-      LEFT JOIN payment.refunds r ON r.payment_id = i.reference AND r.status = 'SUCCEEDED'
-      WHERE i.status = 'REFUNDED' AND r.id IS NULL
-        AND i.reference::text NOT IN (SELECT payment_id FROM put_off WHERE payment_id IS NOT NULL)`,
+    says: 'payments of which the provider has sent back more than the shop knows',
+    id: 'b.payment_id::text',
+    from: `sent_back b
+      LEFT JOIN payment.refunds r ON r.payment_id = b.payment_id AND r.status = 'SUCCEEDED'
+      WHERE b.amount_minor > coalesce(r.amount_minor, 0)
+        AND b.payment_id::text NOT IN (SELECT payment_id FROM put_off WHERE payment_id IS NOT NULL)
+        AND (b.is_all OR NOT EXISTS (
+          SELECT 1 FROM payment.webhook_anomalies a
+          WHERE a.payment_id = b.payment_id::text AND a.kind = 'partial-refund'))`,
+  },
+  {
+    rule: 'refund-repeated',
+    says: "refunds at the provider under another key than the shop's own refund",
+    id: 'p.key',
+    from: `payment.provider_refunds p LEFT JOIN payment.refunds r ON r.id::text = p.key
+      WHERE r.id IS NULL AND p.key <> p.intent_id AND p.key NOT LIKE 'dashboard:%'`,
   },
 ];

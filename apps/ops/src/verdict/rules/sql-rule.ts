@@ -18,6 +18,10 @@ export const queryOf =
 /** States in which an order holds its tickets. */
 export const STANDING = `('PENDING_PAYMENT', 'PAID')`;
 
+/** What a movement adds to the tickets that its order holds. */
+export const NET = `CASE WHEN movement IN ('DEDUCT', 'REACQUIRE') THEN quantity
+                         WHEN movement IN ('ROLLBACK', 'RETURN') THEN -quantity ELSE 0 END`;
+
 /** When the buyer of `o` took the tickets, by the gateway's clock. */
 export const PLACED_AT = `coalesce((o.history -> 0 ->> 'at')::timestamptz, o.created_at)`;
 

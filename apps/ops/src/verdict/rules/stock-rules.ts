@@ -18,7 +18,7 @@ export type TicketTypeFacts = {
   quantity: number;
   /** The ledger's running total. */
   ledgerSold: number;
-  /** DEDUCT + REACQUIRE − ROLLBACK, summed over the ledger's rows. */
+  /** DEDUCT + REACQUIRE − ROLLBACK − RETURN, summed over the ledger's rows. */
   ledgerMovements: number;
   /** In orders that stand: PENDING_PAYMENT and PAID. */
   ordered: number;

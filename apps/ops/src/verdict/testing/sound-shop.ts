@@ -32,7 +32,7 @@ export class SoundShop {
       ALTER TABLE stock.ticket_types DROP CONSTRAINT IF EXISTS ticket_types_not_oversold;
       ALTER TABLE "order".orders DROP CONSTRAINT IF EXISTS orders_status_known;
       TRUNCATE stock.ledger, stock.ticket_types, stock.sessions, stock.shows, "order".orders, payment.refunds,
-        payment.payments, payment.provider_intents, payment.provider_webhooks, notification.deliveries,
+        payment.payments, payment.provider_refunds, payment.webhook_anomalies, payment.provider_intents, payment.provider_webhooks, notification.deliveries,
         notification.mailbox;
       INSERT INTO stock.shows VALUES ('sh1', 'Show', 'Hall', now() + interval '1 day');
       INSERT INTO stock.sessions VALUES ('se1', 'sh1', now() + interval '1 day');
@@ -123,6 +123,19 @@ export class SoundShop {
        VALUES ($1, $2, $3, 'EUR', $4)
        ON CONFLICT (id) DO UPDATE SET amount_minor = excluded.amount_minor, status = excluded.status`,
       [`pi${index}`, paymentId(index), amountMinor, there],
+    );
+  }
+
+  /** The provider sends money back, as it was asked to or by itself. */
+  async sendBack(index: number, amountMinor: number, key: string): Promise<void> {
+    await this.admin.query(
+      `UPDATE payment.provider_intents
+       SET refunded_minor = $2::bigint, status = CASE $2::bigint WHEN amount_minor THEN 'REFUNDED' ELSE status END WHERE reference = $1`,
+      [paymentId(index), amountMinor],
+    );
+    await this.admin.query(
+      'INSERT INTO payment.provider_refunds (key, intent_id, amount_minor) VALUES ($1, $2, $3)',
+      [key, `pi${index}`, amountMinor],
     );
   }
 
