@@ -1,7 +1,6 @@
 import { Module } from '@nestjs/common';
-import type { Redis } from 'ioredis';
-import { loadConfig, REDIS, ServiceModule } from '#libs/service-kit';
-import { StockLedger } from '#libs/stock-ledger';
+import { loadConfig, ServiceModule } from '#libs/service-kit';
+import { StockLedgerModule } from '#libs/stock-ledger';
 import { AuthController } from './auth/auth.controller.js';
 import { CodeExpiredConsumer } from './auth/code-expired.consumer.js';
 import { CodeStore } from './auth/code-store.js';
@@ -29,7 +28,7 @@ import { OrderService } from './upstream/order-service.js';
 import { Upstreams } from './upstream/upstreams.js';
 
 @Module({
-  imports: [ServiceModule.forRoot({ name: 'gateway', redis: true })],
+  imports: [ServiceModule.forRoot({ name: 'gateway', redis: true }), StockLedgerModule],
   controllers: [
     PlaceOrderController,
     ReadOrderController,
@@ -42,7 +41,6 @@ import { Upstreams } from './upstream/upstreams.js';
   ],
   providers: [
     { provide: GATEWAY_CONFIG, useFactory: () => loadConfig(GatewayConfig) },
-    { provide: StockLedger, inject: [REDIS], useFactory: (redis: Redis) => new StockLedger(redis) },
     Upstreams,
     OrderService,
     BrokerGate,

@@ -1,5 +1,6 @@
 import { Module } from '@nestjs/common';
 import { loadConfig, ServiceModule } from '#libs/service-kit';
+import { StockLedgerModule } from '#libs/stock-ledger';
 import { PrismaClient } from '#prisma/ops';
 import { AlertStore } from './alerts/alert-store.js';
 import { AlertWatch } from './alerts/alert-watch.js';
@@ -34,6 +35,7 @@ import { VerdictController } from './verdict/verdict.controller.js';
         { table: 'audit', since: 'at', keepDays: 365 },
       ],
     }),
+    StockLedgerModule,
   ],
   controllers: [
     InspectDeadLettersController,

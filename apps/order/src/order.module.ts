@@ -1,8 +1,7 @@
 import { Module } from '@nestjs/common';
-import type { Redis } from 'ioredis';
 import { PrismaClient } from '#prisma/order';
-import { loadConfig, REDIS, ServiceModule } from '#libs/service-kit';
-import { StockLedger } from '#libs/stock-ledger';
+import { loadConfig, ServiceModule } from '#libs/service-kit';
+import { StockLedgerModule } from '#libs/stock-ledger';
 import { CancelOrder } from './cancel-order/cancel-order.js';
 import { CancelOrderController } from './cancel-order/cancel-order.controller.js';
 import { ChangeOrders } from './change-orders/change-orders.js';
@@ -19,7 +18,7 @@ import { PaymentSucceededConsumer } from './settle-payment/payment-succeeded.con
 import { SettlePayment } from './settle-payment/settle-payment.js';
 
 @Module({
-  imports: [ServiceModule.forRoot({ name: 'order', prisma: PrismaClient, redis: true })],
+  imports: [ServiceModule.forRoot({ name: 'order', prisma: PrismaClient, redis: true }), StockLedgerModule],
   controllers: [
     OrderSubmittedConsumer,
     PaymentSucceededConsumer,
@@ -31,7 +30,6 @@ import { SettlePayment } from './settle-payment/settle-payment.js';
   ],
   providers: [
     { provide: ORDER_CONFIG, useFactory: () => loadConfig(OrderConfig) },
-    { provide: StockLedger, inject: [REDIS], useFactory: (redis: Redis) => new StockLedger(redis) },
     OrderBook,
     ChangeOrders,
     PlaceOrders,

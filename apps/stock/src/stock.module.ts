@@ -1,7 +1,6 @@
 import { Module } from '@nestjs/common';
-import type { Redis } from 'ioredis';
-import { loadConfig, REDIS, ServiceModule } from '#libs/service-kit';
-import { StockLedger } from '#libs/stock-ledger';
+import { loadConfig, ServiceModule } from '#libs/service-kit';
+import { StockLedgerModule } from '#libs/stock-ledger';
 import { PrismaClient } from '#prisma/stock';
 import { OrderPaidConsumer } from './confirm-stock/order-paid.consumer.js';
 import { CreateShow } from './create-show/create-show.js';
@@ -25,7 +24,7 @@ import { StockJobs } from './stock-jobs.js';
 import { STOCK_CONFIG, StockConfig } from './stock.config.js';
 
 @Module({
-  imports: [ServiceModule.forRoot({ name: 'stock', prisma: PrismaClient, redis: true })],
+  imports: [ServiceModule.forRoot({ name: 'stock', prisma: PrismaClient, redis: true }), StockLedgerModule],
   controllers: [
     OrderCreatedConsumer,
     OrderPaidConsumer,
@@ -35,7 +34,6 @@ import { STOCK_CONFIG, StockConfig } from './stock.config.js';
   ],
   providers: [
     { provide: STOCK_CONFIG, useFactory: () => loadConfig(StockConfig) },
-    { provide: StockLedger, inject: [REDIS], useFactory: (redis: Redis) => new StockLedger(redis) },
     MovementLedger,
     StockMirror,
     MoveStock,

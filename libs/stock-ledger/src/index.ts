@@ -1,4 +1,5 @@
 export { StockLedger } from './stock-ledger.js';
+export { StockLedgerModule } from './stock-ledger.module.js';
 export type {
   ClaimAnswer,
   HoldState,

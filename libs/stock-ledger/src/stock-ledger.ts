@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { ticketTypeOf } from '#libs/contracts';
 import { DomainError } from '#libs/messaging';
-import { defineStockScripts, type StockScripts } from './scripts.js';
+import type { Fitness } from './fitness.js';
 import { SAME_REQUEST_MS } from './order-no.js';
 import { EPOCH_KEY, stockKeys, TICKET_TYPES_KEY } from './stock-keys.js';
 import {
@@ -18,6 +18,7 @@ import {
   storedHoldOf,
   sumsOf,
 } from './stock-replies.js';
+import { StockStore } from './stock-store.js';
 import type {
   ClaimAnswer,
   HoldView,
@@ -44,7 +45,10 @@ const CHUNK = 1_000;
 /** Most holds that `audit` adds up unless told otherwise. */
 const AUDIT_BOUND = 100_000;
 const STAGED_SECONDS = 600;
+/** For the largest ticket type, a million orders: ten seconds, and as many again for a busy machine. */
+const REBUILD_TIMEOUT_MS = 20_000;
 const NO_COUNTER = -1;
+const NOT_VERIFIED = -1;
 const UNKNOWN = -5;
 
 /**
@@ -56,13 +60,15 @@ const UNKNOWN = -5;
  * Assumes one Redis primary: its run id is the epoch under which counters count as verified.
  */
 export class StockLedger {
-  readonly #redis: Redis & StockScripts;
-  /** Run id of the Redis behind the connection; forgotten with the connection, because another process may answer next. */
-  #runId: string | undefined;
+  readonly #store: StockStore;
 
-  constructor(redis: Redis) {
-    this.#redis = defineStockScripts(redis);
-    redis.on('close', () => (this.#runId = undefined));
+  /** @param report is told what every look at the Redis behind the connection finds. */
+  constructor(redis: Redis, report?: (fitness: Fitness) => void) {
+    this.#store = new StockStore(redis, report);
+  }
+
+  get #redis(): StockStore['redis'] {
+    return this.#store.redis;
   }
 
   /** Takes the tickets of one order, once, and says what one costs. One round trip. */
@@ -77,7 +83,7 @@ export class StockLedger {
       otherOrderNos = [],
     } = reservation;
     const keys = stockKeys(ticketTypeId);
-    const epoch = this.#runId ?? (await this.runId());
+    const { runId } = await this.#store.fit();
     const reply = await this.#redis.stockReserve(
       keys.counter,
       keys.holds,
@@ -88,10 +94,12 @@ export class StockLedger {
       quantity,
       nowMs,
       nowMs + holdTimeoutMs,
-      epoch,
+      runId,
       nowMs - SAME_REQUEST_MS,
       ...otherOrderNos,
     );
+    // Of another run than this one, or this one is not what it was when it was looked at.
+    if (reply[0] === NOT_VERIFIED) this.#store.forget();
     if (reply[0] === UNKNOWN) return { outcome: await this.#whyNoCounter(ticketTypeId) };
     return reserveAnswerOf(reply);
   }
@@ -102,6 +110,7 @@ export class StockLedger {
    */
   async claim(ticketTypeId: string, orderNos: readonly string[]): Promise<ClaimAnswer[]> {
     const keys = stockKeys(ticketTypeId);
+    await this.#store.fit();
     const codes = await inChunks(orderNos, (chunk) =>
       this.#redis.stockClaim(keys.counter, keys.holds, keys.holdExpiry, ...chunk),
     );
@@ -119,6 +128,7 @@ export class StockLedger {
     nowMs = Date.now(),
   ): Promise<MarkSoldAnswer[] | undefined> {
     const { counter, holds, holdExpiry, buyers, released } = stockKeys(ticketTypeId);
+    await this.#store.fit();
     const codes = await inChunks(orders, (chunk) =>
       this.#redis.stockMarkSold(
         counter,
@@ -149,6 +159,7 @@ export class StockLedger {
     nowMs = Date.now(),
   ): Promise<ReleaseAnswer[] | undefined> {
     const { counter, holds, holdExpiry, buyers, released } = stockKeys(ticketTypeId);
+    await this.#store.fit();
     const codes = await inChunks(orders, (chunk) =>
       this.#redis.stockRelease(
         counter,
@@ -173,6 +184,7 @@ export class StockLedger {
   async reacquire(order: { orderNo: string }, nowMs = Date.now()): Promise<ReacquireAnswer> {
     const ticketTypeId = ticketTypeOf(order.orderNo);
     const keys = stockKeys(ticketTypeId);
+    await this.#store.fit();
     const code = await this.#redis.stockReacquire(
       keys.counter,
       keys.holds,
@@ -202,6 +214,7 @@ export class StockLedger {
     nowMs: number,
   ): Promise<string[]> {
     const { counter, holds, holdExpiry, buyers, released } = stockKeys(ticketTypeId);
+    await this.#store.fit();
     return this.#redis.stockReap(
       counter,
       holds,
@@ -240,7 +253,10 @@ export class StockLedger {
   async rebuild(ticketType: TicketTypeSnapshot, nowMs = Date.now()): Promise<RebuildResult> {
     const keys = stockKeys(ticketType.ticketTypeId);
     const staged = keys.staged(randomUUID());
-    const epoch = await this.runId();
+    await this.#store.look();
+    const { runId, nowMs: serverMs } = await this.#store.fit();
+    // Begun later than this, it would undo what the ledger has recorded since the caller let go of it.
+    const beginBeforeMs = serverMs + REBUILD_TIMEOUT_MS;
     for (let first = 0; first < ticketType.orders.length; first += CHUNK) {
       const fields = ticketType.orders.slice(first, first + CHUNK).flatMap(stagedFields);
       await this.#redis
@@ -249,21 +265,24 @@ export class StockLedger {
         .expire(staged, STAGED_SECONDS)
         .exec();
     }
-    const [before, after] = await this.#redis.stockRebuild(
-      keys.counter,
-      keys.holds,
-      keys.holdExpiry,
-      keys.buyers,
-      keys.released,
-      staged,
-      ticketType.initial,
-      ticketType.unitPriceMinor,
-      ticketType.currency,
-      ticketType.perUserLimit,
-      ticketType.saleOpensAtMs,
-      epoch,
-      nowMs - TOMBSTONE_MS,
-      ticketType.saleClosesAtMs,
+    const [before, after] = await this.#store.patiently(REBUILD_TIMEOUT_MS, (redis) =>
+      redis.stockRebuild(
+        keys.counter,
+        keys.holds,
+        keys.holdExpiry,
+        keys.buyers,
+        keys.released,
+        staged,
+        ticketType.initial,
+        ticketType.unitPriceMinor,
+        ticketType.currency,
+        ticketType.perUserLimit,
+        ticketType.saleOpensAtMs,
+        runId,
+        nowMs - TOMBSTONE_MS,
+        ticketType.saleClosesAtMs,
+        beginBeforeMs,
+      ),
     );
     await this.#redis.sadd(TICKET_TYPES_KEY, ticketType.ticketTypeId);
     return { before: before?.length ? sumsOf(before) : undefined, after: sumsOf(after ?? []) };
@@ -330,13 +349,18 @@ export class StockLedger {
     } while (cursor !== '0');
   }
 
-  /** Run id of the Redis behind this connection: a new one after every start of Redis. */
+  /** Looks at the Redis behind the connection. Rejects when it does not answer. */
+  look(): Promise<Fitness> {
+    return this.#store.look();
+  }
+
+  /**
+   * Run id of the Redis behind this connection: a new one after every start of Redis, and after a server has
+   * been a replica.
+   */
   async runId(): Promise<string> {
-    const info = await this.#redis.info('server');
-    const runId = /^run_id:(\w+)/m.exec(info)?.[1];
-    if (runId === undefined) throw new DomainError('STOCK_NOT_READY', 'transient', 'Redis tells no run id');
-    this.#runId = runId;
-    return runId;
+    await this.#store.look();
+    return (await this.#store.fit()).runId;
   }
 
   /** Run id of the Redis whose counters were all verified last, if any. */
@@ -364,11 +388,12 @@ export class StockLedger {
   }
 
   async #whyNoCounter(ticketTypeId: string): Promise<'not-ready' | 'unknown-ticket-type'> {
-    const [epoch, isMember] = await Promise.all([
+    const [{ runId }, epoch, isMember] = await Promise.all([
+      this.#store.fit(),
       this.epoch(),
       this.#redis.sismember(TICKET_TYPES_KEY, ticketTypeId),
     ]);
-    const isVerified = epoch !== undefined && epoch === this.#runId;
+    const isVerified = epoch !== undefined && epoch === runId;
     return isVerified && isMember === 0 ? 'unknown-ticket-type' : 'not-ready';
   }
 }

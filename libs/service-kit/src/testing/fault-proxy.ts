@@ -63,7 +63,7 @@ export class FaultProxy {
 
   private constructor(
     private readonly listener: Server,
-    private readonly target: { host: string; port: number },
+    private target: { host: string; port: number },
   ) {
     listener.on('connection', (client) => this.accept(client));
   }
@@ -133,6 +133,12 @@ export class FaultProxy {
   refuse(): void {
     this.isRefusing = true;
     this.cut();
+  }
+
+  /** Fail-over: connections that come from now on go to the server of this URL. Those that stand stay where they are. */
+  switchTo(url: string): void {
+    const { hostname, port } = new URL(url);
+    this.target = { host: hostname, port: Number(port) };
   }
 
   /** Half-open: the connections that stand carry nothing any more, and neither side is told. New ones work. */

@@ -6,3 +6,4 @@ export type { TestRedis } from './redis.js';
 export { freePort, onFreePort } from './free-port.js';
 export { FaultProxy, isCommitted } from './fault-proxy.js';
 export type { Interception, Outcome, SwallowOptions } from './fault-proxy.js';
+export { RewritingProxy } from './rewriting-proxy.js';

@@ -15,13 +15,16 @@ export type TestRedis = {
   stop(): Promise<void>;
 };
 
-/** A `redis-server` (or `valkey-server`) of this suite's own, with an append-only file in a temporary folder. */
-export async function startRedis(): Promise<TestRedis> {
+/**
+ * A `redis-server` (or `valkey-server`) of this suite's own, with an append-only file in a temporary folder.
+ * @param settings further arguments, such as `--maxmemory`, `100mb`
+ */
+export async function startRedis(...settings: readonly string[]): Promise<TestRedis> {
   const program = ['redis-server', 'valkey-server'].find(
     (name) => spawnSync(name, ['--version']).status === 0,
   );
   if (program === undefined) throw new Error('no redis-server or valkey-server on the PATH');
-  return onFreePort((port) => ownServer(program, port));
+  return onFreePort((port) => ownServer(program, port, settings));
 }
 
 /**
@@ -30,7 +33,7 @@ export async function startRedis(): Promise<TestRedis> {
  */
 const KEEPER = '"$@" </dev/null & echo $!; cat >/dev/null; kill $! 2>/dev/null; wait $!';
 
-async function ownServer(program: string, port: number): Promise<TestRedis> {
+async function ownServer(program: string, port: number, settings: readonly string[]): Promise<TestRedis> {
   const dir = await mkdtemp(join(tmpdir(), 'stampede-redis-'));
   const log = join(dir, 'redis.log');
   const args = [
@@ -38,6 +41,7 @@ async function ownServer(program: string, port: number): Promise<TestRedis> {
     // Not `everysec`, as in the shop: while it syncs on a busy disk it answers before it writes, and a
     // kill then loses what was answered. A spec that wants writes lost takes them away itself.
     ...['--appendonly', 'yes', '--appendfsync', 'no', '--save', ''],
+    ...settings,
   ];
   const url = `redis://127.0.0.1:${port}/0`;
   let keeper: ChildProcess;

@@ -6,6 +6,7 @@
 -- KEYS[6] staged: hash of order number → `<s|a|r>|<quantity>|<at ms>|<buyer>`, the ledger's view; deleted
 -- ARGV[1] initial  ARGV[2] price  ARGV[3] currency  ARGV[4] limit  ARGV[5] sale opens at (ms)
 -- ARGV[6] epoch  ARGV[7] forget tombstones from before (ms)  ARGV[8] sale is over from (ms)
+-- ARGV[9] begin before (ms, by this server's clock): whoever asked has given up by then, and the ledger goes on
 --
 --   ledger says   hold was      becomes
 --   s             anything      s
@@ -15,7 +16,14 @@
 --   nothing       s             c  its DEDUCT cannot be lost, so it is still to come
 --   nothing       h, c, a, r    as it was
 --
--- Returns {initial, free, held, sold} before ({} when there was no counter) and {initial, free, held, sold} after
+-- Returns {initial, free, held, sold} before ({} when there was no counter) and {initial, free, held, sold} after,
+--         or an error when it is too late to begin
+
+local time = redis.call('TIME')
+if time[1] * 1000 + time[2] / 1000 >= tonumber(ARGV[9]) then
+  redis.call('DEL', KEYS[6])
+  return redis.error_reply('ERR the rebuild came too late')
+end
 
 local before = redis.call('HMGET', KEYS[1], 'initial', 'free', 'held', 'sold', 'accepted')
 local holds, stored = {}, {}
