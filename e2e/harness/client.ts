@@ -78,8 +78,11 @@ export class ShopClient {
   }
 
   /** A show with one ticket type on sale now; resolves to the ticket type's id. */
-  async sell(quantity: number, options: { perUserLimit?: number; saleOpensAt?: Date } = {}): Promise<string> {
-    const startsAt = new Date(Date.now() + 86_400_000).toISOString();
+  async sell(
+    quantity: number,
+    options: { perUserLimit?: number; saleOpensAt?: Date; startsAt?: Date; priceMinor?: number } = {},
+  ): Promise<string> {
+    const startsAt = (options.startsAt ?? new Date(Date.now() + 86_400_000)).toISOString();
     const { status, body } = await this.admin<ShowView>('POST', '/api/admin/shows', {
       title: `Show ${randomUUID().slice(0, 8)}`,
       venue: 'Test hall',
@@ -90,7 +93,7 @@ export class ShopClient {
           ticketTypes: [
             {
               name: 'Standing',
-              priceMinor: 4_950,
+              priceMinor: options.priceMinor ?? 4_950,
               currency: 'EUR',
               quantity,
               perUserLimit: options.perUserLimit ?? 4,

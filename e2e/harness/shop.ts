@@ -55,13 +55,18 @@ export class Shop {
 
   /** SIGKILL: the process gets no chance to finish anything. The launcher starts it again. */
   kill(service: ServiceName): void {
+    this.signal(service, 'SIGKILL');
+  }
+
+  /** SIGSTOP freezes the process until SIGCONT: it answers nothing, and knows of nothing. */
+  signal(service: ServiceName, signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
     const pids = JSON.parse(readFileSync(join(this.ownDir(), 'pids.json'), 'utf8')) as Record<
       string,
       { pid: number }
     >;
     const pid = pids[service]?.pid;
     if (pid === undefined) throw new Error(`${service} is not running`);
-    process.kill(pid, 'SIGKILL');
+    process.kill(pid, signal);
   }
 
   async close(): Promise<void> {
