@@ -120,6 +120,25 @@ describe('shutting down', () => {
     await expect(fetch(`${service.url}/health/live`)).rejects.toThrow();
   });
 
+  test('first goes on answering for DRAIN_MS, and tells clients to come on another connection', async () => {
+    process.env['DRAIN_MS'] = '300';
+    release();
+    const service = await start();
+    await service.consuming;
+    expect((await fetch(`${service.url}/health/live`)).headers.get('connection')).toBe('keep-alive');
+    const closed = service.close();
+    const endsAtMs = Date.now() + 250;
+    expect((await fetch(`${service.url}/health/ready`)).status).toBe(503);
+    while (Date.now() < endsAtMs) {
+      const answer = await fetch(`${service.url}/health/live`);
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get('connection')).toBe('close');
+      expect(events).not.toContain('consumers draining');
+    }
+    await closed;
+    await expect(fetch(`${service.url}/health/live`)).rejects.toThrow();
+  });
+
   test('answers that it is not ready while it finishes', async () => {
     const service = await start();
     await service.consuming;

@@ -1,6 +1,7 @@
 import type { Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { setTimeout as setTimeoutAsync } from 'node:timers/promises';
 import {
@@ -27,7 +28,7 @@ export type RunningService = {
   url: string;
   /** Resolves when the consumers have been subscribed; HTTP is up before that, and says so at `/health/ready`. */
   consuming: Promise<void>;
-  /** Not ready → consumers drained → HTTP drained → broker, database and Redis closed. Repeating it is harmless. */
+  /** Not ready → `DRAIN_MS` later: consumers drained → HTTP drained → broker, database and Redis closed. Repeating it is harmless. */
   close(): Promise<void>;
 };
 
@@ -47,7 +48,7 @@ export async function bootService(service: Service): Promise<void> {
     exitWithLine(service.name, error);
   }
   const logger = running.app.get<Logger>(LOGGER);
-  stopOnSignals(running, logger);
+  stopOnSignals(running, logger, running.app.get<ServiceConfig>(SERVICE_CONFIG).DRAIN_MS);
   process.on('unhandledRejection', (reason) => {
     // The state of the process is unknown from here on: it is restarted, and redelivery repeats what it was doing.
     logger.fatal({ err: reason }, 'unhandled rejection');
@@ -76,10 +77,11 @@ export async function startService({ name, module }: Service): Promise<RunningSe
 export async function serve(app: NestFastifyApplication, name: string): Promise<RunningService> {
   const health = app.get(Health);
   const messaging = app.get(MessagingServer);
+  const config = app.get<ServiceConfig>(SERVICE_CONFIG);
   try {
-    const config = app.get<ServiceConfig>(SERVICE_CONFIG);
     app.useLogger(new NestLogs(app.get<Logger>(LOGGER)));
     app.get(Metrics).watch(app.getHttpAdapter().getInstance());
+    sendClientsElsewhere(app, health);
     app.connectMicroservice({ strategy: messaging });
     await app.listen(config.PORT ?? DEFAULT_PORTS[name] ?? 0, config.HOST);
   } catch (error) {
@@ -104,7 +106,7 @@ export async function serve(app: NestFastifyApplication, name: string): Promise<
   });
   // Whoever awaits it gets the failure; one who does not must not be ended by it.
   consuming.catch(() => undefined);
-  return { app, url: urlOf(app), consuming, close: () => (closing ??= close(app, health)) };
+  return { app, url: urlOf(app), consuming, close: () => (closing ??= close(app, health, config.DRAIN_MS)) };
 }
 
 const told = (troubles: readonly ConsumerTrouble[]): string =>
@@ -134,8 +136,18 @@ async function consume(app: NestFastifyApplication, isClosing: () => boolean): P
   }
 }
 
-async function close(app: NestFastifyApplication, health: Health): Promise<void> {
+/** While it is draining: a client that keeps its connection would send the next request to a port that is closed by then. */
+function sendClientsElsewhere(app: NestFastifyApplication, health: Health): void {
+  const fastify: FastifyInstance = app.getHttpAdapter().getInstance();
+  fastify.addHook('onSend', (_request, reply, payload, done) => {
+    if (health.isDraining) void reply.header('connection', 'close');
+    done(null, payload);
+  });
+}
+
+async function close(app: NestFastifyApplication, health: Health, drainMs: number): Promise<void> {
   health.drain();
+  if (drainMs > 0) await setTimeoutAsync(drainMs);
   await app.get(MessagingServer).close();
   const cutOff = setTimeout(() => app.getHttpServer().closeAllConnections(), HTTP_DRAIN_MS);
   try {

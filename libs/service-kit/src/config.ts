@@ -76,6 +76,8 @@ export const ServiceConfig = z
     DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
     REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// URL' }).optional(),
     JWT_SECRET: z.string({ error: 'is required' }),
+    /** How long a service that is told to stop goes on answering, not ready, before it closes its port. Balancers need as long to notice. */
+    DRAIN_MS: z.coerce.number().int().min(0).max(60_000).default(0),
     LOG_LEVEL: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   })
   .superRefine((env, context) => {

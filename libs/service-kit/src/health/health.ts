@@ -39,6 +39,10 @@ export class Health {
     this.draining = true;
   }
 
+  get isDraining(): boolean {
+    return this.draining;
+  }
+
   /** The checks that fail, with their reasons; empty when the service is ready. */
   async failures(): Promise<Record<string, string>> {
     if (this.draining) return { service: 'is shutting down' };
