@@ -2,6 +2,16 @@ import { z } from 'zod';
 
 /** Integer minor units (cents). Never a float, never a string. */
 export const Minor = z.int().nonnegative();
+/** What people read as a name: at least one character that can be seen (no blank, no control or zero-width character). */
+export const Name = (maxChars: number) =>
+  z
+    .string()
+    .min(1)
+    .max(maxChars)
+    .regex(
+      /[^\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/,
+      'must have a character that can be seen',
+    );
 /** ISO 4217, upper case. */
 export const Currency = z.string().regex(/^[A-Z]{3}$/);
 /** ISO 8601 in UTC, as `Date.toISOString` writes it. */

@@ -19,6 +19,13 @@ export const PlaceOrderResponse = z.object({
 });
 export type PlaceOrderResponse = z.output<typeof PlaceOrderResponse>;
 
+/** `token`: of the stream, for a browser's `EventSource`, which cannot send headers. */
+export const StreamQuery = z.object({ token: z.string().max(1_024).optional() });
+export type StreamQuery = z.output<typeof StreamQuery>;
+
+export const StreamTokenResponse = z.object({ token: z.string(), expiresAt: Instant });
+export type StreamTokenResponse = z.output<typeof StreamTokenResponse>;
+
 export const OrderView = z.object({
   orderNo: OrderNo,
   status: OrderStatus,

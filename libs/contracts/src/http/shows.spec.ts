@@ -48,3 +48,19 @@ test('a price is in a currency that exists', () => {
   expect(NewShow.safeParse(show(1, 1, { currency: 'HUF' })).success).toBe(true);
   expect(NewShow.safeParse(show(1, 1, { currency: 'XBT' })).success).toBe(false);
 });
+
+test.each(['', ' ', '\t\n', '\u00a0', '\u200b', '\u0000', '\ufeff'])(
+  '%j is no title, venue or name',
+  (blank) => {
+    const [session] = show(1, 1).sessions;
+    const [ticketType] = session?.ticketTypes ?? [];
+    const named = {
+      ...show(1, 1),
+      sessions: [{ ...session, ticketTypes: [{ ...ticketType, name: blank }] }],
+    };
+    for (const input of [{ ...show(1, 1), title: blank }, { ...show(1, 1), venue: blank }, named]) {
+      expect(NewShow.safeParse(input).success).toBe(false);
+    }
+    expect(NewShow.safeParse({ ...show(1, 1), title: ` ${blank}演唱会` }).success).toBe(true);
+  },
+);

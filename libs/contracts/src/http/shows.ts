@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { SaleCurrency } from '../money.js';
-import { Currency, Instant, Minor, TicketTypeId } from '../values.js';
+import { Currency, Instant, Minor, Name, TicketTypeId } from '../values.js';
 
 /** Times the largest quantity this is still an integer that JSON and JavaScript carry exactly. */
 const MAX_PRICE_MINOR = 1_000_000_000;
@@ -12,7 +12,7 @@ const ShowInstant = Instant.refine(
 );
 
 const NewTicketType = z.strictObject({
-  name: z.string().min(1).max(100),
+  name: Name(100),
   priceMinor: Minor.max(MAX_PRICE_MINOR),
   currency: SaleCurrency,
   quantity: z.int().min(1).max(1_000_000),
@@ -41,8 +41,8 @@ const NewSession = z
 
 /** At most 50 sessions of at most 50 ticket types. That none of them has begun is the service's to check: it takes a clock. */
 export const NewShow = z.strictObject({
-  title: z.string().min(1).max(200),
-  venue: z.string().min(1).max(200),
+  title: Name(200),
+  venue: Name(200),
   startsAt: ShowInstant,
   sessions: z.array(NewSession).min(1).max(50),
 });

@@ -7,6 +7,7 @@ import { sendProblem } from '../problem/problem.filter.js';
 import { toHttpProblem } from '../problem/translate.js';
 import { KnownRoutes } from './known-routes.js';
 import { correlationIdOf, installCorrelation } from './correlation.js';
+import { installTextRule, refusalOfJson, textOf } from './text.js';
 
 /** The largest request body, in bytes. A larger one is answered with 413 `BODY_TOO_LARGE`. */
 export const MAX_REQUEST_BODY_BYTES = 64 * 1024;
@@ -42,6 +43,7 @@ export class ServiceAdapter extends FastifyAdapter {
     const fastify: FastifyInstance = this.getInstance();
     takeJsonOnly(fastify);
     installCorrelation(fastify);
+    installTextRule(fastify);
     this.routes.watch(fastify);
   }
 
@@ -65,8 +67,15 @@ function takeJsonOnly(fastify: FastifyInstance): void {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     request.rawBody = bytes;
     // Many clients name a type without sending a body (`POST …/cancel`); that is not broken JSON.
-    if (bytes.length === 0) done(null, undefined);
-    else void parse(request, bytes.toString('utf8'), done);
+    if (bytes.length === 0) return done(null, undefined);
+    try {
+      const text = textOf(bytes);
+      void parse(request, text, (error, value: unknown) => {
+        done(error ?? refusalOfJson(value, text) ?? null, value);
+      });
+    } catch (error) {
+      done(error as Error);
+    }
   });
 }
 

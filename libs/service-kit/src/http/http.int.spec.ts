@@ -299,3 +299,40 @@ describe('what every service answers', () => {
     expect(await slowRequests()).toEqual([expect.stringMatching(/status="499".* 1$/)]);
   });
 });
+
+describe('text that cannot be stored as it came', () => {
+  const invalid = { status: 400, body: { code: 'INVALID_REQUEST' } };
+  const order = (ticketTypeId: string): string => `{"ticketTypeId":${ticketTypeId},"quantity":1}`;
+
+  test.each([
+    ['a NUL', order(String.raw`"a\u0000b"`)],
+    ['half a surrogate pair', order(String.raw`"\ud83d"`)],
+    ['the halves in the wrong order', order(String.raw`"\ude00\ud83d"`)],
+    ['a NUL in a name', String.raw`{"a\u0000":1}`],
+    ['a NUL far down', `${'['.repeat(20_000)}${String.raw`"\u0000"`}${']'.repeat(20_000)}`],
+  ])('%s is refused in a body', async (_name, body) => {
+    const answer = await call('/things/orders', json(body));
+    expect(answer).toMatchObject(invalid);
+    expect(String(answer.body['detail'])).toContain('body: text with a NUL');
+  });
+
+  test('is refused in a path and in a query', async () => {
+    expect(await call('/things/fails/a%00b')).toMatchObject(invalid);
+    expect(await call('/things/page?limit=1&cursor=%00')).toMatchObject(invalid);
+  });
+
+  test('is refused where it is no text at all', async () => {
+    const body = Buffer.concat([
+      Buffer.from('{"ticketTypeId":"'),
+      Buffer.from([0xff]),
+      Buffer.from('","quantity":1}'),
+    ]);
+    const answer = await call('/things/orders', { ...json(''), body });
+    expect(answer).toMatchObject({ ...invalid, body: { detail: 'body: is not UTF-8' } });
+  });
+
+  test('is not what people write: whole pairs, escaped or not', async () => {
+    const answer = await call('/things/orders', json(order(String.raw`"演唱会 😀 \ud83d\ude00 \\u0000"`)));
+    expect(answer.body).toMatchObject({ order: { ticketTypeId: '演唱会 😀 😀 \\u0000' } });
+  });
+});
