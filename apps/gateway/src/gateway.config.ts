@@ -6,6 +6,8 @@ const upstream = (service: string) =>
     .url({ protocol: /^https?$/, error: 'must be an http:// URL' })
     .default(`http://127.0.0.1:${DEFAULT_PORTS[service] ?? 0}`);
 
+const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text;
+
 /** What the gateway reads beside `ServiceConfig`. */
 export const GatewayConfig = z.object({
   ORDER_URL: upstream('order'),
@@ -27,6 +29,17 @@ export const GatewayConfig = z.object({
   MAX_EVENT_STREAMS: z.coerce.number().int().min(0).default(5_000),
   /** Open event streams of one user: a tab or two for every order they may have at once. */
   MAX_EVENT_STREAMS_PER_USER: z.coerce.number().int().min(1).default(20),
+  /** Origins (`https://shop.example`) whose pages may use the API, separated by commas. */
+  CORS_ORIGINS: z
+    .string()
+    .default('')
+    .transform((list) =>
+      list
+        .split(',')
+        .map((origin) => origin.trim())
+        .filter((origin) => origin !== ''),
+    )
+    .pipe(z.array(z.string().refine(isOrigin, 'must be origins, such as https://shop.example')).max(100)),
   /** How long a sign-in lasts. */
   SESSION_TTL_SECONDS: z.coerce
     .number()

@@ -13,6 +13,7 @@ import { OrderEvents } from './order-events/order-events.js';
 import { OrderEventsConsumer } from './order-events/order-events.consumer.js';
 import { OrderEventsController } from './order-events/order-events.controller.js';
 import { OrderFeed } from './order-events/order-feed.js';
+import { StreamTokens } from './order-events/stream-tokens.js';
 import { PayOrder } from './pay-order/pay-order.js';
 import { PayOrderController } from './pay-order/pay-order.controller.js';
 import { Admission } from './place-order/admission.js';
@@ -22,6 +23,7 @@ import { PlaceOrderController } from './place-order/place-order.controller.js';
 import { SubmitOrder } from './place-order/submit-order.js';
 import { ReadOrder } from './read-order/read-order.js';
 import { ReadOrderController } from './read-order/read-order.controller.js';
+import { Cors } from './routes/cors.js';
 import { IndexController } from './routes/index.controller.js';
 import { ProxiedRoutes } from './routes/proxied-routes.js';
 import { OrderService } from './upstream/order-service.js';
@@ -51,11 +53,13 @@ import { Upstreams } from './upstream/upstreams.js';
     ReadOrder,
     OrderFeed,
     OrderEvents,
+    StreamTokens,
     PayOrder,
     CodeStore,
     RequestCode,
     OpenSession,
     ProxiedRoutes,
+    Cors,
     Docs,
   ],
 })

@@ -41,13 +41,15 @@ class Stream {
     this.ended = this.read();
   }
 
-  static async open(orderNo: string, buyer: string): Promise<Stream> {
-    const abort = new AbortController();
+  static async open(orderNo: string, buyer: string, lastEventId?: string): Promise<Stream> {
     const headers = await gateway.headersOf(buyer);
-    const response = await fetch(`${gateway.service.url}/api/orders/${orderNo}/events`, {
-      headers,
-      signal: abort.signal,
-    });
+    if (lastEventId !== undefined) headers['last-event-id'] = lastEventId;
+    return Stream.at(`/api/orders/${orderNo}/events`, headers);
+  }
+
+  static async at(path: string, headers: Record<string, string> = {}): Promise<Stream> {
+    const abort = new AbortController();
+    const response = await fetch(gateway.service.url + path, { headers, signal: abort.signal });
     return new Stream(response, abort);
   }
 
@@ -60,7 +62,7 @@ class Stream {
   }
 
   statuses(): string[] {
-    return [...this.text.matchAll(/^event: status\ndata: (.*)$/gm)].map(
+    return [...this.text.matchAll(/^id: \w+\nevent: status\ndata: (.*)$/gm)].map(
       ([, data]) => (JSON.parse(data ?? '') as { status: string }).status,
     );
   }
@@ -83,7 +85,12 @@ describe('an event stream', () => {
   test('tells the present status, then each change once and in order, and ends with the final one', async () => {
     const order = await queuedOrder('buyer');
     const stream = await Stream.open(order.orderNo, 'buyer');
-    expect(stream.response.headers.get('content-type')).toMatch('text/event-stream');
+    expect(Object.fromEntries(stream.response.headers)).toMatchObject({
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no',
+      'x-correlation-id': expect.any(String),
+    });
     await stream.until('QUEUED');
     const created = { ...order, createdAt: at, payBefore: at };
     await gateway.broker.deliver(OrderCreated, created);
@@ -165,6 +172,93 @@ describe('an event stream', () => {
     await stream.until('QUEUED');
     stream.close();
     await untilNoneIsOpen();
+  });
+
+  test('goes on behind the last event that was seen, and is not opened again behind the final one', async () => {
+    const { orderNo, ticketTypeId } = await queuedOrder('buyer');
+    await gateway.stock.claim(ticketTypeId, [orderNo]);
+    const steps = (...statuses: string[]) => statuses.map((status) => ({ status, at }));
+    const view = { orderNo, ticketTypeId, quantity: 1, totalMinor: 4_950, currency: 'EUR' };
+    const history = steps('PENDING_PAYMENT', 'PAID', 'REFUNDING', 'REFUNDED');
+    gateway.upstream.answer = () => ({ status: 200, json: { ...view, status: 'REFUNDED', history } });
+
+    const missed = await Stream.open(orderNo, 'buyer', 'PAID');
+    await missed.ended;
+    expect(missed.statuses()).toEqual(['REFUNDING', 'REFUNDED']);
+    const unknown = await Stream.open(orderNo, 'buyer', 'no id of ours');
+    await unknown.ended;
+    expect(unknown.statuses()).toEqual(['REFUNDED']);
+    expect((await Stream.open(orderNo, 'buyer', 'REFUNDED')).response.status).toBe(204);
+
+    gateway.upstream.answer = () => ({
+      status: 200,
+      json: { ...view, status: 'PAID', history: history.slice(0, 2) },
+    });
+    const paid = await Stream.open(orderNo, 'buyer', 'QUEUED');
+    await paid.ended;
+    expect(paid.statuses()).toEqual(['PENDING_PAYMENT', 'PAID']);
+    gateway.upstream.answer = () => ({ status: 404, json: {} });
+    await untilNoneIsOpen();
+  });
+
+  test('answers HEAD and ends', async () => {
+    const { orderNo } = await queuedOrder('buyer');
+    const answer = await gateway.call('HEAD', `/api/orders/${orderNo}/events`, { as: 'buyer' });
+    expect(answer.status).toBe(200);
+    expect(answer.headers.get('content-type')).toMatch('text/event-stream');
+    expect(await openStreams()).toBe(0);
+  });
+
+  describe('with a token of its own, as a browser opens it', () => {
+    const tokenOf = async (orderNo: string, buyer: string): Promise<string> => {
+      const answer = await gateway.call('POST', `/api/orders/${orderNo}/events/token`, { as: buyer });
+      expect(answer.status).toBe(201);
+      const leftMs = Date.parse(String(answer.body['expiresAt'])) - Date.now();
+      expect(leftMs).toBeGreaterThan(50_000);
+      expect(leftMs).toBeLessThanOrEqual(60_000);
+      return String(answer.body['token']);
+    };
+
+    test('is opened without any header', async () => {
+      const { orderNo } = await queuedOrder('buyer');
+      const stream = await Stream.at(
+        `/api/orders/${orderNo}/events?token=${await tokenOf(orderNo, 'buyer')}`,
+      );
+      await stream.until('QUEUED');
+      stream.close();
+      await untilNoneIsOpen();
+    });
+
+    test('is not opened for another order, after a minute, or by a bearer token; nor is the token a bearer', async () => {
+      const [mine, other] = [await queuedOrder('buyer'), await queuedOrder('buyer')];
+      const token = await tokenOf(mine.orderNo, 'buyer');
+      const bearer = (await gateway.headersOf('buyer'))['authorization']?.slice('Bearer '.length);
+      const unauthenticated = { status: 401, body: { code: 'UNAUTHENTICATED' } };
+      for (const path of [
+        `/api/orders/${other.orderNo}/events?token=${token}`,
+        `/api/orders/${mine.orderNo}/events?token=${bearer}`,
+        `/api/orders/${mine.orderNo}/events?token=`,
+        `/api/orders/${mine.orderNo}/events`,
+      ]) {
+        expect(await gateway.call('GET', path)).toMatchObject(unauthenticated);
+      }
+      const headers = { authorization: `Bearer ${token}` };
+      expect(await gateway.call('GET', `/api/orders/${mine.orderNo}`, { headers })).toMatchObject(
+        unauthenticated,
+      );
+      gateway.clock.aheadMs = 61_000;
+      const late = await gateway.call('GET', `/api/orders/${mine.orderNo}/events?token=${token}`);
+      gateway.clock.aheadMs = 0;
+      expect(late).toMatchObject(unauthenticated);
+    });
+
+    test('is not given to somebody else', async () => {
+      const { orderNo } = await queuedOrder('buyer');
+      const answer = await gateway.call('POST', `/api/orders/${orderNo}/events/token`, {
+        as: 'somebody-else',
+      });
+      expect(answer).toMatchObject({ status: 404, body: { code: 'ORDER_NOT_FOUND' } });
+    });
   });
 
   test('ends when the gateway shuts down', async () => {

@@ -1,10 +1,10 @@
 import { Inject, Injectable, type OnModuleDestroy } from '@nestjs/common';
-import type { ServerResponse } from 'node:http';
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { Gauge } from 'prom-client';
-import type { OrderView } from '#libs/contracts';
+import { OrderStatus, type OrderView } from '#libs/contracts';
 import { LOGGER, Metrics } from '#libs/service-kit';
-import type { StatusChange } from '../domain/order-progress.js';
+import { endsStream, isProgress, type StatusChange } from '../domain/order-progress.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../gateway.config.js';
 import { ReadOrder } from '../read-order/read-order.js';
 import type { Caller } from '../upstream/call.js';
@@ -14,8 +14,14 @@ import { StreamSlots } from './stream-slots.js';
 
 const HEARTBEAT_MS = 15_000;
 
-export type StreamRequest = { orderNo: string; buyerId: string; caller: Caller };
-type Connection = { response: ServerResponse; headers: Readonly<Record<string, string>> };
+export type StreamRequest = {
+  orderNo: string;
+  buyerId: string;
+  caller: Caller;
+  /** The last status that was seen on an earlier connection; whatever else it may be counts as none. */
+  lastEventId?: string | undefined;
+};
+type Connection = { response: ServerResponse; headers: OutgoingHttpHeaders };
 
 /** The open event streams of this process. */
 @Injectable()
@@ -43,12 +49,13 @@ export class OrderEvents implements OnModuleDestroy {
   }
 
   /**
-   * Opens a stream: the present status first, then every change until the final one.
+   * Opens a stream: the present status first (or all that was missed since `lastEventId`), then every change until the
+   * final one. None is opened when the final one has been seen.
    *
    * @throws {DomainError} `ORDER_NOT_FOUND`, `OVERLOADED`, `SERVICE_UNAVAILABLE` before `connect` is called; nothing after it.
    * @throws {HttpProblem} 429 `RATE_LIMITED`, likewise.
    */
-  async stream(request: StreamRequest, connect: () => Connection): Promise<void> {
+  async stream(request: StreamRequest, connect: () => Connection): Promise<'opened' | 'nothing-to-come'> {
     const leave = this.slots.take(request.buyerId);
     // Listening begins before reading: a change in between would be in neither.
     const early: StatusChange[] = [];
@@ -62,14 +69,20 @@ export class OrderEvents implements OnModuleDestroy {
       leave();
       throw error;
     }
+    const seen = OrderStatus.safeParse(request.lastEventId).data;
+    if (seen !== undefined && endsStream(order.status) && !isProgress(seen, order.status)) {
+      unsubscribe();
+      leave();
+      return 'nothing-to-come';
+    }
     const { response, headers } = connect();
     if (response.destroyed) {
       // The client left while the order was looked up: its `close` has been, and will not come again.
       unsubscribe();
       leave();
-      return;
+      return 'opened';
     }
-    const stream = new OrderStream(response);
+    const stream = new OrderStream(response, seen);
     this.open.add(stream);
     const heartbeat = setInterval(() => void this.beat(stream, request), HEARTBEAT_MS);
     response.once('close', () => {
@@ -80,8 +93,11 @@ export class OrderEvents implements OnModuleDestroy {
     });
     listener = (change) => stream.tell(change);
     stream.open(headers);
+    if (seen !== undefined)
+      for (const step of order.history) stream.tell({ orderNo: order.orderNo, ...step });
     stream.tell(presentOf(order));
     for (const change of early) stream.tell(change);
+    return 'opened';
   }
 
   /** Streams never end by themselves; without this the HTTP server could not close. */
