@@ -90,7 +90,7 @@ export class DeliveryPipeline {
     this.lastEndMs = now();
     const about = { group: parts.group };
     this.circuit = new CircuitBreaker({
-      isUnavailable: (error) => isUnavailable(error) || (parts.isUnavailable?.(error) ?? false),
+      isUnavailable: this.isUnavailable,
       now,
       opened: (error) => {
         parts.logger.warn({ ...about, err: error }, 'paused: something that handlers need is away');
@@ -124,6 +124,12 @@ export class DeliveryPipeline {
       isHang: Math.min(heldMs, silentMs) > HANGS_AFTER_LEASES * leaseMs,
     };
   }
+
+  /** A batch whose parts were tried one by one is unavailable when each of its failures is. */
+  private readonly isUnavailable = (error: unknown): boolean =>
+    error instanceof AggregateError
+      ? error.errors.length > 0 && error.errors.every(this.isUnavailable)
+      : isUnavailable(error) || (this.parts.isUnavailable?.(error) ?? false);
 
   /** Takes what the broker delivers; resolves when every delivery has its verdict. Never rejects. */
   readonly process: BatchHandler = async (batch) => {

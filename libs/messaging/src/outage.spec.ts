@@ -221,6 +221,7 @@ it('while one tries, however long it takes, the others wait', async () => {
 
 it.each([
   ['a provider', new UnavailableError('PROVIDER_AWAY', 'no answer')],
+  ['each part of a batch', new AggregateError([away(), away()])],
   ['the broker, for what the handler sends', new MessagingError('BROKER_UNAVAILABLE', 'not connected')],
 ])('%s that is away pauses the group as well', async (_what, error) => {
   isAway = false;

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import { ticketTypeOf } from '#libs/contracts';
-import { DomainError } from '#libs/messaging';
+import { UnavailableError } from '#libs/messaging';
 import type { Fitness } from './fitness.js';
 import { SAME_REQUEST_MS } from './order-no.js';
 import { EPOCH_KEY, stockKeys, TICKET_TYPES_KEY } from './stock-keys.js';
@@ -106,7 +106,7 @@ export class StockLedger {
 
   /**
    * Makes holds the caller's own, in the order given.
-   * @throws {DomainError} `STOCK_NOT_READY`, transient, when the counters are lost and not rebuilt yet.
+   * @throws {UnavailableError} `STOCK_NOT_READY` when the counters are lost and not rebuilt yet.
    */
   async claim(ticketTypeId: string, orderNos: readonly string[]): Promise<ClaimAnswer[]> {
     const keys = stockKeys(ticketTypeId);
@@ -179,7 +179,7 @@ export class StockLedger {
 
   /**
    * Takes a cancelled order's tickets again.
-   * @throws {DomainError} `STOCK_NOT_READY`, transient, when the counters are lost and not rebuilt yet.
+   * @throws {UnavailableError} `STOCK_NOT_READY` when the counters are lost and not rebuilt yet.
    */
   async reacquire(order: { orderNo: string }, nowMs = Date.now()): Promise<ReacquireAnswer> {
     const ticketTypeId = ticketTypeOf(order.orderNo);
@@ -398,13 +398,8 @@ export class StockLedger {
   }
 }
 
-function notReady(ticketTypeId: string): DomainError {
-  return new DomainError(
-    'STOCK_NOT_READY',
-    'transient',
-    `the counters of ${ticketTypeId} are not there`,
-    1_000,
-  );
+function notReady(ticketTypeId: string): UnavailableError {
+  return new UnavailableError('STOCK_NOT_READY', `the counters of ${ticketTypeId} are not there`, 1_000);
 }
 
 const STAGED_STATES = { sold: 's', reacquired: 'a', released: 'r' } as const;

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { DomainError } from '#libs/messaging';
+import { UnavailableError } from '#libs/messaging';
 import { COMMANDS, fitnessOf, isTooOld, type Fitness } from './fitness.js';
 import { defineStockScripts, type StockScripts } from './scripts.js';
 import { TICKET_TYPES_KEY } from './stock-keys.js';
@@ -35,19 +35,15 @@ export class StockStore {
 
   /**
    * What is known of this connection's Redis.
-   * @throws {DomainError} `SERVICE_UNAVAILABLE`, transient, when no stock is kept there.
+   * @throws {UnavailableError} `SERVICE_UNAVAILABLE` when no stock is kept there.
    */
   async fit(): Promise<Fitness> {
     const fitness = this.#known ?? (await (this.#looking ??= this.look()));
     const [refusal] = fitness.refusals;
     if (refusal === undefined) return fitness;
-    throw new DomainError(
-      'SERVICE_UNAVAILABLE',
-      'transient',
-      'The stock counters cannot be used right now.',
-      1_000,
-      { cause: new Error(refusal) },
-    );
+    throw new UnavailableError('SERVICE_UNAVAILABLE', 'The stock counters cannot be used right now.', 1_000, {
+      cause: new Error(refusal),
+    });
   }
 
   /** Looks at the Redis, however lately that was done. Rejects when it cannot be asked. */

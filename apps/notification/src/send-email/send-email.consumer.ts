@@ -1,6 +1,6 @@
 import { Controller, Inject } from '@nestjs/common';
 import { SendEmail } from '#libs/contracts';
-import { backoff, ConsumeBatch, DomainError, type Delivery } from '#libs/messaging';
+import { backoff, ConsumeBatch, DomainError, UnavailableError, type Delivery } from '#libs/messaging';
 import { deliverOnce } from '../deliveries/deliver-once.js';
 import { DeliveryStore } from '../deliveries/delivery-store.js';
 import { mailMessageIdOf } from '../domain/addresses.js';
@@ -46,12 +46,19 @@ type SmtpError = { message?: string; responseCode?: number; command?: string };
 
 /**
  * 5xx to a recipient or to the mail itself is the server's last word on this mail (RFC 5321, 4.2.1). Everything
- * else may be different next time, a 5xx to our greeting, password or sender too: it would refuse every mail alike.
+ * else may be different next time. A failure before the recipient is named (no connection, our greeting, password
+ * or sender) would meet every mail alike: the server is away, and all of them wait for it.
  */
 function mailFailure(to: string, error: unknown): DomainError {
   const { message, responseCode = 0, command } = error as SmtpError;
   const said = message ?? String(error);
-  return responseCode >= 500 && (command === 'RCPT TO' || command === 'DATA')
+  const isOfThisMail = command === 'RCPT TO' || command === 'DATA';
+  if (!isOfThisMail) {
+    return new UnavailableError('MAIL_FAILED', `the mail server is away: ${said}`, undefined, {
+      cause: error,
+    });
+  }
+  return responseCode >= 500
     ? new DomainError('MAIL_REFUSED', 'invalid', `mail to ${to} is refused: ${said}`, undefined, {
         cause: error,
       })

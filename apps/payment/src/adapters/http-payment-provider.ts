@@ -1,6 +1,6 @@
 import { Agent, request } from 'undici';
 import { z } from 'zod';
-import { DomainError } from '#libs/messaging';
+import { UnavailableError } from '#libs/messaging';
 import { signToken } from '#libs/service-kit';
 import type { PaymentProvider } from '../ports/payment-provider.js';
 
@@ -71,5 +71,5 @@ export class HttpPaymentProvider implements PaymentProvider {
   }
 }
 
-const providerUnavailable = (detail: string, cause?: unknown): DomainError =>
-  new DomainError('PAYMENT_PROVIDER_UNAVAILABLE', 'transient', detail, 1_000, { cause });
+const providerUnavailable = (detail: string, cause?: unknown): UnavailableError =>
+  new UnavailableError('PAYMENT_PROVIDER_UNAVAILABLE', detail, 1_000, { cause });
