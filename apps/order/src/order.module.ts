@@ -1,6 +1,16 @@
 import { Module } from '@nestjs/common';
+import type { Logger } from 'pino';
+import { MessageBus } from '#libs/messaging';
 import { PrismaClient } from '#prisma/order';
-import { loadConfig, ServiceModule } from '#libs/service-kit';
+import {
+  CLOCK,
+  loadConfig,
+  LOGGER,
+  Metrics,
+  Reconciliation,
+  ServiceModule,
+  type Clock,
+} from '#libs/service-kit';
 import { StockLedgerModule } from '#libs/stock-ledger';
 import { CancelOrder } from './cancel-order/cancel-order.js';
 import { CancelOrderController } from './cancel-order/cancel-order.controller.js';
@@ -12,6 +22,7 @@ import { ORDER_CONFIG, OrderConfig } from './order.config.js';
 import { OrderBook } from './order-book/order-book.js';
 import { OrderSubmittedConsumer } from './place-orders/order-submitted.consumer.js';
 import { PlaceOrders } from './place-orders/place-orders.js';
+import { orderRules } from './reconcile-orders/order-rules.js';
 import { ReadOrdersController } from './read-orders/read-orders.controller.js';
 import { StockDeductedConsumer } from './reject-order/stock-deducted.consumer.js';
 import { PaymentSucceededConsumer } from './settle-payment/payment-succeeded.consumer.js';
@@ -36,6 +47,26 @@ import { SettlePayment } from './settle-payment/settle-payment.js';
     SettlePayment,
     CancelOrder,
     OrderCheckBack,
+    {
+      provide: Reconciliation,
+      inject: [PrismaClient, OrderBook, ChangeOrders, MessageBus, CLOCK, ORDER_CONFIG, LOGGER, Metrics],
+      useFactory: (
+        ...[database, book, changeOrders, bus, clock, config, logger, metrics]: [
+          PrismaClient,
+          OrderBook,
+          ChangeOrders,
+          MessageBus,
+          Clock,
+          OrderConfig,
+          Logger,
+          Metrics,
+        ]
+      ) =>
+        new Reconciliation(
+          orderRules({ database, book, changeOrders, bus, clock, afterMs: config.RECONCILE_AFTER_MS }),
+          { intervalMs: config.RECONCILE_INTERVAL_MS, logger, registry: metrics.registry },
+        ),
+    },
   ],
 })
 export class OrderModule {}

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DEFAULT_PORTS, requireLongSecret } from '#libs/service-kit';
+import { DEFAULT_PORTS, ReconciliationConfig, requireLongSecret } from '#libs/service-kit';
 
 /** Injection token of the parsed `PaymentConfig`. */
 export const PAYMENT_CONFIG = Symbol('PAYMENT_CONFIG');
@@ -8,22 +8,21 @@ const HttpUrl = z.url({ protocol: /^https?$/, error: 'must be an http:// URL' })
 const withoutSlash = (url: string): string => url.replace(/\/+$/, '');
 
 /** What the payment service reads beside the `ServiceConfig` of every service. */
-export const PaymentConfig = z
-  .object({
-    NODE_ENV: z.string().default('development'),
-    PORT: z.coerce
-      .number()
-      .int()
-      .default(DEFAULT_PORTS.payment ?? 0),
-    /** Shared with the provider: both sides of a webhook's signature. */
-    PAYMENT_WEBHOOK_SECRET: z.string({ error: 'is required' }).min(1),
-    /** Where the buyers' browsers reach the shop. Absent: the gateway says it with every request. */
-    PUBLIC_URL: HttpUrl.transform(withoutSlash).optional(),
-    /** The provider's API. Absent: the simulated provider in this process. */
-    PROVIDER_URL: HttpUrl.transform(withoutSlash).optional(),
-    /** Where the simulated provider sends its webhooks. Absent: the gateway of a local run, three ports below. */
-    WEBHOOK_URL: HttpUrl.optional(),
-  })
+export const PaymentConfig = ReconciliationConfig.extend({
+  NODE_ENV: z.string().default('development'),
+  PORT: z.coerce
+    .number()
+    .int()
+    .default(DEFAULT_PORTS.payment ?? 0),
+  /** Shared with the provider: both sides of a webhook's signature. */
+  PAYMENT_WEBHOOK_SECRET: z.string({ error: 'is required' }).min(1),
+  /** Where the buyers' browsers reach the shop. Absent: the gateway says it with every request. */
+  PUBLIC_URL: HttpUrl.transform(withoutSlash).optional(),
+  /** The provider's API. Absent: the simulated provider in this process. */
+  PROVIDER_URL: HttpUrl.transform(withoutSlash).optional(),
+  /** Where the simulated provider sends its webhooks. Absent: the gateway of a local run, three ports below. */
+  WEBHOOK_URL: HttpUrl.optional(),
+})
   .superRefine((env, context) => {
     requireLongSecret('PAYMENT_WEBHOOK_SECRET', env, env.PAYMENT_WEBHOOK_SECRET, context);
   })

@@ -1,6 +1,18 @@
 import { Module } from '@nestjs/common';
+import type { Logger } from 'pino';
 import { PrismaClient } from '#prisma/payment';
-import { loadConfig, SERVICE_CONFIG, ServiceModule, type ServiceConfig } from '#libs/service-kit';
+import { MessageBus } from '#libs/messaging';
+import {
+  CLOCK,
+  loadConfig,
+  LOGGER,
+  Metrics,
+  Reconciliation,
+  SERVICE_CONFIG,
+  ServiceModule,
+  type Clock,
+  type ServiceConfig,
+} from '#libs/service-kit';
 import { AcceptWebhook } from './accept-webhook/accept-webhook.js';
 import { PaymentBook } from './accept-webhook/payment-book.js';
 import { PaymentWebhookController } from './accept-webhook/payment-webhook.controller.js';
@@ -12,6 +24,8 @@ import { CreatePaymentController } from './create-payment/create-payment.control
 import { PAYMENT_CONFIG, PaymentConfig } from './payment.config.js';
 import { PAYMENT_PROVIDER } from './ports/payment-provider.js';
 import { SimulatedProviderModule } from './provider/simulated-provider.module.js';
+import { OrderPaidConsumer } from './reconcile-payments/order-paid.consumer.js';
+import { paymentRules } from './reconcile-payments/payment-rules.js';
 import { RefundRequestedConsumer } from './request-refund/refund-requested.consumer.js';
 import { RequestRefund } from './request-refund/request-refund.js';
 
@@ -29,7 +43,12 @@ import { RequestRefund } from './request-refund/request-refund.js';
     }),
     SimulatedProviderModule,
   ],
-  controllers: [CreatePaymentController, PaymentWebhookController, RefundRequestedConsumer],
+  controllers: [
+    CreatePaymentController,
+    PaymentWebhookController,
+    RefundRequestedConsumer,
+    OrderPaidConsumer,
+  ],
   providers: [
     { provide: PAYMENT_CONFIG, useFactory: () => loadConfig(PaymentConfig) },
     {
@@ -44,6 +63,25 @@ import { RequestRefund } from './request-refund/request-refund.js';
     WebhookAnomalies,
     RequestRefund,
     PaymentCheckBack,
+    {
+      provide: Reconciliation,
+      inject: [PrismaClient, MessageBus, CLOCK, PAYMENT_CONFIG, LOGGER, Metrics],
+      useFactory: (
+        ...[database, bus, clock, config, logger, metrics]: [
+          PrismaClient,
+          MessageBus,
+          Clock,
+          PaymentConfig,
+          Logger,
+          Metrics,
+        ]
+      ) =>
+        new Reconciliation(paymentRules({ database, bus, clock, afterMs: config.RECONCILE_AFTER_MS }), {
+          intervalMs: config.RECONCILE_INTERVAL_MS,
+          logger,
+          registry: metrics.registry,
+        }),
+    },
   ],
 })
 export class PaymentModule {}

@@ -1,8 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { Health, LOGGER, REDIS } from '#libs/service-kit';
-import { PeriodicJob } from './periodic-job.js';
+import { Health, LOGGER, PeriodicJob, REDIS } from '#libs/service-kit';
 import { ReapHolds } from './reap-holds/reap-holds.js';
 import { VerifyStock } from './rebuild-stock/verify-stock.js';
 import { ReleaseOrphans } from './release-orphans/release-orphans.js';

@@ -22,6 +22,13 @@ export { parseRequest, ZodBody, ZodParam, ZodQuery } from './validation/zod-para
 export { Health } from './health/health.js';
 export type { HealthCheck } from './health/health.js';
 export { Metrics } from './metrics/metrics.js';
+export { PeriodicJob } from './jobs/periodic-job.js';
+export {
+  Reconciliation,
+  ReconciliationConfig,
+  REPORT_AGAIN_AFTER_MS,
+} from './reconciliation/reconciliation.js';
+export type { Case, ReconciliationRule } from './reconciliation/reconciliation.js';
 export { Batcher } from './batching/batcher.js';
 export { openDatabase, MAX_DATABASE_CONNECTIONS, withStatementTimeout } from './database/database.js';
 export type { DatabaseClass, ServiceDatabase } from './database/database.js';

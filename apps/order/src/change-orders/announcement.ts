@@ -58,3 +58,20 @@ export function announcement(order: Order, change: OrderChange, at: string): Env
 /** Why the refund was asked for, as the order's history has it. */
 const refundReasonOf = ({ history }: Order): RefundReason | undefined =>
   RefundReason.safeParse(history.findLast(({ status }) => status === 'REFUNDING')?.reason).data;
+
+/**
+ * The message that told of the order's present status, as it was then, for those who did not get it. Undefined
+ * when nobody waits for one: only a captured payment does, for `PAID` or for the wish to send it back.
+ */
+export function announcementAgain(order: Order): Envelope | undefined {
+  const { status, paymentId, history } = order;
+  const [before, entry] = history.slice(-2);
+  if (paymentId === undefined || entry?.status !== status) return undefined;
+  if (status === 'PAID') {
+    const reacquired = before?.status === 'CANCELLED';
+    return announcement(order, { to: 'PAID', paymentId, reacquired }, entry.at);
+  }
+  if (status !== 'REFUNDING') return undefined;
+  const reason = refundReasonOf(order);
+  return reason && announcement(order, { to: 'REFUNDING', paymentId, reason }, entry.at);
+}

@@ -6,7 +6,10 @@ import { Batcher, inTime, isUniqueViolation } from '#libs/service-kit';
 import { writtenStatus, type HistoryEntry, type Order } from '../domain/order.js';
 import type { OrderChange, WrittenStatus } from '../domain/order-state.js';
 
-type Row = Omit<NonNullable<Awaited<ReturnType<PrismaClient['order']['findUnique']>>>, 'updatedAt'>;
+type Row = Omit<
+  NonNullable<Awaited<ReturnType<PrismaClient['order']['findUnique']>>>,
+  'updatedAt' | 'reconciledAt'
+>;
 
 /** An order as it is first written: waiting for its payment, paid because it costs nothing, or rejected. */
 export type NewOrder = Pick<

@@ -33,7 +33,7 @@ export class PlaceOrders {
     private readonly stock: StockLedger,
     private readonly bus: MessageBus,
     @Inject(CLOCK) private readonly clock: Clock,
-    @Inject(ORDER_CONFIG) private readonly config: OrderConfig,
+    @Inject(ORDER_CONFIG) private readonly config: Pick<OrderConfig, 'PAYMENT_TIMEOUT_MS'>,
   ) {}
 
   async execute(submitted: readonly OrderSubmitted[]): Promise<void> {

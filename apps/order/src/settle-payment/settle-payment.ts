@@ -3,6 +3,7 @@ import { RefundRequested, type PaymentSucceeded, type RefundReason } from '#libs
 import { DomainError, MessageBus } from '#libs/messaging';
 import { CLOCK, type Clock } from '#libs/service-kit';
 import { StockLedger } from '#libs/stock-ledger';
+import { announcementAgain } from '../change-orders/announcement.js';
 import { ChangeOrders, type Outcome } from '../change-orders/change-orders.js';
 import { orderNotFound } from '../domain/errors.js';
 import type { Order } from '../domain/order.js';
@@ -51,8 +52,9 @@ export class SettlePayment {
         return this.refund(payment, decision.reason);
       case 'give-back-stock':
         return this.giveBack(order);
-      case 'change':
       case 'nothing':
+        return payment.unanswered === true ? this.answerAgain(payment, order) : undefined;
+      case 'change':
         return;
       case 'refuse':
         throw new Error(`a payment of ${order.orderNo} was answered with ${decision.code}`);
@@ -78,6 +80,13 @@ export class SettlePayment {
           200,
         );
     }
+  }
+
+  /** What the order said of this payment has not arrived: the very same message once more. */
+  private async answerAgain({ paymentId }: PaymentSucceeded, order: Order): Promise<void> {
+    if (order.paymentId !== paymentId) return;
+    const message = announcementAgain(order);
+    if (message !== undefined) await this.bus.sendBatch([message]);
   }
 
   /** `refused` is the cause that ends a re-acquired hold; a mere rollback must not. */

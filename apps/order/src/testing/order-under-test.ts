@@ -1,15 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { pino } from 'pino';
+import { Registry } from 'prom-client';
 import { Redis } from 'ioredis';
 import { PrismaClient } from '#prisma/order';
 import type { OrderSubmitted, PaymentSucceeded } from '#libs/contracts';
-import { openDatabase, provesNothingWritten } from '#libs/service-kit';
+import { openDatabase, provesNothingWritten, Reconciliation } from '#libs/service-kit';
 import { newTicketTypeId, orderNoFor, StockLedger } from '#libs/stock-ledger';
 import { FaultProxy, startPostgres, startRedis } from '../../../../libs/service-kit/src/testing/index.js';
 import { CancelOrder } from '../cancel-order/cancel-order.js';
 import { ChangeOrders } from '../change-orders/change-orders.js';
 import { OrderCheckBack } from '../check-back/order.check-back.js';
 import { OrderBook } from '../order-book/order-book.js';
+import { orderRules } from '../reconcile-orders/order-rules.js';
 import { PlaceOrders } from '../place-orders/place-orders.js';
 import { SettlePayment } from '../settle-payment/settle-payment.js';
 import { RehearsalBus } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
@@ -17,6 +19,7 @@ import { RehearsalBus } from '../../../../libs/messaging/src/testing/rehearsal-b
 const logger = pino({ level: 'silent' });
 const PRICE_MINOR = 5_000;
 export const PAYMENT_TIMEOUT_MS = 1_800_000;
+export const RECONCILE_AFTER_MS = 300_000;
 
 /** A clock that follows the real one (the database's has to agree), until it is set off by `aheadMs`. */
 export class TestClock {
@@ -36,6 +39,9 @@ export class OrderUnderTest {
   readonly settlePayment: SettlePayment;
   readonly cancelOrder: CancelOrder;
   private readonly checkBack: OrderCheckBack;
+  private readonly looking = new TestClock();
+  private readonly registry = new Registry();
+  readonly reconciliation: Reconciliation;
 
   private constructor(
     readonly database: PrismaClient,
@@ -50,6 +56,11 @@ export class OrderUnderTest {
     this.placeOrders = new PlaceOrders(this.book, stock, bus, this.clock, { PAYMENT_TIMEOUT_MS });
     this.settlePayment = new SettlePayment(this.changeOrders, stock, bus, this.clock);
     this.cancelOrder = new CancelOrder(this.book, this.changeOrders, stock);
+    const { looking: clock, book, changeOrders, registry } = this;
+    this.reconciliation = new Reconciliation(
+      orderRules({ database, book, changeOrders, bus, clock, afterMs: RECONCILE_AFTER_MS }),
+      { intervalMs: 60_000, logger, registry },
+    );
     this.checkBack = new OrderCheckBack(this.book, database);
   }
 
@@ -153,6 +164,22 @@ export class OrderUnderTest {
   async statuses(orderNo: string): Promise<string[]> {
     const order = (await this.book.find([orderNo])).get(orderNo);
     return order?.history.map((entry) => entry.status) ?? [];
+  }
+
+  /** One round of looking, at that time; what it repairs is written at the present one, as the write deadline wants it. */
+  async reconcileAt(nowMs: number): Promise<void> {
+    this.looking.aheadMs = nowMs - Date.now();
+    await this.reconciliation.execute();
+  }
+
+  /** Cases so far, by rule and outcome. */
+  async reconciled(): Promise<Record<string, number>> {
+    const [metric] = await this.registry.getMetricsAsJSON();
+    const values = (metric?.values ?? []) as {
+      value: number;
+      labels: { rule?: string; outcome?: string };
+    }[];
+    return Object.fromEntries(values.map(({ labels, value }) => [`${labels.rule} ${labels.outcome}`, value]));
   }
 
   askBack(): ReturnType<RehearsalBus['checkBack']> {

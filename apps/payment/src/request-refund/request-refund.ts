@@ -1,7 +1,8 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { randomUUID } from 'node:crypto';
 import { PrismaClient } from '#prisma/payment';
-import type { RefundRequested } from '#libs/contracts';
+import { PaymentRefunded, RefundReason, type RefundRequested } from '#libs/contracts';
+import { MessageBus } from '#libs/messaging';
 import { paymentNotCaptured, paymentNotFound } from '../domain/errors.js';
 import { PAYMENT_PROVIDER, type PaymentProvider } from '../ports/payment-provider.js';
 
@@ -14,6 +15,7 @@ import { PAYMENT_PROVIDER, type PaymentProvider } from '../ports/payment-provide
 export class RequestRefund {
   constructor(
     private readonly database: PrismaClient,
+    private readonly bus: MessageBus,
     @Inject(PAYMENT_PROVIDER) private readonly provider: PaymentProvider,
   ) {}
 
@@ -35,7 +37,16 @@ export class RequestRefund {
       request.reason,
     );
     const refund = await this.database.refund.findUniqueOrThrow({ where: { paymentId: payment.id } });
-    if (refund.status === 'SUCCEEDED') return;
-    await this.provider.refund({ intentId: payment.intentId, idempotencyKey: refund.id });
+    if (refund.status === 'REQUESTED') {
+      return this.provider.refund({ intentId: payment.intentId, idempotencyKey: refund.id });
+    }
+    if (request.unanswered !== true) return;
+    // Who asks for what has been done has not heard that it was.
+    await this.bus.send(PaymentRefunded, {
+      ...{ paymentId: payment.id, orderNo: payment.orderNo, buyerId: payment.buyerId },
+      ...{ amountMinor: Number(payment.amountMinor), currency: payment.currency },
+      reason: RefundReason.parse(refund.reason),
+      refundedAt: refund.updatedAt.toISOString(),
+    });
   }
 }

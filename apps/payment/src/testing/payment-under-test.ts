@@ -89,6 +89,11 @@ export class PaymentUnderTest {
     return new PaymentUnderTest(service, bus, url, link, token, () => postgres.stop());
   }
 
+  /** A provider of the running service. */
+  get<T>(token: abstract new (...parameters: never[]) => T): T {
+    return this.service.app.get(token);
+  }
+
   async stop(): Promise<void> {
     await this.service.close();
     await this.link.stop();

@@ -7,13 +7,16 @@ const Payment = z.object({ paymentId: PaymentId, orderNo: OrderNo, amountMinor: 
 /** Of whoever pays. Absent in messages of before buyers were told what became of a payment. */
 const buyerId = BuyerId.optional();
 
-/** The provider captured the money. */
+/**
+ * The provider captured the money. `unanswered`: this has been said before, and no answer has come (the order is
+ * paid, or wants it refunded); whoever has given one gives it again.
+ */
 export const PaymentSucceeded = defineEvent({
   topic: 'payment',
   tag: 'succeeded',
   version: 1,
   key: (payment) => payment.orderNo,
-  payload: Payment.extend({ succeededAt: Instant }),
+  payload: Payment.extend({ succeededAt: Instant, unanswered: z.boolean().optional() }),
 });
 export type PaymentSucceeded = PayloadOf<typeof PaymentSucceeded>;
 
@@ -45,13 +48,20 @@ export const RefundReason = z.enum([
 ]);
 export type RefundReason = z.output<typeof RefundReason>;
 
-/** The order service asks for the money to go back. At most one refund per payment. */
+/**
+ * The order service asks for the money to go back. At most one refund per payment. `unanswered`: this has been asked
+ * before, and nobody has said that it was done; whoever has said so says it again.
+ */
 export const RefundRequested = defineCommand({
   topic: 'payment',
   tag: 'refund-requested',
   version: 1,
   key: (refund) => refund.orderNo,
-  payload: Payment.extend({ reason: RefundReason, requestedAt: Instant }),
+  payload: Payment.extend({
+    reason: RefundReason,
+    requestedAt: Instant,
+    unanswered: z.boolean().optional(),
+  }),
 });
 export type RefundRequested = PayloadOf<typeof RefundRequested>;
 

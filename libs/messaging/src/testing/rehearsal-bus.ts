@@ -80,6 +80,11 @@ export class RehearsalBus {
     return Promise.resolve();
   }
 
+  sendBatch(envelopes: readonly Envelope[]): Promise<void> {
+    this.visible.push(...envelopes);
+    return Promise.resolve();
+  }
+
   recall(timerId: string): Promise<boolean> {
     this.recalled.push(timerId);
     return Promise.resolve(true);

@@ -93,6 +93,21 @@ describe('migrating again', () => {
     }
   }, 60_000);
 
+  test('builds an index anew whose build was interrupted, and records it', async () => {
+    await as(
+      postgres.adminUrl,
+      `UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'payment.payments_unanswered_idx'::regclass;
+       DELETE FROM payment._prisma_migrations WHERE migration_name LIKE '%_unanswered_index'`,
+    );
+    expect(await again()).toEqual(['payment/20261126163100_unanswered_index']);
+    const { rows } = await as(
+      postgres.adminUrl,
+      `SELECT indisvalid FROM pg_index WHERE indexrelid = 'payment.payments_unanswered_idx'::regclass`,
+    );
+    expect(rows).toEqual([{ indisvalid: true }]);
+    expect(await again()).toEqual([]);
+  });
+
   test('sets a new password', async () => {
     const rotated = { ...testPasswords, order: 'rotated' };
     await migrate({ adminUrl: postgres.adminUrl, passwords: rotated });
