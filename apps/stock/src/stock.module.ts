@@ -18,6 +18,7 @@ import { RecordSync } from './rebuild-stock/record-sync.js';
 import { VerifyStock } from './rebuild-stock/verify-stock.js';
 import { ReconcileStock } from './reconcile-stock/reconcile-stock.js';
 import { ReleaseOrphans } from './release-orphans/release-orphans.js';
+import { OrderRefundedConsumer } from './return-stock/order-refunded.consumer.js';
 import { OrderCancelledConsumer } from './roll-back-stock/order-cancelled.consumer.js';
 import { SeedShows } from './seed-shows/seed-shows.js';
 import { StockJobs } from './stock-jobs.js';
@@ -29,6 +30,7 @@ import { STOCK_CONFIG, StockConfig } from './stock.config.js';
     OrderCreatedConsumer,
     OrderPaidConsumer,
     OrderCancelledConsumer,
+    OrderRefundedConsumer,
     CreateShowController,
     ListShowsController,
   ],

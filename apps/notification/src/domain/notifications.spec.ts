@@ -32,6 +32,11 @@ describe('an order notification', () => {
     expect(paid.channels).toEqual(['sms', 'email', 'push']);
   });
 
+  test('says of a paid order whose money went back that its tickets are no longer valid', () => {
+    const order = { ...facts, paymentId, refundedAt: at, reason: 'by-provider' as const };
+    expect(orderRefundedNotification(order).text).toMatch(/no longer valid\. We sent €99\.00 back/);
+  });
+
   test('says why the order was cancelled', () => {
     const byTimeout = orderCancelledNotification({ ...facts, reason: 'payment-timeout', cancelledAt: at });
     const byBuyer = orderCancelledNotification({ ...facts, quantity: 1, reason: 'buyer', cancelledAt: at });

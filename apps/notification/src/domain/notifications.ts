@@ -73,6 +73,8 @@ function whyRefunded({ orderNo, reason }: OrderRefunded): string {
       return `Your payment for order ${orderNo} came when its sale was over.`;
     case 'ledger-refused':
       return `We are sorry: the tickets of order ${orderNo} were sold to somebody else.`;
+    case 'by-provider':
+      return `Order ${orderNo} has ended, and its tickets are no longer valid.`;
     default:
       return `Your payment for order ${orderNo} came when no tickets were left.`;
   }

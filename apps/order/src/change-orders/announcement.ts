@@ -49,8 +49,9 @@ export function announcement(order: Order, change: OrderChange, at: string): Env
       return envelope(OrderRefunded, {
         ...facts,
         paymentId: change.paymentId,
-        reason: refundReasonOf(order),
+        reason: change.ticketsReturned ? 'by-provider' : refundReasonOf(order),
         refundedAt: at,
+        ticketsReturned: change.ticketsReturned,
       });
   }
 }

@@ -33,6 +33,7 @@ type StateName = keyof typeof states;
 type EventName = keyof typeof events;
 
 const nothing = 'nothing';
+const wait = 'wait';
 const impossible = 'impossible';
 const refused = 'ORDER_NOT_CANCELLABLE';
 const paidTwice = 'refund paid-twice';
@@ -49,8 +50,8 @@ const table: Record<StateName, Record<EventName, string>> = {
     'timed out': 'CANCELLED payment-timeout',
     'cancelled by buyer': 'CANCELLED buyer',
     'stock refused': 'REJECTED ledger-refused',
-    refunded: nothing,
-    'refunded otherwise': nothing,
+    refunded: wait,
+    'refunded otherwise': wait,
   },
   paid: {
     paid: nothing,
@@ -62,7 +63,7 @@ const table: Record<StateName, Record<EventName, string>> = {
     'timed out': nothing,
     'cancelled by buyer': refused,
     'stock refused': 'REFUNDING mine ledger-refused',
-    refunded: nothing,
+    refunded: 'REFUNDED mine, tickets returned',
     'refunded otherwise': nothing,
   },
   free: {
@@ -88,8 +89,8 @@ const table: Record<StateName, Record<EventName, string>> = {
     'timed out': nothing,
     'cancelled by buyer': refused,
     'stock refused': nothing,
-    refunded: nothing,
-    'refunded otherwise': nothing,
+    refunded: wait,
+    'refunded otherwise': wait,
   },
   'cancelled by buyer': {
     paid: 'REFUNDING mine cancelled-by-buyer',
@@ -101,8 +102,8 @@ const table: Record<StateName, Record<EventName, string>> = {
     'timed out': nothing,
     'cancelled by buyer': nothing,
     'stock refused': nothing,
-    refunded: nothing,
-    'refunded otherwise': nothing,
+    refunded: wait,
+    'refunded otherwise': wait,
   },
   refunding: {
     paid: nothing,
@@ -150,6 +151,7 @@ const payer = (paymentId: string): string => (paymentId === mine ? 'mine' : 'oth
 function summary(decision: Decision): string {
   switch (decision.do) {
     case 'nothing':
+    case 'wait':
     case 'reacquire-stock':
     case 'give-back-stock':
       return decision.do;
@@ -165,7 +167,7 @@ function summary(decision: Decision): string {
         case 'REFUNDING':
           return `REFUNDING ${payer(change.paymentId)} ${change.reason}`;
         case 'REFUNDED':
-          return `REFUNDED ${payer(change.paymentId)}`;
+          return `REFUNDED ${payer(change.paymentId)}${change.ticketsReturned ? ', tickets returned' : ''}`;
         case 'CANCELLED':
         case 'REJECTED':
           return `${change.to} ${change.reason}`;

@@ -30,7 +30,8 @@ export type OrderChange =
   | { to: 'CANCELLED'; reason: CancelReason }
   | { to: 'REJECTED'; reason: 'ledger-refused' }
   | { to: 'REFUNDING'; paymentId: string; reason: RefundReason }
-  | { to: 'REFUNDED'; paymentId: string };
+  /** `ticketsReturned`: the order was paid, and its tickets can be sold again. */
+  | { to: 'REFUNDED'; paymentId: string; ticketsReturned: boolean };
 
 /** What is to be done about an event. Anything but a change leaves the order as it is. */
 export type Decision =
@@ -40,6 +41,8 @@ export type Decision =
   /** The payment has no tickets to pay for. `giveBackStock`: tickets were taken for it in vain. */
   | { do: 'refund-payment'; reason: RefundReason; giveBackStock: boolean }
   | { do: 'give-back-stock' }
+  /** What must come first is on its way. */
+  | { do: 'wait' }
   /** The event has been dealt with before, or another one came first. */
   | { do: 'nothing' }
   | { do: 'refuse'; code: 'ORDER_NOT_CANCELLABLE' };
@@ -51,6 +54,7 @@ type Rule<Type extends OrderEventType> = (
 type Rules = { [Status in WrittenStatus]: { [Type in OrderEventType]: Rule<Type> } };
 
 const nothing = (): Decision => ({ do: 'nothing' });
+const wait = (): Decision => ({ do: 'wait' });
 const notCancellable = (): Decision => ({ do: 'refuse', code: 'ORDER_NOT_CANCELLABLE' });
 const change = (to: OrderChange): Decision => ({ do: 'change', change: to });
 const cancel = (reason: CancelReason) => (): Decision => change({ to: 'CANCELLED', reason });
@@ -80,7 +84,8 @@ const RULES: Rules = {
     'payment-timed-out': cancel('payment-timeout'),
     'cancelled-by-buyer': cancel('buyer'),
     'stock-refused': () => change({ to: 'REJECTED', reason: 'ledger-refused' }),
-    'payment-refunded': nothing,
+    // The payment itself is about to come, and must not find an order that it can still pay.
+    'payment-refunded': wait,
   },
   PAID: {
     'payment-succeeded': refundSecond,
@@ -93,8 +98,11 @@ const RULES: Rules = {
       order.paymentId === undefined
         ? change({ to: 'REJECTED', reason: 'ledger-refused' })
         : change({ to: 'REFUNDING', paymentId: order.paymentId, reason: 'ledger-refused' }),
-    // The refund of a second payment: the first one still pays for the tickets.
-    'payment-refunded': nothing,
+    // Sent back at the provider. Of a second payment: the first one still pays for the tickets.
+    'payment-refunded': (order, { paymentId }) =>
+      paymentId === order.paymentId
+        ? change({ to: 'REFUNDED', paymentId, ticketsReturned: true })
+        : nothing(),
   },
   CANCELLED: {
     // Who timed out and pays late still wants the tickets; who cancelled has said that they do not.
@@ -113,7 +121,7 @@ const RULES: Rules = {
     'payment-timed-out': nothing,
     'cancelled-by-buyer': (order) => (order.cancelReason === 'buyer' ? nothing() : notCancellable()),
     'stock-refused': nothing,
-    'payment-refunded': nothing,
+    'payment-refunded': wait,
   },
   REFUNDING: {
     'payment-succeeded': refundSecond,
@@ -123,7 +131,9 @@ const RULES: Rules = {
     'cancelled-by-buyer': notCancellable,
     'stock-refused': nothing,
     'payment-refunded': (order, { paymentId }) =>
-      paymentId === order.paymentId ? change({ to: 'REFUNDED', paymentId }) : nothing(),
+      paymentId === order.paymentId
+        ? change({ to: 'REFUNDED', paymentId, ticketsReturned: false })
+        : nothing(),
   },
   REFUNDED: {
     'payment-succeeded': refundSecond,

@@ -2,9 +2,12 @@ import { Controller } from '@nestjs/common';
 import { PaymentRefunded } from '#libs/contracts';
 import { backoff, Consume, type Delivery } from '#libs/messaging';
 import { ChangeOrders } from '../change-orders/change-orders.js';
-import { orderNotFound } from '../domain/errors.js';
+import { orderNotFound, paymentNotSeen } from '../domain/errors.js';
 
-/** The money is back: the order is done. The refund of a second payment leaves a paid order as it is. */
+/**
+ * The money is back: the order is done, a paid one too. The refund of a second payment leaves a paid order as it
+ * is, and one that overtook its payment waits for it.
+ */
 @Controller()
 export class PaymentRefundedConsumer {
   constructor(private readonly changeOrders: ChangeOrders) {}
@@ -17,5 +20,6 @@ export class PaymentRefundedConsumer {
     const { orderNo, paymentId } = payload;
     const outcome = await this.changeOrders.one(orderNo, { type: 'payment-refunded', paymentId });
     if (outcome === undefined) throw orderNotFound(orderNo);
+    if (outcome.decision.do === 'wait') throw paymentNotSeen(orderNo);
   }
 }

@@ -229,6 +229,23 @@ test('a second payment of a paid order goes back, and the order stays paid', asy
   expect((await shop.statuses(order.orderNo)).at(-1)).toBe('PAID');
 });
 
+test('money of a paid order that is sent back at the provider ends the order, once, and its tickets are free', async () => {
+  const order = await shop.placedOne(await shop.ticketType(1));
+  const payment = shop.payment(order);
+  const refunded = { type: 'payment-refunded', paymentId: payment.paymentId } as const;
+  // The refund overtakes the payment: it must not be taken for done.
+  expect((await shop.changeOrders.one(order.orderNo, refunded))?.decision).toEqual({ do: 'wait' });
+  await shop.settlePayment.execute([payment]);
+  await Promise.all([1, 2, 3].map(() => shop.changeOrders.one(order.orderNo, refunded)));
+  expect((await shop.statuses(order.orderNo)).slice(2)).toEqual(['PAID', 'REFUNDED']);
+  expect(messagesAfterCreation(order.orderNo)).toEqual(['order.paid', 'order.refunded']);
+  const told = shop.bus.visible.find(
+    ({ contract, payload }) =>
+      contract.name === 'order.refunded' && (payload as { orderNo: string }).orderNo === order.orderNo,
+  );
+  expect(told?.payload).toMatchObject({ ticketsReturned: true, paymentId: payment.paymentId });
+});
+
 test('a paid order whose tickets the ledger refuses is refunded; an unpaid one is rejected', async () => {
   const ticketTypeId = await shop.ticketType(2);
   const [paid, unpaid] = await shop.placed(ticketTypeId, 2);

@@ -56,8 +56,9 @@ export class SettlePayment {
         return payment.unanswered === true ? this.answerAgain(payment, order) : undefined;
       case 'change':
         return;
+      case 'wait':
       case 'refuse':
-        throw new Error(`a payment of ${order.orderNo} was answered with ${decision.code}`);
+        throw new Error(`a payment of ${order.orderNo} was answered with ${decision.do}`);
     }
   }
 

@@ -1,23 +1,25 @@
 import { contradiction, rollbackNotSeen } from './errors.js';
 
 /** Rows of the ledger, at most one of each per order. */
-export const MOVEMENTS = ['DEDUCT', 'CONFIRM', 'ROLLBACK', 'REACQUIRE', 'REFUSED'] as const;
+export const MOVEMENTS = ['DEDUCT', 'CONFIRM', 'ROLLBACK', 'REACQUIRE', 'REFUSED', 'RETURN'] as const;
 export type Movement = (typeof MOVEMENTS)[number];
 /** What the ledger knows of one order. */
 export type Recorded = ReadonlySet<Movement>;
 
 /** What became of an order, as far as its stock is concerned. */
-export type OrderFact = 'created' | 'paid' | 'paid-after-cancellation' | 'cancelled';
+export type OrderFact = 'created' | 'paid' | 'paid-after-cancellation' | 'cancelled' | 'refunded';
 
 /**
- * Where an order stands. `sold` and `reacquired` own their tickets; `reacquired` and `refused` are final.
+ * Where an order stands. `sold` and `reacquired` own their tickets; `refused` and `returned` are final. A paid
+ * order whose money was sent back, wherever it stands, is `returned`.
  *
- *     unknown ──> sold ──> rolled-back ──> reacquired
+ *     unknown ──> sold ──> rolled-back ──> reacquired ──> returned
  *        └──> refused <────────┘
  */
-export type Standing = 'unknown' | 'sold' | 'rolled-back' | 'reacquired' | 'refused';
+export type Standing = 'unknown' | 'sold' | 'rolled-back' | 'reacquired' | 'refused' | 'returned';
 
 export function standingOf(recorded: Recorded): Standing {
+  if (recorded.has('RETURN')) return 'returned';
   if (recorded.has('REACQUIRE')) return 'reacquired';
   if (recorded.has('REFUSED')) return 'refused';
   if (recorded.has('ROLLBACK')) return 'rolled-back';
@@ -63,6 +65,8 @@ export function decide(fact: OrderFact, recorded: Recorded, quantity: number, fr
       if (standing !== 'sold') return NOTHING;
       if (recorded.has('CONFIRM')) throw contradiction('the order is cancelled, but its stock was confirmed');
       return { append: ['ROLLBACK'], soldDelta: -quantity };
+    case 'refunded':
+      return giveBack(standing, quantity);
   }
 }
 
@@ -70,7 +74,23 @@ function take(append: readonly Movement[], quantity: number, free: number): Deci
   return quantity <= free ? { append, soldDelta: quantity } : { append: ['REFUSED'], soldDelta: 0 };
 }
 
+/** The rows of an order add up to nothing then, also where the payment that took its tickets is still to come. */
+function giveBack(standing: Standing, quantity: number): Decision {
+  switch (standing) {
+    case 'unknown':
+      return { append: ['DEDUCT', 'RETURN'], soldDelta: 0 };
+    case 'rolled-back':
+      return { append: ['REACQUIRE', 'RETURN'], soldDelta: 0 };
+    case 'sold':
+    case 'reacquired':
+      return { append: ['RETURN'], soldDelta: -quantity };
+    case 'refused':
+    case 'returned':
+      return NOTHING;
+  }
+}
+
 function confirm(standing: Standing, recorded: Recorded): Decision {
-  if (standing === 'refused' || recorded.has('CONFIRM')) return NOTHING;
+  if (standing === 'refused' || standing === 'returned' || recorded.has('CONFIRM')) return NOTHING;
   return { append: ['CONFIRM'], soldDelta: 0 };
 }

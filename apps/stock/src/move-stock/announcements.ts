@@ -26,5 +26,8 @@ export function announcementsOf(event: RecordedEvent, at: string): Envelope[] {
       return [envelope(StockConfirmed, movement, { id: `stock.confirm:${orderNo}` })];
     case 'cancelled':
       return [envelope(StockRolledBack, movement, { id: `stock.rollback:${orderNo}` })];
+    case 'refunded':
+      // An order that was cancelled and paid late has a rollback before this one.
+      return [envelope(StockRolledBack, movement, { id: `stock.return:${orderNo}` })];
   }
 }

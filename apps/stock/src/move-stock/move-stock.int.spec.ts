@@ -38,6 +38,23 @@ describe('stock movements', () => {
     expect(await shop.counters(type)).toEqual({ free: 8, held: 0, sold: 2 });
   });
 
+  it('free the tickets of a paid order whose money went back, once, also those of a late payment', async () => {
+    const type = await shop.ticketType(10);
+    const [order, late] = [await shop.claimed(type, 'ann', 2), await shop.claimed(type, 'bob', 3)];
+    await shop.happened('created', order, late);
+    await shop.happened('paid', order);
+    await shop.happened('cancelled', late);
+    expect(await shop.stock.reacquire(late)).toBe('reacquired');
+    await shop.happened('paid-after-cancellation', late);
+    expect(await shop.counters(type)).toEqual({ free: 5, held: 0, sold: 5 });
+    await shop.happened('refunded', order, late);
+    await shop.happened('refunded', order, late);
+    await shop.happened('paid', order);
+    expect(await shop.movements(order.orderNo)).toEqual(['DEDUCT', 'CONFIRM', 'RETURN']);
+    expect(await shop.ledgerSold(type)).toBe(0);
+    expect(await shop.counters(type)).toEqual({ free: 10, held: 0, sold: 0 });
+  });
+
   it('end the same when a cancellation overtakes the creation', async () => {
     const type = await shop.ticketType(10);
     const order = await shop.claimed(type, 'ann', 2);

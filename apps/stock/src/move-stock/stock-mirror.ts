@@ -36,6 +36,6 @@ export class StockMirror {
     }));
     await this.stock.markSold(ticketTypeId, sold, nowMs);
     await this.stock.release(ticketTypeId, standing('rolled-back'), 'rollback', nowMs);
-    await this.stock.release(ticketTypeId, standing('refused'), 'refused', nowMs);
+    await this.stock.release(ticketTypeId, standing('refused', 'returned'), 'refused', nowMs);
   }
 }

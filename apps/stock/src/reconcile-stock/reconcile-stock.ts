@@ -11,7 +11,7 @@ import { RecordSync } from '../rebuild-stock/record-sync.js';
 
 /** Holds that are added up every time, in the middle of a sale; with more, the counters alone are compared. */
 const MAX_HOLDS = 10_000;
-const MOVEMENT_GROUPS = ['stock.deduct', 'stock.confirm', 'stock.rollback'];
+const MOVEMENT_GROUPS = ['stock.deduct', 'stock.confirm', 'stock.rollback', 'stock.return'];
 
 /**
  * Compares Redis with the ledger, reports what differs, and repairs it when nothing on its way can

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { defineEvent, type PayloadOf } from '#libs/messaging';
 import { RefundReason } from '../payment/payment-messages.js';
 import { Instant, OrderFacts, PaymentId } from '../values.js';
@@ -12,6 +13,8 @@ export const OrderRefunded = defineEvent({
     paymentId: PaymentId,
     reason: RefundReason.optional(),
     refundedAt: Instant,
+    /** The order had been paid for, and its tickets are free again. Absent: they never were the buyer's. */
+    ticketsReturned: z.boolean().optional(),
   }),
 });
 export type OrderRefunded = PayloadOf<typeof OrderRefunded>;
