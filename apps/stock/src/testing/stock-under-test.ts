@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import { Redis } from 'ioredis';
 import { PrismaClient } from '#prisma/stock';
 import type { BrokerPort, Envelope, GroupInfo, MessageBus } from '#libs/messaging';
-import { Metrics, openDatabase } from '#libs/service-kit';
+import { Metrics, openDatabase, openRedis } from '#libs/service-kit';
 import { startPostgres, startRedis, type TestRedis } from '#libs/service-kit/testing';
 import { orderNoFor, StockLedger, type StockCounters } from '#libs/stock-ledger';
 import { CreateShow } from '../create-show/create-show.js';
@@ -123,10 +123,14 @@ export class StockUnderTest {
     this.seedShows = new SeedShows(database, clock);
   }
 
-  static async start(): Promise<StockUnderTest> {
+  /** @param redisUrl another Redis than one of its own, on a connection as the service has it */
+  static async start(redisUrl?: string): Promise<StockUnderTest> {
     const [postgres, redisServer] = await Promise.all([startPostgres(), startRedis()]);
     const database = openDatabase(PrismaClient, { url: postgres.url('stock'), schema: 'stock', logger });
-    const redis = new Redis(redisServer.url, { maxRetriesPerRequest: null, retryStrategy: () => 20 });
+    const redis =
+      redisUrl === undefined
+        ? new Redis(redisServer.url, { maxRetriesPerRequest: null, retryStrategy: () => 20 })
+        : openRedis({ url: redisUrl, name: 'stock', logger });
     redis.on('error', () => {
       // Expected while a spec has the server down.
     });
