@@ -10,7 +10,11 @@ type Mailbox = { items: { channel: string; text: string; kind?: string }[] };
 describe('a buyer', () => {
   let shop: Shop;
   beforeAll(async () => {
-    shop = await Shop.open({ HOLD_TIMEOUT_MS: String(HOLD_TIMEOUT_MS), PAYMENT_TIMEOUT_MS: '60000' });
+    shop = await Shop.open({
+      HOLD_TIMEOUT_MS: String(HOLD_TIMEOUT_MS),
+      SUBMIT_TIMEOUT_MS: '500',
+      PAYMENT_TIMEOUT_MS: '60000',
+    });
   }, 180_000);
   afterAll(() => shop?.close(), 30_000);
 

@@ -17,7 +17,7 @@ export const GatewayConfig = z.object({
   OPS_URL: upstream('ops'),
   /** How long a request waits for the services behind the gateway, counted from its arrival. Reports (the verdict) may take longer. */
   UPSTREAM_TIMEOUT_MS: milliseconds({ min: 100, max: 60_000 }).default(5_000),
-  /** How long a reservation waits for the order service. */
+  /** How long a reservation waits to be sent to the order service; twice SUBMIT_TIMEOUT_MS at least. */
   HOLD_TIMEOUT_MS: milliseconds({ min: 1_000 }).default(600_000),
   /** Requests to buy that one user may send a second; 0 = off. */
   RATE_LIMIT_PER_USER: z.coerce.number().int().min(0).default(0),

@@ -4,7 +4,11 @@ import { GatewayUnderTest, type Answer } from '../testing/gateway-under-test.js'
 
 let gateway: GatewayUnderTest;
 beforeAll(async () => {
-  gateway = await GatewayUnderTest.start({ MAX_IN_FLIGHT_ORDERS: '50', SUBMIT_TIMEOUT_MS: '2000' });
+  gateway = await GatewayUnderTest.start({
+    MAX_IN_FLIGHT_ORDERS: '50',
+    SUBMIT_TIMEOUT_MS: '2000',
+    HOLD_TIMEOUT_MS: '1000',
+  });
 }, 30_000);
 afterAll(() => gateway?.stop());
 beforeEach(() => {
@@ -17,6 +21,16 @@ const submitted = () => gateway.broker.sentOf(OrderSubmitted);
 const code = ({ status, body }: Answer): [number, unknown] => [status, body['code']];
 
 describe('an accepted order', () => {
+  test('has a hold that outlives its way to the broker, however short holds are said to last', async () => {
+    const answer = await gateway.placeOrder('buyer', {
+      ticketTypeId: await gateway.ticketType(1),
+      quantity: 1,
+    });
+    const { heldAtMs = NaN, expiresAtMs = NaN } =
+      (await gateway.stock.hold(String(answer.body['orderNo']))) ?? {};
+    expect(expiresAtMs - heldAtMs).toBe(4_000);
+  });
+
   test('holds its tickets and is submitted with its price', async () => {
     const ticketTypeId = await gateway.ticketType(10);
     const answer = await gateway.placeOrder('buyer', { ticketTypeId, quantity: 3 });

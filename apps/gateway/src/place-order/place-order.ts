@@ -85,7 +85,8 @@ export class PlaceOrder {
     const { buyerId, idempotencyKey, ticketTypeId, quantity } = request;
     const nowMs = this.clock.now();
     const numbers = { orderNo: orderNoFor(request, nowMs), otherOrderNos: otherOrderNosFor(request, nowMs) };
-    const holdTimeoutMs = this.config.HOLD_TIMEOUT_MS;
+    // A hold must not expire before its message is certainly stored or refused: the reaper goes by that (ADR 19).
+    const holdTimeoutMs = Math.max(this.config.HOLD_TIMEOUT_MS, 2 * this.config.SUBMIT_TIMEOUT_MS);
     const key = `idem:{${encodeURIComponent(buyerId)}}:${idempotencyKey}`;
     const [bound, reserved] = await Promise.allSettled([
       this.redis.get(key),

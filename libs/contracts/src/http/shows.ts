@@ -74,7 +74,7 @@ export type ShowView = z.output<typeof ShowView>;
 
 /** The next page is named by the answer's `Link` header, with `rel="next"` (RFC 8288). */
 export const ListShowsQuery = z.strictObject({
-  cursor: z.string().max(200).optional(),
+  cursor: z.string().min(1).max(200).optional(),
   limit: z.coerce.number().int().min(1).max(200).default(100),
 });
 export type ListShowsQuery = z.output<typeof ListShowsQuery>;
