@@ -79,6 +79,9 @@ export const EFFECT_RULES: readonly SqlRule[] = [
 /** A day less than the mailbox keeps them. */
 const MAILS_KEPT = '29 days';
 
+/** As the notification service makes it of what it tells. */
+const MESSAGE_ID = `'<' || d.kind || '.' || d.subject_id || '@notifications.stampede.example>'`;
+
 export const MAIL_FACTS = `
   SELECT EXISTS (SELECT 1 FROM notification.mailbox)
       OR NOT EXISTS (SELECT 1 FROM notification.deliveries WHERE channel = 'email' AND status = 'SENT') AS "hasMailbox"`;
@@ -86,11 +89,13 @@ export const MAIL_FACTS = `
 /** What really arrived. A mail that was tried again has the same Message-ID and is one mail to its reader. */
 export const MAIL_RULES: readonly SqlRule[] = [
   {
+    // One notification is one Message-ID: whatever arrives under another one arrives once more.
     rule: 'mail-repeated',
-    says: 'mails that arrived more than once',
-    id: `recipient || ': ' || subject`,
-    from: `(SELECT recipient, subject FROM notification.mailbox
-            GROUP BY recipient, subject HAVING count(*) > 1) again`,
+    says: 'mails that arrived beside the one of their notification',
+    id: `m.message_id`,
+    from: `notification.mailbox m
+      LEFT JOIN notification.deliveries d ON d.channel = 'email' AND ${MESSAGE_ID} = m.message_id
+      WHERE d.id IS NULL`,
   },
   {
     rule: 'mail-missing',
@@ -98,7 +103,7 @@ export const MAIL_RULES: readonly SqlRule[] = [
     id: `d.subject_id || ' ' || d.kind`,
     from: `notification.deliveries d
       LEFT JOIN notification.mailbox m
-        ON m.message_id = '<' || d.kind || '.' || d.subject_id || '@notifications.stampede.example>'
+        ON m.message_id = ${MESSAGE_ID}
       WHERE d.channel = 'email' AND d.status = 'SENT' AND d.sent_at > now() - interval '${MAILS_KEPT}'
         AND m.message_id IS NULL`,
   },
