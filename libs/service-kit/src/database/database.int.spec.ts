@@ -118,7 +118,8 @@ describe('every session', () => {
         await admin.query(`ALTER DATABASE "${rows[0]?.name}" SET TimeZone TO '${zone}'`);
         database = open(postgres.url('stock'));
         expect(await setting('TimeZone')).toBe('UTC');
-        const startsAt = new Date('2026-03-08T07:30:00.000Z');
+        // Without its offset, it names an hour that New York skips.
+        const startsAt = new Date('2026-03-08T02:30:00.000Z');
         await database.show.create({ data: { id: zone, title: 'Show', venue: 'Hall', startsAt } });
         const [raw] = await database.$queryRawUnsafe<{ startsAt: Date; ageMs: number }[]>(
           `SELECT starts_at AS "startsAt", (extract(epoch FROM now() - $2::timestamptz) * 1000)::float8 AS "ageMs"
