@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { PAYMENT_PROVIDER, type PaymentProvider } from '../ports/payment-provider.js';
 import { PaymentUnderTest } from '../testing/payment-under-test.js';
 
 let payments: PaymentUnderTest;
@@ -21,6 +22,24 @@ test('after a declined payment there is another one', async () => {
   const first = await payments.created(orderNo);
   expect(await payments.deliver(payments.webhook('payment.failed', first.paymentId))).toBe(204);
   expect((await payments.created(orderNo)).paymentId).not.toBe(first.paymentId);
+});
+
+test('one that is captured while another is being made leaves no second payment', async () => {
+  const orderNo = payments.newOrderNo();
+  const first = await payments.created(orderNo);
+  await payments.deliver(payments.webhook('payment.failed', first.paymentId));
+  const provider = payments.get<PaymentProvider>(PAYMENT_PROVIDER);
+  const createIntent = provider.createIntent.bind(provider);
+  // The first card is accepted after all, after the order was looked at and before the new payment is written.
+  provider.createIntent = async (intent) => {
+    provider.createIntent = createIntent;
+    await payments.deliver(payments.webhook('payment.succeeded', first.paymentId));
+    return createIntent(intent);
+  };
+  const answer = await payments.create(orderNo);
+  expect(answer.status).toBe(409);
+  expect(await answer.json()).toMatchObject({ code: 'ORDER_NOT_PAYABLE' });
+  expect(await payments.database.payment.count({ where: { orderNo } })).toBe(1);
 });
 
 test('a paid order is not payable', async () => {

@@ -90,7 +90,7 @@ export class PaymentUnderTest {
   }
 
   /** A provider of the running service. */
-  get<T>(token: abstract new (...parameters: never[]) => T): T {
+  get<T>(token: symbol | (abstract new (...parameters: never[]) => T)): T {
     return this.service.app.get(token);
   }
 
