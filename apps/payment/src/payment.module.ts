@@ -16,6 +16,7 @@ import {
 import { AcceptWebhook } from './accept-webhook/accept-webhook.js';
 import { PaymentBook } from './accept-webhook/payment-book.js';
 import { PaymentWebhookController } from './accept-webhook/payment-webhook.controller.js';
+import { AskProvider } from './ask-provider/ask-provider.js';
 import { WebhookAnomalies } from './accept-webhook/webhook-anomalies.js';
 import { HttpPaymentProvider } from './adapters/http-payment-provider.js';
 import { PaymentCheckBack } from './check-back/payment.check-back.js';
@@ -62,6 +63,7 @@ import { RequestRefund } from './request-refund/request-refund.js';
     AcceptWebhook,
     WebhookAnomalies,
     RequestRefund,
+    AskProvider,
     PaymentCheckBack,
     {
       provide: Reconciliation,

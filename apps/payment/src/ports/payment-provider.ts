@@ -1,9 +1,18 @@
 /** Injection token of the `PaymentProvider`. */
 export const PAYMENT_PROVIDER = Symbol('PAYMENT_PROVIDER');
 
+/** What the provider's own book says of a checkout. `REFUNDED`: it was captured, and all of it went back. */
+export type ProviderIntent = {
+  status: 'OPEN' | 'CAPTURED' | 'DECLINED' | 'REFUNDED';
+  amountMinor: number;
+  currency: string;
+};
+
 /**
- * Who moves the money. Outcomes are not in here: they come by webhook only, because an answer can be
- * lost and a webhook is repeated until it was taken.
+ * Who moves the money. Outcomes of calls are not in here: they come by webhook, because an answer can be
+ * lost and a webhook is repeated until it was taken. Who has not heard for long may ask.
+ *
+ * Every call throws `PAYMENT_PROVIDER_UNAVAILABLE` when it is not known what became of it.
  */
 export interface PaymentProvider {
   /** Prepares a checkout. Repeating it under the same reference gives the same intent. */
@@ -13,6 +22,8 @@ export interface PaymentProvider {
     amountMinor: number;
     currency: string;
   }): Promise<{ intentId: string }>;
+  /** How an intent stands now. */
+  intent(intentId: string): Promise<ProviderIntent>;
   /** Sends all of the money back. Repeating it under the same key has no second effect. */
   refund(refund: { intentId: string; idempotencyKey: string }): Promise<void>;
 }

@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { PaymentUnderTest } from '../testing/payment-under-test.js';
+import { AskProvider } from './ask-provider.js';
+
+let payments: PaymentUnderTest;
+let ask: AskProvider;
+beforeAll(async () => {
+  payments = await PaymentUnderTest.start();
+  ask = payments.get(AskProvider);
+  // Runs by the clock would take what a test has prepared.
+  await ask.onModuleDestroy();
+}, 60_000);
+afterAll(() => payments.stop());
+
+/** As if the payment and its refund had been made so long ago, and never been asked for. */
+const age = async (paymentId: string, minutes: number): Promise<void> => {
+  for (const [table, key] of [
+    ['payments', 'id'],
+    ['refunds', 'payment_id'],
+  ]) {
+    await payments.database.$executeRawUnsafe(
+      `UPDATE ${table} SET created_at = now() - $2::int * interval '1 minute' WHERE ${key} = $1::uuid`,
+      paymentId,
+      minutes,
+    );
+  }
+};
+/** The provider has moved the money, and its webhooks do not come. */
+const unheard = async (outcome: 'succeed' | 'fail') => {
+  const created = await payments.created();
+  await payments.post(created.checkoutUrl, { outcome, delayMs: 86_400_000 });
+  return { ...created, intentId: created.checkoutUrl.split('/').at(-1) ?? '' };
+};
+
+test('money whose webhook never comes is heard of by asking, and announced once', async () => {
+  const { paymentId } = await unheard('succeed');
+  expect(await ask.execute()).toBe(0);
+  await age(paymentId, 6);
+  expect(await ask.execute()).toBe(1);
+  expect(await payments.statusOf(paymentId)).toBe('SUCCEEDED');
+  expect(await ask.execute()).toBe(0);
+  expect(await payments.deliver(payments.webhook('payment.succeeded', paymentId))).toBe(204);
+  expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
+});
+
+test('a decline is heard of, and a capture after it as well', async () => {
+  const { paymentId, checkoutUrl } = await unheard('fail');
+  await age(paymentId, 6);
+  expect(await ask.execute()).toBe(1);
+  expect(await payments.statusOf(paymentId)).toBe('FAILED');
+  await payments.post(checkoutUrl, { outcome: 'succeed', delayMs: 86_400_000 });
+  await payments.database.$executeRawUnsafe('UPDATE payments SET asked_at = NULL');
+  expect(await ask.execute()).toBe(1);
+  expect(payments.messagesOf(paymentId)).toEqual(['payment.failed', 'payment.succeeded']);
+});
+
+test('a refund whose webhook never comes is heard of', async () => {
+  const { paymentId, intentId } = await payments.captured();
+  const { orderNo } = await payments.database.payment.findUniqueOrThrow({ where: { id: paymentId } });
+  await payments.database.refund.create({
+    data: {
+      ...{ id: paymentId, paymentId, orderNo, amountMinor: 5_000, currency: 'EUR' },
+      ...{ reason: 'sold-out', status: 'REQUESTED', updatedAt: new Date() },
+    },
+  });
+  // In the provider's book, and no webhook tells of it.
+  await payments.database.$executeRawUnsafe(
+    `UPDATE provider_intents SET status = 'REFUNDED', refunded_minor = amount_minor WHERE id = $1`,
+    intentId,
+  );
+  await age(paymentId, 6);
+  expect(await ask.execute()).toBe(1);
+  expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.refunded']);
+});
+
+test('a checkout that nobody has used is asked for less and less often, by one process only', async () => {
+  const { paymentId } = await payments.created();
+  await age(paymentId, 6);
+  const askedAt = async (): Promise<Date | null | undefined> =>
+    (await payments.database.payment.findUnique({ where: { id: paymentId } }))?.askedAt;
+  expect(await Promise.all([ask.execute(), ask.execute()])).toEqual([0, 0]);
+  const first = await askedAt();
+  expect(first).toBeInstanceOf(Date);
+  await ask.execute();
+  expect(await askedAt()).toEqual(first);
+});
