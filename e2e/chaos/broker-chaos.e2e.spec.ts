@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { ChaosReport } from './broker/report.js';
+import { runChaos } from './run-chaos.js';
 
 const SECONDS = 15;
 
@@ -18,16 +18,8 @@ describe('a broker that is killed over and over, with its producers and consumer
   it('loses nothing, invents nothing, and keeps order, transactions and timers', async () => {
     const seed = Date.now() % 2 ** 31;
     const json = join(dir, 'report.json');
-    const args = [
-      'e2e/chaos/run.js',
-      '--minutes',
-      String(SECONDS / 60),
-      '--seed',
-      String(seed),
-      '--json',
-      json,
-    ];
-    const { code, output } = await run(['scripts/run.mjs', ...args]);
+    const args = ['--minutes', String(SECONDS / 60), '--seed', String(seed), '--json', json];
+    const { code, output } = await runChaos(args);
     // The output names the seed, what was broken, and where the histories are.
     expect({ code, output }).toEqual({ code: 0, output: expect.stringContaining('every promise was kept') });
     const report = JSON.parse(readFileSync(json, 'utf8')) as ChaosReport;
@@ -36,15 +28,3 @@ describe('a broker that is killed over and over, with its producers and consumer
     for (const group of report.counts.groups) expect(group.messages).toBe(report.counts.stored);
   }, 240_000);
 });
-
-async function run(args: readonly string[]): Promise<{ code: number | null; output: string }> {
-  const child = spawn(process.execPath, args, {
-    env: { ...process.env, NODE_OPTIONS: '' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { code, output };
-}

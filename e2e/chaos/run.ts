@@ -4,12 +4,13 @@
  */
 import { Refusal } from '../verdict/shop-access.js';
 import { brokerChaos } from './broker/broker-chaos.js';
+import { crashMatrix } from './shop/matrix/matrix.js';
 import { shopChaos } from './shop/shop-chaos.js';
 
 try {
   const args = process.argv.slice(2);
-  const ok = args.includes('--shop') ? await shopChaos(args) : await brokerChaos(args);
-  process.exitCode = ok ? 0 : 1;
+  const chaos = args.includes('--shop') ? shopChaos : args.includes('--matrix') ? crashMatrix : brokerChaos;
+  process.exitCode = (await chaos(args)) ? 0 : 1;
 } catch (error) {
   const text = error instanceof Refusal ? error.message : (error as Error).stack;
   process.stderr.write(`chaos: ${text}\n`);

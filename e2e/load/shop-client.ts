@@ -18,15 +18,20 @@ const ANSWER_WITHIN_MS = 30_000;
 
 /** The shop as its buyers reach it: plain HTTP. */
 export class ShopClient {
-  private readonly agent = new Agent({
-    connections: CONNECTIONS,
-    pipelining: 1,
-    keepAliveTimeout: 30_000,
-    headersTimeout: ANSWER_WITHIN_MS,
-    bodyTimeout: ANSWER_WITHIN_MS,
-  });
+  private readonly agent: Agent;
 
-  constructor(readonly url: string) {}
+  constructor(
+    readonly url: string,
+    connections = CONNECTIONS,
+  ) {
+    this.agent = new Agent({
+      connections,
+      pipelining: 1,
+      keepAliveTimeout: 30_000,
+      headersTimeout: ANSWER_WITHIN_MS,
+      bodyTimeout: ANSWER_WITHIN_MS,
+    });
+  }
 
   /** Never rejects: a connection that fails is an answer too. `pathOrUrl` may be absolute. */
   async call(pathOrUrl: string, { method, token, body, idempotencyKey }: Call): Promise<Answer> {

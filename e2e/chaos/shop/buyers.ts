@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Gate } from '../../load/gate.js';
-import type { Answer as HttpAnswer, ShopClient } from '../../load/shop-client.js';
+import { type Answer as HttpAnswer, ShopClient } from '../../load/shop-client.js';
 import type { Dice } from '../dice.js';
 import { isAccepted, isRefusal } from './checker/facts.js';
 import type { Answer, BuyerEvent, EventOf } from './checker/history.js';
@@ -31,6 +31,8 @@ const MAX_LOOK_MS = 4_000;
 /** A buyer asks again after this, at least, ever more rarely. */
 const FIRST_RETRY_MS = 200;
 const MAX_RETRY_MS = 3_000;
+/** Between two looks of one who does nothing else. */
+const POLL_PAUSE_MS = 500;
 
 export type Sale = {
   /** As buyers reach it. */
@@ -43,6 +45,8 @@ export type Sale = {
   /** By the clock: no buyer begins anything after this. */
   deadlineMs: () => number;
 };
+
+type Wish = { buyer: string; key: string; ticketTypeId: string; quantity: number };
 
 type Unanswered<Event> = Event extends BuyerEvent
   ? Omit<Event, 'askedAtMs' | 'answeredAtMs' | 'answer'>
@@ -58,8 +62,12 @@ export class Buyers {
   constructor(private readonly sale: Sale) {}
 
   /** One buyer from the request to the end of what they do. Never rejects. */
-  async buy(buyer: string, ticketTypeId: string, quantity: number): Promise<void> {
-    const behaviour = this.behaviour();
+  async buy(
+    buyer: string,
+    ticketTypeId: string,
+    quantity: number,
+    behaviour = this.behaviour(),
+  ): Promise<void> {
     const key = `key-of-${buyer}`;
     const tabs = behaviour === 'asks-twice' ? 2 : 1;
     const answers = await Promise.all(
@@ -69,6 +77,30 @@ export class Buyers {
     if (orderNo === undefined) return;
     const status = await this.until(buyer, orderNo, (state) => state !== 'QUEUED');
     if (status === 'PENDING_PAYMENT') await this.behave(behaviour, buyer, orderNo);
+  }
+
+  /** One request to buy, whatever is answered. */
+  async askOnce(buyer: string, ticketTypeId: string): Promise<void> {
+    await this.ask({ buyer, key: `key-of-${buyer}`, ticketTypeId, quantity: 1 });
+  }
+
+  /** So many look at accepted orders, each as soon as it was answered, all at the same time. */
+  async poll({ count, fromMs, untilMs }: { count: number; fromMs: number; untilMs: number }): Promise<void> {
+    const { clock, dice } = this.sale;
+    await wait(Math.max(0, fromMs - clock()));
+    const orders = [...this.accepted];
+    if (orders.length === 0) return;
+    const pollers = new ShopClient(this.sale.shop.url, count);
+    await Promise.all(
+      Array.from({ length: count }, async () => {
+        while (clock() < untilMs) {
+          const [orderNo, buyer] = dice.oneOf(orders);
+          await this.look(buyer, orderNo, pollers);
+          await wait(POLL_PAUSE_MS);
+        }
+      }),
+    );
+    await pollers.close();
   }
 
   /** Asks once more, past everything that breaks; for the end. */
@@ -129,37 +161,38 @@ export class Buyers {
   }
 
   /** The number of the order, once one is accepted. */
-  private async order(wish: {
-    buyer: string;
-    key: string;
-    ticketTypeId: string;
-    quantity: number;
-  }): Promise<string | undefined> {
-    const { buyer, key, ticketTypeId, quantity } = wish;
-    const last = await this.insist(
-      () =>
-        this.record({ kind: 'order', ...wish }, async () => {
-          const answer = await this.sale.shop.call('/api/orders', {
-            method: 'POST',
-            token: this.sale.sign(buyer),
-            idempotencyKey: key,
-            body: { ticketTypeId, quantity },
-          });
-          const orderNo = answer.body?.['orderNo'];
-          return { answer, seen: typeof orderNo === 'string' ? { orderNo } : {} };
-        }),
-      isSettled,
-    );
-    if (last === undefined || !isAccepted(last) || last.orderNo === undefined) return undefined;
-    this.accepted.set(last.orderNo, buyer);
+  private async order(wish: Wish): Promise<string | undefined> {
+    const last = await this.insist(() => this.ask(wish), isSettled);
+    if (last === undefined || !isAccepted(last)) return undefined;
     return last.orderNo;
   }
 
+  private async ask(wish: Wish): Promise<EventOf<'order'>> {
+    const { buyer, key, ticketTypeId, quantity } = wish;
+    const event = await this.record({ kind: 'order', ...wish }, async () => {
+      const answer = await this.sale.shop.call('/api/orders', {
+        method: 'POST',
+        token: this.sale.sign(buyer),
+        idempotencyKey: key,
+        body: { ticketTypeId, quantity },
+      });
+      const orderNo = answer.body?.['orderNo'];
+      return { answer, seen: typeof orderNo === 'string' ? { orderNo } : {} };
+    });
+    if (isAccepted(event) && event.orderNo !== undefined) this.accepted.set(event.orderNo, buyer);
+    return event;
+  }
+
   private read(buyer: string, orderNo: string, shop = this.sale.shop): Promise<EventOf<'read'>> {
+    return this.gate.pass(() => this.look(buyer, orderNo, shop));
+  }
+
+  private look(buyer: string, orderNo: string, shop: ShopClient): Promise<EventOf<'read'>> {
     return this.record({ kind: 'read', buyer, orderNo }, async () => {
-      const answer = await this.gate.pass(() =>
-        shop.call(`/api/orders/${orderNo}`, { method: 'GET', token: this.sale.sign(buyer) }),
-      );
+      const answer = await shop.call(`/api/orders/${orderNo}`, {
+        method: 'GET',
+        token: this.sale.sign(buyer),
+      });
       const told = answer.body?.['history'];
       const history = Array.isArray(told)
         ? (told as { status: string }[]).map(({ status }) => status)

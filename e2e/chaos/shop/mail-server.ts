@@ -9,10 +9,16 @@ export type ReceivedMail = { messageId: string; to: string; subject: string };
 /** Takes every mail and keeps it, for as long as the run: what buyers were really told. */
 export class MailServer {
   readonly mails: ReceivedMail[] = [];
+  /** Buyers to whom no mail can be delivered: their addresses begin with their names. */
+  readonly refused = new Set<string>();
   private readonly server = new SMTPServer({
     disabledCommands: ['AUTH', 'STARTTLS'],
     disableReverseLookup: true,
     closeTimeout: 500,
+    onRcptTo: ({ address }, _session, done) => {
+      const isRefused = [...this.refused].some((buyer) => address.startsWith(buyer));
+      done(isRefused ? Object.assign(new Error('no such mailbox'), { responseCode: 550 }) : null);
+    },
     onData: (stream, { envelope }, done) => {
       this.receive(
         stream,

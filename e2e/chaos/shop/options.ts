@@ -1,21 +1,22 @@
 import { parseArgs } from 'node:util';
 import { Refusal } from '../../verdict/shop-access.js';
 import { numberOption } from '../number-option.js';
+import { SCENARIOS, type ScenarioName } from './scenarios.js';
 
 export type ShopChaosOptions = {
   minutes: number;
   seed: number;
+  scenario: ScenarioName;
   /** Buyers a second. */
   rate: number;
   /** Between two strikes, on average. */
   gapSeconds: number;
-  /** Write the report to this file, with `.json` and `.txt`. */
   json: string | undefined;
   keep: boolean;
 };
 
-export const USAGE =
-  'usage: npm run chaos -- --shop [--minutes N] [--seed S] [--rate R] [--gap SECONDS] [--json FILE] [--keep]';
+const USAGE =
+  'usage: npm run chaos -- --shop [--scenario NAME] [--minutes N] [--seed S] [--rate R] [--gap SECONDS] [--json FILE] [--keep]';
 
 /** @throws {Refusal} naming the option that is wrong. */
 export function readOptions(args: readonly string[]): ShopChaosOptions {
@@ -26,6 +27,7 @@ export function readOptions(args: readonly string[]): ShopChaosOptions {
       args: [...args],
       options: {
         shop: { type: 'boolean' },
+        scenario: text,
         minutes: text,
         seed: text,
         rate: text,
@@ -38,7 +40,11 @@ export function readOptions(args: readonly string[]): ShopChaosOptions {
     throw new Refusal(`${(error as Error).message.split(/\.[ \n]/)[0]}; ${USAGE}`);
   }
   const number = numberOption(USAGE);
+  const scenario = values.scenario ?? 'random';
+  if (!isScenario(scenario))
+    throw new Refusal(`--scenario must be one of ${Object.keys(SCENARIOS).join(', ')}, not "${scenario}"`);
   return {
+    scenario,
     minutes: number('minutes', values.minutes ?? '1', 0.05, 24 * 60),
     seed: Math.floor(number('seed', values.seed ?? String(Date.now() % 2 ** 31), 0, 2 ** 31)),
     rate: number('rate', values.rate ?? '10', 0.1, 1_000),
@@ -47,3 +53,5 @@ export function readOptions(args: readonly string[]): ShopChaosOptions {
     keep: values.keep ?? false,
   };
 }
+
+const isScenario = (name: string): name is ScenarioName => Object.hasOwn(SCENARIOS, name);

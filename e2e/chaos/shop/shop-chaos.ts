@@ -10,10 +10,10 @@ import { readBooks } from './books.js';
 import { Buyers } from './buyers.js';
 import { check } from './checker/check.js';
 import type { SaleHistory } from './checker/history.js';
-import { planShopStrikes, type ShopStrike } from './nemesis.js';
 import { openSales } from './open-sales.js';
 import { readOptions, type ShopChaosOptions } from './options.js';
 import { reportOf, summaryOf, type ShopChaosReport } from './report.js';
+import { SCENARIOS, type Scenario } from './scenarios.js';
 import { ShopUnderChaos } from './shop-under-chaos.js';
 import { Striking } from './strike.js';
 
@@ -28,14 +28,6 @@ const TICKETS_PER_BUYER = 0.75;
 const FINISH_WITHIN_MS = 45_000;
 /** Until the verdict holds. The check-back asks every 30 s, the provider's webhooks come at least so often. */
 const QUIET_WITHIN_MS = 180_000;
-
-/** What is done to the shop while it sells. */
-export type Scenario = {
-  name: string;
-  durationMs: number;
-  strikes: readonly ShopStrike[];
-  impossible: readonly string[];
-};
 
 /**
  * `npm run chaos -- --shop`: a sale under load while everything is struck at random moments, and a check of
@@ -69,20 +61,9 @@ async function run(options: ShopChaosOptions, dir: string): Promise<ShopChaosRep
   const stop = (): void => void shop.destroy().finally(() => process.exit(130));
   process.once('SIGINT', stop).once('SIGTERM', stop);
   try {
-    const durationMs = options.minutes * 60_000;
-    const { impossible } = shop.disks;
-    const strikes = planShopStrikes({
-      seed: options.seed,
-      durationMs,
-      meanGapMs: options.gapSeconds * 1_000,
-      without: impossible === undefined ? [] : ['fill'],
-    });
-    return await runScenario(shop, dir, options, {
-      name: 'everything at random',
-      durationMs,
-      strikes,
-      impossible: impossible === undefined ? [] : [`filling a disk: ${impossible}`],
-    });
+    const canFillDisks = shop.disks.impossible === undefined;
+    const scenario = SCENARIOS[options.scenario]({ ...options, canFillDisks });
+    return await runScenario(shop, dir, options.seed, scenario);
   } finally {
     process.off('SIGINT', stop).off('SIGTERM', stop);
     await shop.destroy();
@@ -90,10 +71,10 @@ async function run(options: ShopChaosOptions, dir: string): Promise<ShopChaosRep
 }
 
 /** The sale, the strikes, the healing, the quiet, the check. */
-export async function runScenario(
+async function runScenario(
   shop: ShopUnderChaos,
   dir: string,
-  { seed, rate }: Pick<ShopChaosOptions, 'seed' | 'rate'>,
+  seed: number,
   scenario: Scenario,
 ): Promise<ShopChaosReport> {
   const startedAt = new Date().toISOString();
@@ -101,6 +82,7 @@ export async function runScenario(
   const direct = new ShopClient(shop.url);
   const sign = tokenSigner(shop.secret, TOKENS_VALID_FOR_SECONDS);
   const dice = diceOf(seed);
+  const { rate, pollers } = scenario;
   const dueMs = arrivalsMs(Math.ceil((rate * scenario.durationMs) / 1_000), rate, dice.random);
   const lastMs = dueMs.at(-1) ?? 0;
   const types = Math.floor(lastMs / WAVE_MS) + 1;
@@ -124,6 +106,7 @@ export async function runScenario(
     if (type !== undefined)
       journeys.push(buyers.buy(`buyer-${index}`, type.ticketTypeId, dice.random() < 0.8 ? 1 : 2));
   });
+  const polling = pollers === undefined ? Promise.resolve() : buyers.poll(pollers);
   const striking = new Striking(shop, clock);
   await strikeAll({
     planned: scenario.strikes,
@@ -133,7 +116,7 @@ export async function runScenario(
   const struckForMs = clock();
   const notReady = await striking.heal();
   healedAtMs = clock();
-  await arriving;
+  await Promise.all([arriving, polling]);
   await Promise.all(journeys);
   const books = await readBooks(shop, ticketTypes, QUIET_WITHIN_MS);
   const quietAfterMs = clock() - healedAtMs;
@@ -157,7 +140,7 @@ export async function runScenario(
     struckForMs,
     quietAfterMs,
     load: { buyersPerSecond: rate, buyers: dueMs.length, ticketTypes: types, tickets: types * ticketsEach },
-    impossible: scenario.impossible,
+    impossible: shop.disks.impossible === undefined ? [] : [`filling a disk: ${shop.disks.impossible}`],
     struck: striking.struck,
     result: check(history),
   });

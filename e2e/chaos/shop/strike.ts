@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Struck } from './checker/history.js';
-import { PROCESSES, type ProcessName } from './links.js';
+import { PROCESSES, type LinkName, type ProcessName } from './links.js';
 import type { ShopStrike } from './nemesis.js';
 import type { ShopUnderChaos } from './shop-under-chaos.js';
 
@@ -15,6 +15,8 @@ export class Striking {
   readonly struck: Struck[] = [];
   /** What is to be undone, should the run end before its time. */
   private readonly healing = new Set<() => void>();
+  private readonly underWay: Promise<void>[] = [];
+  private readonly stranded = new Set<LinkName>();
 
   constructor(
     private readonly shop: ShopUnderChaos,
@@ -33,15 +35,27 @@ export class Striking {
     }
   }
 
+  /** Strikes without waiting for it; `settled` does. */
+  soon(strike: ShopStrike): void {
+    this.underWay.push(this.strike(strike));
+  }
+
+  /** Resolves when all that `soon` began is over. */
+  async settled(): Promise<void> {
+    await Promise.all(this.underWay.splice(0));
+  }
+
   /** Undoes all that is still done; the names of the processes that are not ready long after. */
   async heal(): Promise<ProcessName[]> {
     for (const undo of this.healing) undo();
     this.healing.clear();
-    // Half-open connections, too: no network keeps them for ever.
-    for (const link of this.shop.links.values()) {
-      link.resume();
-      link.cut();
+    // No network keeps half-open connections for ever.
+    for (const name of this.stranded) {
+      const nowMs = this.clock();
+      this.struck.push({ victim: `link:${name}`, how: 'reset', fromMs: nowMs, untilMs: nowMs });
+      this.shop.link(name).cut();
     }
+    this.stranded.clear();
     return this.shop.untilReady(PROCESSES, HEALED_WITHIN_MS);
   }
 
@@ -73,6 +87,7 @@ export class Striking {
         return;
       case 'strand':
         link.strand();
+        this.stranded.add(strike.link);
         return;
       case 'stall':
         link.stall();

@@ -16,6 +16,8 @@ const BUSY = new Set([429, 503]);
 export const ANSWER_WITHIN_MS = 12_000;
 /** A struck gateway has what came in meanwhile to work off. */
 const AFTERMATH_MS = 3_000;
+/** Who waits on a half-open connection gives up after this; others may wait for that connection. */
+const STRANDED_MS = 40_000;
 
 /** That there was an answer, and that it is one of the API's. */
 export function checkAnswers({ events, struck }: SaleHistory, report: Report): void {
@@ -37,8 +39,8 @@ export function checkAnswers({ events, struck }: SaleHistory, report: Report): v
   }
 }
 
-const overlaps = ({ fromMs, untilMs }: Struck, { askedAtMs, answeredAtMs }: BuyerEvent): boolean =>
-  fromMs <= answeredAtMs && untilMs + AFTERMATH_MS >= askedAtMs;
+const overlaps = ({ how, fromMs, untilMs }: Struck, { askedAtMs, answeredAtMs }: BuyerEvent): boolean =>
+  fromMs <= answeredAtMs && untilMs + (how === 'strand' ? STRANDED_MS : AFTERMATH_MS) >= askedAtMs;
 
 /** A store whose disk is full may end, and end again for as long as it is. */
 const FULL_DISK_AFTERMATH_MS = 15_000;

@@ -56,9 +56,12 @@ function checkAsked(facts: Facts, buyer: string, orders: readonly OrderRow[], re
   const attempts = facts.attempts.filter((attempt) => attempt.buyer === buyer);
   const named = new Set(attempts.flatMap(({ orderNos }) => [...orderNos]));
   const unnamed = orders.filter(({ orderNo }) => !named.has(orderNo));
-  const lived = unnamed.filter(({ status }) => !NEVER_ALIVE.has(status));
+  const lived = unnamed.filter(({ status }) => attempts.length === 0 || !NEVER_ALIVE.has(status));
   const unclear = attempts.filter(({ orderNos, isRefused }) => orderNos.size === 0 && !isRefused);
-  if (unnamed.length > attempts.length - attempts.filter(({ orderNos }) => orderNos.size > 0).length)
+  if (
+    attempts.length > 0 &&
+    unnamed.length > attempts.length - attempts.filter(({ orderNos }) => orderNos.size > 0).length
+  )
     report('second-order', `${buyer}: ${attempts.length} keys, ${orders.length} orders`);
   if (lived.length > unclear.length)
     for (const { orderNo, status } of lived.slice(unclear.length))
