@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { EmbeddedBroker } from '#libs/broker';
 import {
   OrderCancelled,
+  OrderCreated,
   OrderPage,
   OrderPaid,
   OrderSubmitted,
@@ -18,7 +19,12 @@ import {
 import { BROKER_PORT, MessageBus, type BrokerPort } from '#libs/messaging';
 import { serve, ServiceAdapter, signToken, type RunningService } from '#libs/service-kit';
 import { newTicketTypeId, orderNoFor, StockLedger } from '#libs/stock-ledger';
-import { startPostgres, startRedis } from '../../../libs/service-kit/src/testing/index.js';
+import {
+  FaultProxy,
+  isCommitted,
+  startPostgres,
+  startRedis,
+} from '../../../libs/service-kit/src/testing/index.js';
 import { OrderModule } from './order.module.js';
 
 /** The service as it runs, on a real Postgres, Redis and broker: messages in, messages and HTTP out. */
@@ -28,6 +34,7 @@ const PAYMENT_TIMEOUT_MS = 3_000;
 const buyerId = 'buyer-1';
 
 let service: RunningService;
+let database: FaultProxy;
 let broker: EmbeddedBroker;
 let port: BrokerPort;
 let bus: MessageBus;
@@ -44,20 +51,22 @@ beforeAll(async () => {
     startRedis(),
     mkdtemp(join(tmpdir(), 'stampede-order-')),
   ]);
+  database = await FaultProxy.inFrontOf(postgres.url('order'));
   cleanUp.push(
+    () => database.stop(),
     () => postgres.stop(),
     () => redis.stop(),
     () => rm(dir, { recursive: true, force: true }),
   );
   Object.assign(process.env, {
-    DATABASE_URL: postgres.url('order'),
+    DATABASE_URL: database.via(postgres.url('order')),
     REDIS_URL: redis.url,
     JWT_SECRET,
     PAYMENT_TIMEOUT_MS: String(PAYMENT_TIMEOUT_MS),
     LOG_LEVEL: 'silent',
     PORT: '0',
   });
-  broker = await EmbeddedBroker.open({ dir });
+  broker = await EmbeddedBroker.open({ dir, transactions: { firstCheckMs: 200, everyMs: 200 } });
   port = broker.connect('spec');
   const module = await Test.createTestingModule({ imports: [OrderModule] })
     .overrideProvider(BROKER_PORT)
@@ -197,6 +206,27 @@ test('a buyer cancels; the timer is taken back', async () => {
   await hear(OrderCancelled, orderNo);
   expect(await bus.recall(`payment-timeout:${orderNo}`)).toBe(true);
 });
+
+test('when the database has committed and its answer is lost, everybody hears of it all the same, once', async () => {
+  const written = database.swallowAnswersAfter('INSERT INTO orders', { isComplete: isCommitted });
+  const orderNo = await submit();
+  await written;
+  await hear(OrderCreated, orderNo);
+  await inStatus(orderNo, 'PENDING_PAYMENT');
+  const changed = database.swallowAnswersAfter('UPDATE orders AS o', { isComplete: isCommitted });
+  const unclear = await call('POST', `/api/orders/${orderNo}/cancel`);
+  expect(unclear.status).toBe(503);
+  expect(unclear.headers.get('retry-after')).toBe('1');
+  expect(await unclear.json()).toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+  await changed;
+  expect((await call('POST', `/api/orders/${orderNo}/cancel`)).status).toBe(202);
+  await hear(OrderCancelled, orderNo);
+  expect(heard.filter(({ payload }) => payload.orderNo === orderNo).map(({ name }) => name)).toEqual([
+    'order.submitted',
+    'order.created',
+    'order.cancelled',
+  ]);
+}, 20_000);
 
 test('a buyer pages through their orders, newest first, each once', async () => {
   const orderNos = await Promise.all(Array.from({ length: 5 }, submit));
