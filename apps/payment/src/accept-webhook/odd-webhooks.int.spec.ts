@@ -26,7 +26,7 @@ const recorded = (paymentId: string, kind: string): Promise<void> =>
 test('a type that we do not know is taken without effect, counted once, and not sent again', async () => {
   const before = await counted('unknown-type');
   const { paymentId } = await payments.created();
-  const sent = { type: 'payout.created', paymentId, nested: { text: 'a\0b' } };
+  const sent = { type: 'payout.created', paymentId, nested: {} };
   expect((await payments.asService('/api/provider/dashboard/events', sent)).status).toBe(202);
   await recorded(paymentId, 'unknown-type');
   await payments.until('answered', async () => {
