@@ -5,6 +5,7 @@ import { body, json, open, problem, problemForNow } from './answers.js';
 export const authPaths: ZodOpenApiPathsObject = {
   '/api/auth/codes': {
     post: {
+      operationId: 'requestCode',
       tags: ['auth'],
       summary: 'Have a sign-in code sent by SMS, valid for five minutes',
       security: open,
@@ -19,6 +20,7 @@ export const authPaths: ZodOpenApiPathsObject = {
   },
   '/api/auth/sessions': {
     post: {
+      operationId: 'openSession',
       tags: ['auth'],
       summary: 'Trade the code for a token',
       security: open,

@@ -31,9 +31,30 @@ test('the description is OpenAPI 3.1 and has every call of the API', () => {
     'POST /api/ops/verdict/accepted',
     'POST /api/orders',
     'POST /api/orders/{orderNo}/cancel',
+    'POST /api/orders/{orderNo}/events/token',
     'POST /api/orders/{orderNo}/payments',
     'POST /api/payments/webhook',
   ]);
+});
+
+test('every call has a name of its own, and says what it refuses', () => {
+  const operations = Object.values(openApiDocument().paths ?? {}).flatMap((item) =>
+    Object.values(item as Record<string, { operationId: string; responses: object; security?: object }>),
+  );
+  const names = operations.map(({ operationId }) => operationId);
+  expect(new Set(names).size).toBe(names.length);
+  expect(names).not.toContain(undefined);
+  for (const { responses, security } of operations) {
+    expect(responses).toHaveProperty('400');
+    if (security === undefined) expect(responses).toHaveProperty('401');
+  }
+});
+
+test('text that comes in is described without what is refused in every string', () => {
+  const [to] = openApiDocument().paths?.['/api/ops/mailbox']?.get?.parameters ?? [];
+  const { pattern } = (to as { schema: { pattern: string } }).schema;
+  expect('演唱会 😀').toMatch(new RegExp(pattern, 'u'));
+  expect('a\0').not.toMatch(new RegExp(pattern, 'u'));
 });
 
 test('a call without a token says so, every other one asks for it', () => {

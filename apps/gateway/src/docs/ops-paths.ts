@@ -25,6 +25,7 @@ const notFound = problem('NOT_FOUND');
 export const opsPaths: ZodOpenApiPathsObject = {
   '/api/ops/groups': {
     get: {
+      operationId: 'listGroups',
       tags,
       summary: 'Consumer groups: lag, members, in flight, retrying, dead letters',
       responses: { '200': { description: 'The groups' } },
@@ -32,6 +33,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/groups/{group}/reset': {
     post: {
+      operationId: 'resetGroup',
       tags,
       summary: 'Set a group back (or forward) and have it consume from there',
       requestParams: { path: z.object({ group: z.string() }) },
@@ -41,6 +43,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/dead-letters': {
     get: {
+      operationId: 'listDeadLetters',
       tags,
       summary: 'Messages that no retry could save',
       requestParams: { query: ListDeadLettersQuery },
@@ -49,12 +52,14 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/dead-letters/{id}': {
     get: {
+      operationId: 'readDeadLetter',
       tags,
       summary: 'One dead letter with its body, attempts and cause',
       requestParams: { path: id },
       responses: { '200': json(DeadLetterView, 'The dead letter'), '404': notFound },
     },
     delete: {
+      operationId: 'discardDeadLetter',
       tags,
       summary: 'Discard it for good',
       requestParams: { path: id },
@@ -63,6 +68,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/dead-letters/{id}/redrive': {
     post: {
+      operationId: 'redriveDeadLetter',
       tags,
       summary: 'Give it back to its group',
       requestParams: { path: id },
@@ -71,6 +77,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/dead-letters/redrive': {
     post: {
+      operationId: 'redriveDeadLetters',
       tags,
       summary: 'Give back all that match',
       requestBody: body(RedriveFilter),
@@ -79,6 +86,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/messages/{id}/trace': {
     get: {
+      operationId: 'traceMessage',
       tags,
       summary: "A message's life",
       requestParams: { path: id },
@@ -87,6 +95,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/alerts': {
     get: {
+      operationId: 'listAlerts',
       tags,
       summary: 'Firing and recent alerts',
       responses: { '200': json(AlertList, 'Newest first') },
@@ -94,6 +103,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/audit': {
     get: {
+      operationId: 'listAudit',
       tags,
       summary: 'Who did what by hand',
       requestParams: { query: ListAuditQuery },
@@ -102,6 +112,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/verdict': {
     get: {
+      operationId: 'giveVerdict',
       tags,
       summary: 'Whether nothing was oversold, undersold, lost or charged twice',
       requestParams: { query: VerdictQuery },
@@ -110,6 +121,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/verdict/accepted': {
     post: {
+      operationId: 'checkAccepted',
       tags,
       summary: 'Which of these orders, accepted with 202, have no order row',
       requestBody: body(AcceptedOrders),
@@ -118,6 +130,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/api/ops/mailbox': {
     get: {
+      operationId: 'readMailbox',
       tags,
       summary: 'What buyers were sent: mails of the local mailbox, SMS, push; newest first',
       requestParams: {
@@ -132,6 +145,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
   },
   '/health/ready': {
     get: {
+      operationId: 'readiness',
       tags,
       summary: 'Whether this process can do its work',
       security: open,

@@ -5,10 +5,13 @@ import {
   ListOrdersQuery,
   OrderNo,
   OrderPage,
+  OrderStatus,
   OrderView,
   PaymentResponse,
   PlaceOrderRequest,
   PlaceOrderResponse,
+  StreamQuery,
+  StreamTokenResponse,
 } from '#libs/contracts';
 import { body, json, problem, problemForNow } from './answers.js';
 
@@ -19,6 +22,7 @@ const notFound = problem('ORDER_NOT_FOUND');
 export const orderPaths: ZodOpenApiPathsObject = {
   '/api/orders': {
     post: {
+      operationId: 'placeOrder',
       tags: ['orders'],
       summary: 'Buy tickets',
       description:
@@ -38,6 +42,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
       },
     },
     get: {
+      operationId: 'listOrders',
       tags: ['orders'],
       summary: 'Your orders, newest first',
       requestParams: { query: ListOrdersQuery },
@@ -46,6 +51,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
   },
   '/api/orders/{orderNo}': {
     get: {
+      operationId: 'readOrder',
       tags: ['orders'],
       summary: 'One of your orders',
       requestParams: { path },
@@ -54,14 +60,20 @@ export const orderPaths: ZodOpenApiPathsObject = {
   },
   '/api/orders/{orderNo}/events': {
     get: {
+      operationId: 'streamOrder',
       tags: ['orders'],
       summary: 'Server-sent events: the present status, then one event per change until the final one',
-      requestParams: { path },
+      requestParams: {
+        path,
+        query: StreamQuery,
+        header: z.object({ 'last-event-id': OrderStatus.optional() }),
+      },
       responses: {
         '200': {
-          description: 'Events named `status` whose data is `{orderNo, status, at}`',
+          description: 'Events named `status` whose data is `{orderNo, status, at}`; the id is the status',
           content: { 'text/event-stream': { schema: z.string() } },
         },
+        '204': { description: 'Nothing is to come after `Last-Event-ID`' },
         '401': unauthenticated,
         '404': notFound,
         '429': problemForNow('RATE_LIMITED'),
@@ -69,8 +81,18 @@ export const orderPaths: ZodOpenApiPathsObject = {
       },
     },
   },
+  '/api/orders/{orderNo}/events/token': {
+    post: {
+      operationId: 'issueStreamToken',
+      tags: ['orders'],
+      summary: "A token for a browser's EventSource: `?token=` on that stream, for one minute",
+      requestParams: { path },
+      responses: { '201': json(StreamTokenResponse, 'The token'), '404': notFound },
+    },
+  },
   '/api/orders/{orderNo}/cancel': {
     post: {
+      operationId: 'cancelOrder',
       tags: ['orders'],
       summary: 'Cancel an order that is not paid',
       requestParams: { path },
@@ -84,6 +106,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
   },
   '/api/orders/{orderNo}/payments': {
     post: {
+      operationId: 'payOrder',
       tags: ['payments'],
       summary: 'Open the payment of an order; asked twice, the same one',
       requestParams: { path },

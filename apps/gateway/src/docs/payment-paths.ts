@@ -6,6 +6,7 @@ import { body, open, problem } from './answers.js';
 export const paymentPaths: ZodOpenApiPathsObject = {
   '/api/payments/webhook': {
     post: {
+      operationId: 'acceptWebhook',
       tags: ['payments'],
       summary: 'For the payment provider: what happened to a payment',
       security: open,

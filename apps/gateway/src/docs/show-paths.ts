@@ -6,6 +6,7 @@ import { body, json, open, problem } from './answers.js';
 export const showPaths: ZodOpenApiPathsObject = {
   '/api/shows': {
     get: {
+      operationId: 'listShows',
       tags: ['shows'],
       summary: 'The shows that are not over, soonest first, with what is left of their tickets',
       description: 'There is another page when the answer has a `Link` header with `rel="next"`.',
@@ -16,6 +17,7 @@ export const showPaths: ZodOpenApiPathsObject = {
   },
   '/api/admin/shows': {
     post: {
+      operationId: 'createShow',
       tags: ['shows'],
       summary: 'Put a show on sale (role admin)',
       requestBody: body(NewShow),

@@ -1,6 +1,8 @@
 import { Injectable, type OnModuleInit } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
 import type { FastifyInstance } from 'fastify';
+import type { ServiceAdapter } from '#libs/service-kit';
+import { describedRoutes } from '../docs/openapi.js';
 import { Upstreams } from '../upstream/upstreams.js';
 import { forward } from './forward.js';
 import { PROXIED_ROUTES } from './route-table.js';
@@ -17,7 +19,9 @@ export class ProxiedRoutes implements OnModuleInit {
   ) {}
 
   onModuleInit(): void {
-    const fastify: FastifyInstance = this.adapterHost.httpAdapter.getInstance();
+    const adapter = this.adapterHost.httpAdapter as unknown as ServiceAdapter;
+    const fastify: FastifyInstance = adapter.getInstance();
+    for (const { url, methods } of describedRoutes()) adapter.know(url, methods);
     // Not awaited: that would have Fastify finish its routes before Nest has given it the error handler.
     void fastify.register((scope, _options, done) => {
       // Of this scope only. The bytes stay bytes; Fastify still bounds them (413) and refuses other types (415).

@@ -17,18 +17,14 @@ const REDRIVE_TIMEOUT_MS = 15_000;
 
 /** HEAD comes with GET. */
 const ALL: readonly HTTPMethods[] = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
-const under = (prefix: string, to: Upstream, methods = ALL): ProxiedRoute[] => [
-  { url: prefix, methods, to },
-  { url: `${prefix}/*`, methods, to },
-];
 
 /**
  * Which service answers what the gateway does not answer itself. What is not listed does not exist
  * outside: the services' `/internal`, `/metrics` and `/health` stay inside.
  */
 export const PROXIED_ROUTES: readonly ProxiedRoute[] = [
-  ...under('/api/shows', 'stock', ['GET']),
-  ...under('/api/admin/shows', 'stock'),
+  { url: '/api/shows', methods: ['GET'], to: 'stock' },
+  { url: '/api/admin/shows', methods: ['POST'], to: 'stock' },
   { url: '/api/orders', methods: ['GET'], to: 'order' },
   { url: '/api/orders/:orderNo/cancel', methods: ['POST'], to: 'order' },
   { url: '/api/payments/webhook', methods: ['POST'], to: 'payment' },

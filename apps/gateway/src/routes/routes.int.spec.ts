@@ -72,6 +72,17 @@ describe('what is not listed', () => {
     },
   );
 
+  test.each([
+    ['OPTIONS', '/api/ops/dead-letters/redrive', 'POST'],
+    ['QUERY', '/api/ops/alerts', 'GET, HEAD'],
+    ['QUERY', '/health/ready', 'GET, HEAD'],
+    ['OPTIONS', '/api/admin/shows', 'POST'],
+  ])('%s %s is answered with the methods that are there: %s', async (method, path, allow) => {
+    const answer = await gateway.call(method, path, { as: 'buyer' });
+    expect(answer).toMatchObject({ status: 405, body: { code: 'METHOD_NOT_ALLOWED' } });
+    expect(answer.headers.get('allow')).toBe(allow);
+  });
+
   test('is a wrong method where the path exists', async () => {
     const answer = await gateway.call('DELETE', '/api/orders', { as: 'buyer' });
     expect(answer).toMatchObject({ status: 405, body: { code: 'METHOD_NOT_ALLOWED' } });

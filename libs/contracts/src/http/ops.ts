@@ -38,7 +38,8 @@ export const RedriveFilter = z.strictObject({
       reason: z.string().optional(),
       before: z.iso.datetime().optional(),
     })
-    .refine((filter) => Object.keys(filter).length > 0, 'name at least one field'),
+    .refine((filter) => Object.keys(filter).length > 0, 'name at least one field')
+    .meta({ minProperties: 1 }),
 });
 export type RedriveFilter = z.output<typeof RedriveFilter>;
 

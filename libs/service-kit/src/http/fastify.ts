@@ -44,7 +44,16 @@ export class ServiceAdapter extends FastifyAdapter {
     takeJsonOnly(fastify);
     installCorrelation(fastify);
     installTextRule(fastify);
+    // Before the body is looked at: what nobody takes need not be well made. Not earlier, because `onRequest` may add headers.
+    fastify.addHook('preParsing', (request, _reply, _payload, done) => {
+      done(request.is404 ? this.routes.refusal(request.method, request.url) : null);
+    });
     this.routes.watch(fastify);
+  }
+
+  /** Has a path behind a catch-all answered with 405 and its methods, like a route. */
+  know(url: string, methods: readonly string[]): void {
+    this.routes.add(url, methods);
   }
 
   /** Nest would add its own parsers (forms among them); this adapter takes JSON only. */

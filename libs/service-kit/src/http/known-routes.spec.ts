@@ -6,7 +6,10 @@ function routes(): KnownRoutes {
   known.add('/api/orders', ['GET', 'HEAD']);
   known.add('/api/orders', ['POST']);
   known.add('/api/orders/:orderNo/cancel', ['POST']);
+  known.add('/files/v1.0', ['GET']);
   known.add('/files/v1.0/*', ['GET']);
+  known.add('/letters/:id', ['GET', 'DELETE']);
+  known.add('/letters/redrive', ['POST']);
   known.add('/*', ['GET']);
   return known;
 }
@@ -19,7 +22,13 @@ describe('a request that no route took', () => {
       headers: { allow: 'GET, HEAD, POST' },
     });
     expect(routes().refusal('GET', '/api/orders/abc/cancel')).toMatchObject({ status: 405 });
-    expect(routes().refusal('PUT', '/files/v1.0/a/b')).toMatchObject({ status: 405 });
+    // What is behind a catch-all only its owner knows.
+    expect(routes().refusal('PUT', '/files/v1.0/a/b')).toMatchObject({ status: 404 });
+  });
+
+  test('is told the methods of the path with fewest parameters', () => {
+    expect(routes().refusal('PUT', '/letters/redrive').headers).toEqual({ allow: 'POST' });
+    expect(routes().refusal('PUT', '/letters/1').headers).toEqual({ allow: 'DELETE, GET' });
   });
 
   test('is a 404 where only a catch-all would match', () => {
@@ -28,6 +37,7 @@ describe('a request that no route took', () => {
   });
 
   test('takes a dot in a pattern for a dot', () => {
-    expect(routes().refusal('PUT', '/files/v1x0/a')).toMatchObject({ status: 404 });
+    expect(routes().refusal('PUT', '/files/v1.0')).toMatchObject({ status: 405 });
+    expect(routes().refusal('PUT', '/files/v1x0')).toMatchObject({ status: 404 });
   });
 });

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { HttpProblem } from '../problem/problem.js';
 
-type Route = { pattern: RegExp; methods: readonly string[] };
+type Route = { pattern: RegExp; parameters: number; methods: readonly string[] };
 
 /**
  * Knows every route that was registered, so that a request that no route took can be told apart: the
@@ -18,17 +18,20 @@ export class KnownRoutes {
   }
 
   add(url: string, methods: readonly string[]): void {
-    // A catch-all (static files) knows no paths: it would turn every unknown one into a 405.
-    if (url === '*' || url === '/*') return;
-    this.routes.push({ pattern: patternOf(url), methods });
+    // A catch-all (static files, a prefix that is passed on) knows no paths: it would turn every unknown one into a 405.
+    if (url.endsWith('*')) return;
+    this.routes.push({ pattern: patternOf(url), parameters: url.split('/:').length - 1, methods });
   }
 
   /** Why no route took the request. */
   refusal(method: string, url: string): HttpProblem {
     const path = url.split('?', 1)[0] ?? url;
     const allowed = new Set<string>();
-    for (const route of this.routes) {
-      if (route.pattern.test(path)) for (const each of route.methods) allowed.add(each);
+    const matching = this.routes.filter(({ pattern }) => pattern.test(path));
+    // `…/dead-letters/redrive` is a path of its own, not the dead letter `redrive`.
+    const fewest = Math.min(...matching.map(({ parameters }) => parameters));
+    for (const { parameters, methods } of matching) {
+      if (parameters === fewest) for (const each of methods) allowed.add(each);
     }
     if (allowed.size === 0 || allowed.has(method)) {
       return new HttpProblem(404, 'NOT_FOUND', `There is nothing at ${path}.`);
@@ -38,13 +41,12 @@ export class KnownRoutes {
   }
 }
 
-/** `/api/orders/:orderNo/*` → `^/api/orders/[^/]+/.*$`, with or without a slash at the end. */
+/** `/api/orders/:orderNo` → `^/api/orders/[^/]+/?$`, with or without a slash at the end. */
 function patternOf(url: string): RegExp {
   const segments = url
     .replace(/\/$/, '')
     .split('/')
     .map((segment) => {
-      if (segment === '*') return '.*';
       if (segment.startsWith(':')) return '[^/]+';
       return segment.replace(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
     });
