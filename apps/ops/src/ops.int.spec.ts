@@ -210,6 +210,11 @@ describe('ops, from the broker to HTTP', () => {
     expect(reset.status).toBe(202);
     await until(async () => (handled.filter((id) => id === 'fine-1').length > before ? true : undefined));
     isFixed = false;
+    const nowhere = { to: { partition: 99_999, offset: 0 } };
+    expect(await call(`/groups/${GROUP}/reset`, { method: 'POST', body: nowhere })).toMatchObject({
+      status: 400,
+      body: { code: 'INVALID_REQUEST' },
+    });
     expect(await call('/groups/nobody/reset', { method: 'POST', body: { to: 'earliest' } })).toMatchObject({
       status: 404,
       body: { code: 'GROUP_NOT_FOUND' },

@@ -29,7 +29,8 @@ export const PROXIED_ROUTES: readonly ProxiedRoute[] = [
   { url: '/api/orders/:orderNo/cancel', methods: ['POST'], to: 'order' },
   { url: '/api/payments/webhook', methods: ['POST'], to: 'payment' },
   { url: '/api/provider/*', methods: ALL, to: 'payment' },
-  { url: '/api/ops/mailbox', methods: ['GET'], to: 'notification' },
+  // With every method, so that none of them ends at ops; its owner says which there are.
+  { url: '/api/ops/mailbox*', methods: ALL, to: 'notification' },
   { url: '/api/ops/verdict', methods: ['GET'], to: 'ops', timeoutMs: REPORT_TIMEOUT_MS },
   { url: '/api/ops/dead-letters/redrive', methods: ['POST'], to: 'ops', timeoutMs: REDRIVE_TIMEOUT_MS },
   { url: '/api/ops/*', methods: ALL, to: 'ops' },

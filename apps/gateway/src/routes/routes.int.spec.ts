@@ -77,6 +77,7 @@ describe('what is not listed', () => {
     ['QUERY', '/api/ops/alerts', 'GET, HEAD'],
     ['QUERY', '/health/ready', 'GET, HEAD'],
     ['OPTIONS', '/api/admin/shows', 'POST'],
+    ['OPTIONS', '/api/ops/mailbox', 'GET, HEAD'],
   ])('%s %s is answered with the methods that are there: %s', async (method, path, allow) => {
     const answer = await gateway.call(method, path, { as: 'buyer' });
     expect(answer).toMatchObject({ status: 405, body: { code: 'METHOD_NOT_ALLOWED' } });

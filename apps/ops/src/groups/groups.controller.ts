@@ -1,7 +1,7 @@
 import { Controller, Get, HttpCode, Inject, Param, Post } from '@nestjs/common';
 import { ResetGroupRequest } from '#libs/contracts';
 import { BROKER_PORT, MessagingError, type BrokerPort, type GroupInfo } from '#libs/messaging';
-import { CurrentUser, Roles, ZodBody, type User } from '#libs/service-kit';
+import { CurrentUser, Roles, ZodBody, type User, HttpProblem } from '#libs/service-kit';
 import { AuditLog } from '../audit/audit-log.js';
 import { groupNotFound } from '../domain/errors.js';
 
@@ -40,6 +40,10 @@ export class GroupsController {
       await this.broker.admin.resetGroup(group, to);
     } catch (error) {
       if (error instanceof MessagingError && error.code === 'UNKNOWN_GROUP') throw groupNotFound(group);
+      // A partition or a position that the group does not have.
+      if (error instanceof MessagingError && error.code === 'INVALID_ARGUMENT') {
+        throw new HttpProblem(400, 'INVALID_REQUEST', error.message, {}, { cause: error });
+      }
       throw error;
     }
     return { group, to };
