@@ -31,5 +31,8 @@ claims() { node -e 'process.stdout.write(Buffer.from(JSON.stringify(eval("(" + p
 unsigned="$(claims '{alg:"HS256",typ:"JWT"}').$(claims '{sub:"checker",roles:["admin"],exp:Math.floor(Date.now()/1000)+3600}')"
 signature=$(printf %s "$unsigned" | openssl dgst -sha256 -hmac "$JWT_SECRET" -binary | basenc --base64url -w0 | tr -d =)
 
-"$dir/venv/bin/schemathesis" --config-file e2e/description/schemathesis.toml run "http://127.0.0.1:$port/docs/json" \
+# It keeps a cache where it runs.
+config=$PWD/e2e/description/schemathesis.toml
+cd "$dir"
+"$dir/venv/bin/schemathesis" --config-file "$config" run "http://127.0.0.1:$port/docs/json" \
   --header "Authorization: Bearer $unsigned.$signature" "$@"
