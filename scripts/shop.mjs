@@ -106,6 +106,7 @@ function makePlan(dir) {
     BROKER_TOKEN: secrets.brokerToken,
     REDIS_URL: process.env.REDIS_URL ?? `redis://127.0.0.1:${redisPort}`,
     JWT_SECRET: secrets.jwtSecret,
+    IDENTITY_SECRET: secrets.identitySecret,
     PAYMENT_WEBHOOK_SECRET: secrets.paymentWebhookSecret,
     PUBLIC_URL: process.env.PUBLIC_URL ?? urls.gateway,
     WEBHOOK_URL: `${urls.gateway}/api/payments/webhook`,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { DEFAULT_PORTS, milliseconds } from '#libs/service-kit';
+import { DEFAULT_PORTS, listed, milliseconds, requireLongSecret } from '#libs/service-kit';
 
 const upstream = (service: string) =>
   z
@@ -8,8 +8,8 @@ const upstream = (service: string) =>
 
 const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text;
 
-/** What the gateway reads beside `ServiceConfig`. */
-export const GatewayConfig = z.object({
+const Settings = z.object({
+  NODE_ENV: z.string().default('development'),
   ORDER_URL: upstream('order'),
   STOCK_URL: upstream('stock'),
   PAYMENT_URL: upstream('payment'),
@@ -33,13 +33,10 @@ export const GatewayConfig = z.object({
   CORS_ORIGINS: z
     .string()
     .default('')
-    .transform((list) =>
-      list
-        .split(',')
-        .map((origin) => origin.trim())
-        .filter((origin) => origin !== ''),
-    )
+    .transform(listed)
     .pipe(z.array(z.string().refine(isOrigin, 'must be origins, such as https://shop.example')).max(100)),
+  /** Makes user ids out of phones. Absent: the `JWT_SECRET` with which the first buyer signed in. Never changes. */
+  IDENTITY_SECRET: z.string().optional(),
   /** How long a sign-in lasts. */
   SESSION_TTL_SECONDS: z.coerce
     .number()
@@ -51,6 +48,12 @@ export const GatewayConfig = z.object({
   SIGN_IN_CODE_TTL_MS: milliseconds({ min: 1_000 }).default(300_000),
   /** Codes that one phone may ask for within the validity of one. */
   SIGN_IN_CODES_PER_PHONE: z.coerce.number().int().min(1).default(5),
+});
+
+/** What the gateway reads beside `ServiceConfig`. */
+export const GatewayConfig = Settings.superRefine((env, context) => {
+  const secret = env.IDENTITY_SECRET;
+  if (secret !== undefined) requireLongSecret('IDENTITY_SECRET', env, secret, context);
 });
 export type GatewayConfig = z.output<typeof GatewayConfig>;
 

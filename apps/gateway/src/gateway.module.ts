@@ -4,6 +4,7 @@ import { StockLedgerModule } from '#libs/stock-ledger';
 import { AuthController } from './auth/auth.controller.js';
 import { CodeExpiredConsumer } from './auth/code-expired.consumer.js';
 import { CodeStore } from './auth/code-store.js';
+import { Identities } from './auth/identities.js';
 import { OpenSession } from './auth/open-session.js';
 import { RequestCode } from './auth/request-code.js';
 import { BrokerGate } from './broker-gate/broker-gate.js';
@@ -55,6 +56,7 @@ import { Upstreams } from './upstream/upstreams.js';
     OrderEvents,
     StreamTokens,
     PayOrder,
+    Identities,
     CodeStore,
     RequestCode,
     OpenSession,

@@ -24,7 +24,11 @@ describe('configuration', () => {
   test('production refuses a secret that can be guessed', () => {
     const env = { NODE_ENV: 'production', JWT_SECRET: 'short' };
     expect(() => loadConfig(ServiceConfig, env)).toThrow(/JWT_SECRET: must have at least 32 characters/);
-    expect(loadConfig(ServiceConfig, { ...env, JWT_SECRET: 'x'.repeat(32) }).JWT_SECRET).toHaveLength(32);
+    const long = { ...env, JWT_SECRET: 'x'.repeat(32) };
+    expect(loadConfig(ServiceConfig, long).JWT_SECRET).toHaveLength(32);
+    expect(() =>
+      loadConfig(ServiceConfig, { ...long, JWT_SECRET_PREVIOUS: `${'y'.repeat(32)},short` }),
+    ).toThrow(/JWT_SECRET_PREVIOUS: must have at least 32 characters/);
   });
 
   test('the refusal does not repeat the value of a secret', () => {

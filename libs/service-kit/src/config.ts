@@ -59,6 +59,16 @@ export function requireLongSecret(
   }
 }
 
+/** Each is one more signature that a forged token may cost. */
+const MAX_PREVIOUS_SECRETS = 8;
+
+/** The entries of a list that is separated by commas. */
+export const listed = (text: string): string[] =>
+  text
+    .split(',')
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '');
+
 /**
  * What every service reads. A service's own variables live in a schema of its own
  * (`apps/<service>/src/<service>.config.ts`); both are parsed from the same environment.
@@ -75,15 +85,31 @@ export const ServiceConfig = z
     /** Of the service's own database role. Required by services with a database. */
     DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
     REDIS_URL: z.url({ protocol: /^rediss?$/, error: 'must be a redis:// URL' }).optional(),
+    /** Signs tokens. */
     JWT_SECRET: z.string({ error: 'is required' }),
+    /** Older secrets under which tokens still hold, separated by commas. */
+    JWT_SECRET_PREVIOUS: z
+      .string()
+      .default('')
+      .transform(listed)
+      .pipe(z.array(z.string()).max(MAX_PREVIOUS_SECRETS, `must be at most ${MAX_PREVIOUS_SECRETS} secrets`)),
     /** How long a service that is told to stop goes on answering, not ready, before it closes its port. Balancers need as long to notice. */
     DRAIN_MS: z.coerce.number().int().min(0).max(60_000).default(0),
     LOG_LEVEL: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info'),
   })
   .superRefine((env, context) => {
     requireLongSecret('JWT_SECRET', env, env.JWT_SECRET, context);
+    for (const secret of env.JWT_SECRET_PREVIOUS) {
+      requireLongSecret('JWT_SECRET_PREVIOUS', env, secret, context);
+    }
   });
 export type ServiceConfig = z.output<typeof ServiceConfig>;
+
+/** Every secret under which a token holds; the first one signs. */
+export const jwtSecretsOf = (config: ServiceConfig): readonly string[] => [
+  config.JWT_SECRET,
+  ...config.JWT_SECRET_PREVIOUS,
+];
 
 /** Where the services of a local run listen unless PORT says otherwise. */
 export const DEFAULT_PORTS: Readonly<Record<string, number>> = {

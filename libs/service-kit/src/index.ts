@@ -41,5 +41,5 @@ export {
 export { inTime, writesHaveEnded } from './database/write-deadline.js';
 export { PrismaInbox } from './database/prisma-inbox.js';
 export { RowRetention } from './database/row-retention.js';
-export { milliseconds } from './config.js';
+export { jwtSecretsOf, listed, milliseconds } from './config.js';
 export { openRedis } from './redis/redis.js';

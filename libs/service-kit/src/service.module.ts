@@ -13,7 +13,7 @@ import { AuthGuard } from './auth/auth.guard.js';
 import { requireTimelyBatches } from './batching/batcher.js';
 import { BrokerModule } from './broker.module.js';
 import { CLOCK, systemClock, type Clock } from './clock.js';
-import { loadConfig, required, ServiceConfig } from './config.js';
+import { jwtSecretsOf, loadConfig, required, ServiceConfig } from './config.js';
 import { provesNothingWritten } from './database/database-error.js';
 import { openDatabase, type DatabaseClass, type ServiceDatabase } from './database/database.js';
 import { hasInbox, PrismaInbox } from './database/prisma-inbox.js';
@@ -110,7 +110,7 @@ function basics(name: string): Exclude<Provider, new (...parameters: never[]) =>
     {
       provide: APP_GUARD,
       inject: [SERVICE_CONFIG],
-      useFactory: (config: ServiceConfig) => new AuthGuard(config.JWT_SECRET),
+      useFactory: (config: ServiceConfig) => new AuthGuard(jwtSecretsOf(config)),
     },
     { provide: APP_FILTER, inject: [LOGGER], useFactory: (logger: Logger) => new ProblemFilter(logger) },
   ];

@@ -12,16 +12,16 @@ import {
   type ServiceConfig,
 } from '#libs/service-kit';
 import { BrokerGate } from '../broker-gate/broker-gate.js';
-import { codeHashOf, identityKeysOf, userIdOf, type IdentityKeys } from '../domain/phone-identity.js';
+import { codeHashOf, userIdOf } from '../domain/phone-identity.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../gateway.config.js';
 import { CodeStore } from './code-store.js';
+import { Identities } from './identities.js';
 
 /** Trades a sign-in code for a token. */
 @Injectable()
 export class OpenSession {
-  private readonly keys: IdentityKeys;
-
   constructor(
+    private readonly identities: Identities,
     private readonly codes: CodeStore,
     private readonly bus: MessageBus,
     private readonly gate: BrokerGate,
@@ -29,16 +29,15 @@ export class OpenSession {
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
     @Inject(SERVICE_CONFIG) private readonly serviceConfig: ServiceConfig,
-  ) {
-    this.keys = identityKeysOf(serviceConfig.JWT_SECRET);
-  }
+  ) {}
 
   /** @throws {HttpProblem} 401 `CODE_INVALID`, the same whether the code is wrong, used, expired or was never asked for. */
   async execute(phone: string, code: string): Promise<SessionResponse> {
-    const check = await this.codes.check(phone, codeHashOf(phone, code, this.keys), this.clock.now());
+    const keys = await this.identities.keys();
+    const check = await this.codes.check(phone, codeHashOf(phone, code, keys), this.clock.now());
     if (check !== 'right')
       throw new HttpProblem(401, 'CODE_INVALID', 'The code is wrong or no longer valid.');
-    const userId = userIdOf(phone, this.keys);
+    const userId = userIdOf(phone, keys);
     await this.register(userId, phone);
     const token = signToken(
       { sub: userId, roles: [], expiresInSeconds: this.config.SESSION_TTL_SECONDS },

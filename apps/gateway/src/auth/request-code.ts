@@ -4,42 +4,27 @@ import { randomUUID } from 'node:crypto';
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible';
 import { CodeExpired, CodeRequested } from '#libs/contracts';
 import { envelope, MessageBus } from '#libs/messaging';
-import {
-  CLOCK,
-  HttpProblem,
-  REDIS,
-  retryAfter,
-  SERVICE_CONFIG,
-  type Clock,
-  type ServiceConfig,
-} from '#libs/service-kit';
+import { CLOCK, HttpProblem, REDIS, retryAfter, type Clock } from '#libs/service-kit';
 import { BrokerGate } from '../broker-gate/broker-gate.js';
-import {
-  codeHashOf,
-  digitsOf,
-  identityKeysOf,
-  newCode,
-  type IdentityKeys,
-} from '../domain/phone-identity.js';
+import { codeHashOf, digitsOf, newCode } from '../domain/phone-identity.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../gateway.config.js';
 import { CodeStore } from './code-store.js';
+import { Identities } from './identities.js';
 
 /** Makes a sign-in code and has it sent; says nothing about whether the phone is known. */
 @Injectable()
 export class RequestCode {
-  private readonly keys: IdentityKeys;
   private readonly requests: RateLimiterRedis;
 
   constructor(
+    private readonly identities: Identities,
     private readonly codes: CodeStore,
     private readonly bus: MessageBus,
     private readonly gate: BrokerGate,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(GATEWAY_CONFIG) private readonly config: GatewayConfig,
-    @Inject(SERVICE_CONFIG) serviceConfig: ServiceConfig,
     @Inject(REDIS) redis: Redis,
   ) {
-    this.keys = identityKeysOf(serviceConfig.JWT_SECRET);
     this.requests = new RateLimiterRedis({
       storeClient: redis,
       keyPrefix: 'rate:codes',
@@ -58,13 +43,14 @@ export class RequestCode {
   }
 
   private async sendCode(phone: string): Promise<void> {
+    const keys = await this.identities.keys();
     await this.spendRequest(phone);
     const codeId = randomUUID();
     const code = newCode();
     const ttlMs = this.config.SIGN_IN_CODE_TTL_MS;
     const expiresAtMs = this.clock.now() + ttlMs;
     // The store is first: a code that was sent must work. One that is stored and not sent does no harm.
-    await this.codes.put({ codeId, phone, hash: codeHashOf(phone, code, this.keys), expiresAtMs });
+    await this.codes.put({ codeId, phone, hash: codeHashOf(phone, code, keys), expiresAtMs });
     const expiresAt = new Date(expiresAtMs).toISOString();
     await this.gate.send(() =>
       this.bus.sendBatch([

@@ -3,13 +3,20 @@ import { createHmac, hkdfSync, randomInt } from 'node:crypto';
 const USER_ID_CHARS = 26;
 const CODE_DIGITS = 6;
 
-/** Keys for two purposes out of one secret; neither tells anything about the other, or about a token's signature. */
-export type IdentityKeys = { userIds: Buffer; codes: Buffer };
+/**
+ * Keys for several purposes out of one secret; none tells anything about another, or about a token's signature.
+ * The fingerprint is no key: it says which secret it was.
+ */
+export type IdentityKeys = { userIds: Buffer; codes: Buffer; fingerprint: string };
 
-export function identityKeysOf(jwtSecret: string): IdentityKeys {
+export function identityKeysOf(secret: string): IdentityKeys {
   const derive = (purpose: string): Buffer =>
-    Buffer.from(hkdfSync('sha256', jwtSecret, '', `stampede ${purpose}`, 32));
-  return { userIds: derive('user ids'), codes: derive('sign-in codes') };
+    Buffer.from(hkdfSync('sha256', secret, '', `stampede ${purpose}`, 32));
+  return {
+    userIds: derive('user ids'),
+    codes: derive('sign-in codes'),
+    fingerprint: derive('identity fingerprint').toString('hex'),
+  };
 }
 
 /**

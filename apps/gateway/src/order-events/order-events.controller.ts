@@ -2,7 +2,7 @@ import { Controller, Get, Headers, Inject, Param, Post, Req, Res } from '@nestjs
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { StreamQuery, type StreamTokenResponse } from '#libs/contracts';
-import { authenticate, CurrentUser, Public, SERVICE_CONFIG, ZodQuery } from '#libs/service-kit';
+import { authenticate, CurrentUser, jwtSecretsOf, Public, SERVICE_CONFIG, ZodQuery } from '#libs/service-kit';
 import type { ServiceConfig, User } from '#libs/service-kit';
 import { ReadOrder } from '../read-order/read-order.js';
 import { Caller } from '../upstream/call.js';
@@ -46,7 +46,7 @@ export class OrderEventsController {
   ): Promise<void> {
     const buyerId =
       token === undefined
-        ? (await authenticate(request.headers.authorization, this.config.JWT_SECRET)).userId
+        ? (await authenticate(request.headers.authorization, jwtSecretsOf(this.config))).userId
         : this.tokens.buyerOf(token, orderNo);
     const caller = new Caller(request, reply);
     if (request.method === 'HEAD') {

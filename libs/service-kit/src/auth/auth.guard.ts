@@ -18,14 +18,15 @@ export function userOf(request: FastifyRequest): User {
 export class AuthGuard implements CanActivate {
   private readonly reflector = new Reflector();
 
-  constructor(private readonly secret: string) {}
+  /** @param secrets `jwtSecretsOf` the service's configuration */
+  constructor(private readonly secrets: readonly string[]) {}
 
   async canActivate(context: ExecutionContext): Promise<boolean> {
     if (context.getType() !== 'http') return true;
     const targets = [context.getHandler(), context.getClass()];
     if (this.reflector.getAllAndOverride<boolean | undefined>(PUBLIC_ROUTE, targets) === true) return true;
     const request = context.switchToHttp().getRequest<FastifyRequest>();
-    const user = await authenticate(request.headers.authorization, this.secret);
+    const user = await authenticate(request.headers.authorization, this.secrets);
     const roles = this.reflector.getAllAndOverride<readonly string[] | undefined>(REQUIRED_ROLES, targets);
     if (roles !== undefined && !roles.some((role) => user.roles.includes(role))) {
       throw new HttpProblem(403, 'FORBIDDEN', `This call needs the role ${roles.join(' or ')}.`);
@@ -38,10 +39,14 @@ export class AuthGuard implements CanActivate {
 /**
  * The caller named by an `Authorization` header; for routes outside Nest, which no guard protects.
  *
+ * @param secrets `jwtSecretsOf` the service's configuration
  * @throws {HttpProblem} 401 `UNAUTHENTICATED`.
  */
-export async function authenticate(authorization: string | undefined, secret: string): Promise<User> {
+export async function authenticate(
+  authorization: string | undefined,
+  secrets: readonly string[],
+): Promise<User> {
   const token = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
   if (token === undefined) throw unauthenticated('This call needs a bearer token.');
-  return verifyToken(token, secret);
+  return verifyToken(token, secrets);
 }
