@@ -107,13 +107,16 @@ class MatrixRun {
       journey.status === 'rejected' ? [(journey.reason as Error).message] : [],
     );
     const violations = [...stuck, ...(await this.newViolations(notReady))];
-    return reached.map(({ cell, buyer, wasReached }) => {
+    const ofCell = reached.map(({ buyer }) => {
       const orders = [...this.travelling.buyers.accepted].flatMap(([no, whose]) =>
         whose === buyer ? [no] : [],
       );
-      const mine = violations.filter((text) => [buyer, ...orders].some((name) => names(text, name)));
-      const nobodys = violations.filter((text) => !/cell-\d|-[0-9a-z]{16}\b/.test(text));
-      const broken = [...mine, ...nobodys];
+      return violations.filter((text) => [buyer, ...orders].some((name) => names(text, name)));
+    });
+    // What names none of them may be any one's doing.
+    const anybodys = violations.filter((text) => !ofCell.flat().includes(text));
+    return reached.map(({ cell, wasReached }, index) => {
+      const broken = [...(ofCell[index] ?? []), ...anybodys];
       const result = broken.length > 0 ? 'broken' : wasReached ? 'held' : 'not reached';
       return { step: cell.step.name, fault: cell.fault, result, violations: broken };
     });
