@@ -39,7 +39,7 @@ export class EmbeddedBroker {
     try {
       return new EmbeddedBroker(await Engine.open(resolveOptions(options)), lock);
     } catch (error) {
-      await lock.release();
+      lock.release();
       throw error;
     }
   }
@@ -90,7 +90,7 @@ export class EmbeddedBroker {
     try {
       await this.engine.close();
     } finally {
-      await this.lock.release();
+      this.lock.release();
     }
   }
 }

@@ -1,91 +1,86 @@
-import { randomUUID } from 'node:crypto';
-import { readFileSync, realpathSync } from 'node:fs';
-import { open, readFile, unlink } from 'node:fs/promises';
+import {
+  closeSync,
+  constants,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { MessagingError } from '#libs/messaging/port';
 import { makeDurableDirectory } from './durable-directory.js';
 import { nodeFiles } from './files.js';
 
-type Owner = { pid: number; startedAt: string; host: string; token: string };
-
-/** Directories this process has open: a lock with our own pid but not in here was left by a predecessor that had the same pid (containers). */
-const openHere = new Set<string>();
-
 /**
- * One broker per data directory. The lock names its process by pid and start time, so that a lock
- * left behind by a killed broker is taken over even when its pid was given to another program.
+ * One broker per data directory, by a lock of the kernel on the file `lock` (ADR 20). It belongs to this open of the
+ * file: another thread or container does not get it, and it ends with the process, however that ends. The file
+ * stays; what is written in it is for people only.
  */
 export class DirectoryLock {
-  private constructor(
-    private readonly path: string,
-    private readonly directory: string,
-  ) {}
+  /** A bare descriptor: a `FileHandle` that nobody holds any more is closed by the collector, and the lock with it. */
+  private constructor(private fd: number | undefined) {}
 
-  /** @throws {MessagingError} `STORAGE_FAILED` when a living process has the directory. */
+  /** @throws {MessagingError} `STORAGE_FAILED` when another broker has the directory, or its file system cannot lock. */
   static async take(dir: string): Promise<DirectoryLock> {
     await makeDurableDirectory(nodeFiles, dir);
     const directory = realpathSync(dir);
     const path = join(directory, 'lock');
-    const mine: Owner = {
-      pid: process.pid,
-      startedAt: startOf(process.pid),
-      host: hostname(),
-      token: randomUUID(),
-    };
-    // A second round after a stale lock was removed; a third would mean that others race us for it.
-    for (let round = 0; round < 3; round++) {
-      try {
-        const handle = await open(path, 'wx');
-        await handle.writeFile(JSON.stringify(mine));
-        await handle.close();
-        openHere.add(directory);
-        return new DirectoryLock(path, directory);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const tryLock = await kernelLock();
+    const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+    try {
+      if (!isGranted(tryLock, fd, directory)) {
+        throw new MessagingError('STORAGE_FAILED', `${directory} is in use by ${ownerIn(path)}`);
       }
-      const owner = await readOwner(path);
-      if (owner && isAlive(owner, directory)) {
-        throw new MessagingError(
-          'STORAGE_FAILED',
-          `${directory} is in use by the broker with process id ${owner.pid}`,
-        );
-      }
-      await unlink(path).catch(() => undefined); // somebody else removed the stale lock first
+      ftruncateSync(fd);
+      writeSync(fd, JSON.stringify({ pid: process.pid, host: hostname(), startedAt: new Date() }), 0);
+      return new DirectoryLock(fd);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
     }
-    throw new MessagingError('STORAGE_FAILED', `${directory} is being opened by another broker`);
   }
 
-  async release(): Promise<void> {
-    openHere.delete(this.directory);
-    await unlink(this.path).catch(() => undefined); // the directory itself may be gone
+  /** Lets others have the directory. */
+  release(): void {
+    if (this.fd !== undefined) closeSync(this.fd);
+    this.fd = undefined;
   }
 }
 
-async function readOwner(path: string): Promise<Owner | undefined> {
+type TryLock = (fd: number) => boolean;
+
+/** Loaded when a directory is opened: a process that only speaks to a broker does not need it. */
+async function kernelLock(): Promise<TryLock> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as Owner;
+    return (await import('fs-native-extensions')).tryLock;
+  } catch (cause) {
+    const platform = `${process.platform}-${process.arch}`;
+    const why = `fs-native-extensions has no build for ${platform}, and without its lock two brokers could share a directory`;
+    throw new MessagingError('STORAGE_FAILED', why, { cause });
+  }
+}
+
+function isGranted(tryLock: TryLock, fd: number, directory: string): boolean {
+  try {
+    return tryLock(fd);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new MessagingError(
+      'STORAGE_FAILED',
+      `${directory} cannot be locked (${why}); use a file system with locks, such as a local one`,
+      { cause },
+    );
+  }
+}
+
+/** Whoever has the lock, as it calls itself. */
+function ownerIn(path: string): string {
+  try {
+    const { pid, host } = JSON.parse(readFileSync(path, 'utf8')) as { pid?: unknown; host?: unknown };
+    return `the broker with process id ${String(pid)} on ${String(host)}`;
   } catch {
-    return undefined; // removed meanwhile, or its writer died before it wrote a name
-  }
-}
-
-function isAlive(owner: Owner, directory: string): boolean {
-  if (owner.pid === process.pid) return openHere.has(directory);
-  try {
-    process.kill(owner.pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-  return startOf(owner.pid) === owner.startedAt;
-}
-
-/** Field 22 of /proc/<pid>/stat: start time in clock ticks since boot; empty where there is no /proc. */
-function startOf(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  } catch {
-    return '';
+    return 'another broker'; // it has not written its name yet, or the lock keeps others from reading it (Windows)
   }
 }
