@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -33,7 +33,37 @@ async function until(condition: () => boolean | Promise<boolean>, what = 'the st
   }
 }
 
+/** What others than its owner may do with the directory or a file below it. */
+async function openToOthers(directory: string): Promise<string[]> {
+  const names = ['', ...(await readdir(directory, { recursive: true }))];
+  const open: string[] = [];
+  for (const name of names) {
+    if (((await stat(join(directory, name))).mode & 0o077) !== 0) open.push(name);
+  }
+  return open;
+}
+
 describe('EmbeddedBroker', () => {
+  it('keeps its data for its owner alone, and closes what was left open', async () => {
+    const umask = process.umask(0);
+    try {
+      const own = join(dir, 'deep', 'own');
+      const other = await EmbeddedBroker.open({ dir: own });
+      await other.connect('a').send([message('4711 is your code')]);
+      expect(await openToOthers(join(dir, 'deep'))).toEqual([]);
+      await other.close();
+      for (const name of ['', 'journal']) await chmod(join(own, name), 0o755);
+      for (const name of ['durable', '00000000000000000000.log'])
+        await chmod(join(own, 'journal', name), 0o644);
+      expect(await openToOthers(own)).toHaveLength(4);
+      const again = await EmbeddedBroker.open({ dir: own });
+      expect(await openToOthers(own)).toEqual([]);
+      await again.close();
+    } finally {
+      process.umask(umask);
+    }
+  });
+
   it('delivers what was sent, and not again after a restart when it was acknowledged', async () => {
     const port = broker.connect('a');
     await port.send(['1', '2', '3'].map((body) => message(body, { key: body })));

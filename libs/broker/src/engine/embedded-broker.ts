@@ -2,6 +2,7 @@ import { type BrokerPort, MessagingError, type TopicOptions } from '#libs/messag
 import { BROKER } from '../audit/audit.js';
 import { type PortOptions, portOver } from '../client/port.js';
 import { DirectoryLock } from '../journal/directory-lock.js';
+import { makePrivate } from '../journal/private-directory.js';
 import type { LostRange } from '../journal/recovery.js';
 import type { BrokerSession, SessionEvents } from '../session.js';
 import { Admin } from './admin.js';
@@ -37,6 +38,7 @@ export class EmbeddedBroker {
   static async open(options: BrokerOptions): Promise<EmbeddedBroker> {
     const lock = await DirectoryLock.take(options.dir);
     try {
+      await makePrivate(options.dir);
       return new EmbeddedBroker(await Engine.open(resolveOptions(options)), lock);
     } catch (error) {
       lock.release();

@@ -28,6 +28,10 @@ export interface Files {
   syncDirectory(directory: string): Promise<void>;
 }
 
+/** What is written here is for the broker alone. */
+const FILE_MODE = 0o600;
+const DIRECTORY_MODE = 0o700;
+
 const FLAGS = { create: 'wx+', 'read-write': 'r+', read: 'r' } as const;
 
 /** Callbacks on a raw descriptor: a `FileHandle` costs several times more per call. */
@@ -106,12 +110,14 @@ class NodeFile implements JournalFile {
 export const nodeFiles: Files = {
   open: (path, mode) =>
     new Promise((resolve, reject) => {
-      fs.open(path, FLAGS[mode], (error, fd) => (error ? reject(error) : resolve(new NodeFile(fd))));
+      fs.open(path, FLAGS[mode], FILE_MODE, (error, fd) =>
+        error ? reject(error) : resolve(new NodeFile(fd)),
+      );
     }),
   list: (directory) => fs.promises.readdir(directory),
   makeDirectory: async (directory) => {
     try {
-      await fs.promises.mkdir(directory);
+      await fs.promises.mkdir(directory, DIRECTORY_MODE);
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
