@@ -2,10 +2,6 @@ import { ReplyError } from 'ioredis';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 
-/** A cause that stays is said again after so long, with how often it has come since. */
-const SAY_AGAIN_MS = 60_000;
-/** Causes told apart at once; a server's error texts are not ours to bound. */
-const MAX_CAUSES = 50;
 const MAX_CAUSE_CHARS = 200;
 /** What ioredis says, in plain errors, of commands that got no answer. They may have run all the same. */
 const UNANSWERED = new Set([
@@ -31,46 +27,18 @@ export const isOfReplica = (error: Error): boolean => /\b(READONLY|MASTERDOWN)\b
 /** Said by Redis in the course of things: ioredis sends the script itself then. */
 const isOrdinary = (error: Error): boolean => error.message.startsWith('NOSCRIPT');
 
-/**
- * Tells the operator why Redis refuses commands: each cause (`READONLY …`, `OOM …`, `NOPERM …`) at once, and
- * then once a minute for as long as it comes, with its count.
- */
-export class RedisFailureLog {
-  private readonly since = new Map<string, number>();
+/** Tells the operator why Redis refuses commands (`READONLY …`, `OOM …`, `NOPERM …`). */
+export function logRefusal(logger: Logger, error: Error): void {
+  if (!isOrdinary(error)) say(logger, 'Redis refuses commands', error);
+}
 
-  constructor(private readonly logger: Logger) {}
+export function logUnreachable(logger: Logger, error: Error): void {
+  say(logger, 'Redis cannot be reached; reconnecting', error);
+}
 
-  refused(error: Error): void {
-    if (isOrdinary(error)) return;
-    this.say(causeOf(error), 'Redis refuses commands');
-  }
-
-  unreachable(error: Error): void {
-    this.say(causeOf(error), 'Redis cannot be reached; reconnecting');
-  }
-
-  private say(cause: string, what: string): void {
-    const count = this.since.get(cause);
-    if (count !== undefined) {
-      this.since.set(cause, count + 1);
-      return;
-    }
-    if (this.since.size >= MAX_CAUSES) return;
-    this.logger.error({ cause }, `${what}: ${cause}`);
-    this.since.set(cause, 0);
-    this.sayAgain(cause, what);
-  }
-
-  private sayAgain(cause: string, what: string): void {
-    setTimeout(() => {
-      const count = this.since.get(cause) ?? 0;
-      this.since.delete(cause);
-      if (count === 0) return;
-      this.logger.error({ cause, count }, `${what}: ${cause} (${count} times more in the last minute)`);
-      this.since.set(cause, 0);
-      this.sayAgain(cause, what);
-    }, SAY_AGAIN_MS).unref();
-  }
+function say(logger: Logger, what: string, error: Error): void {
+  const cause = causeOf(error);
+  logger.error({ cause }, `${what}: ${cause}`);
 }
 
 /** The first line, without what differs from one command to the next: a script's hash, its line, the arguments. */

@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { setTimeout as pause } from 'node:timers/promises';
+import { createLogger } from '../logs/logger.js';
 import { FaultProxy, startRedis, type TestRedis } from '../testing/index.js';
 import { writable } from './redis-failures.js';
 import { openRedis } from './redis.js';
@@ -22,8 +23,8 @@ afterAll(() => server?.stop());
 beforeEach(async () => {
   proxy = await FaultProxy.inFrontOf(server.url);
   log = [];
-  const logger = pino(
-    { level: 'warn' },
+  const logger = createLogger(
+    { name: 'fixture', level: 'warn' },
     { write: (line: string) => void log.push(JSON.parse(line) as Line) },
   );
   redis = openRedis({ url: proxy.via(server.url), name: 'fixture', logger });

@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { isOfReplica, RedisFailureLog } from './redis-failures.js';
+import { isOfReplica, logRefusal, logUnreachable } from './redis-failures.js';
 
 const CONNECT_TIMEOUT_MS = 2_000;
 const FIRST_RECONNECT_DELAY_MS = 50;
@@ -28,7 +28,6 @@ export type RedisOptions = { url: string; name: string; logger: Logger };
  * Commands issued in the same tick share one write (auto-pipelining).
  */
 export function openRedis({ url, name, logger }: RedisOptions): Redis {
-  const failures = new RedisFailureLog(logger);
   const redis = new Redis(url, {
     connectionName: `stampede-${name}`,
     connectTimeout: CONNECT_TIMEOUT_MS,
@@ -47,14 +46,14 @@ export function openRedis({ url, name, logger }: RedisOptions): Redis {
     retryStrategy: (tries) =>
       Math.min(FIRST_RECONNECT_DELAY_MS * 2 ** Math.min(tries - 1, 10), MAX_RECONNECT_DELAY_MS),
     reconnectOnError: (error) => {
-      failures.refused(error);
+      logRefusal(logger, error);
       return isOfReplica(error);
     },
   });
   let lost = false;
   redis.on('error', (error: Error) => {
     lost = true;
-    failures.unreachable(error);
+    logUnreachable(logger, error);
   });
   redis.on('ready', () => {
     if (lost) logger.info('Redis is back');
