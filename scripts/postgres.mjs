@@ -7,12 +7,12 @@
 // package; its own runner is not used because it must create a system user when run as root, and stops
 // the server at the first Ctrl-C, while the shop's services still need it.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Refusal, runMain } from './launcher/prepare.mjs';
-import { isAlive } from './launcher/lock.mjs';
-import { postgresPrograms, requireSameMajor } from './launcher/postgres.mjs';
+import { isServerOf, postgresPrograms, requireSameMajor } from './launcher/postgres.mjs';
+import { isAlive, waitUntil } from './launcher/process-identity.mjs';
 
 const SUPERUSER = 'postgres';
 
@@ -69,19 +69,23 @@ async function main() {
   server.on('exit', (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
 }
 
+/** A folder that was being made when the machine went down is made anew: it gets its name once it is whole. */
 function initialise(initdb, dir, data, password) {
+  const partial = `${data}.new`;
+  rmSync(partial, { recursive: true, force: true });
   const passwordFile = join(dir, 'password');
   writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 });
   const [program, args] = asOrdinaryUser(initdb, [
-    ...['-D', data, '-U', SUPERUSER, '--auth=scram-sha-256', `--pwfile=${passwordFile}`],
+    ...['-D', partial, '-U', SUPERUSER, '--auth=scram-sha-256', `--pwfile=${passwordFile}`],
     ...['--encoding=UTF8', '--locale=C', '--no-instructions'],
   ]);
   const result = spawnSync(program, args, { encoding: 'utf8' });
   rmSync(passwordFile, { force: true });
   if (result.status !== 0) {
-    rmSync(data, { recursive: true, force: true });
+    rmSync(partial, { recursive: true, force: true });
     throw new Refusal(`initdb failed: ${(result.stderr || String(result.error)).trim()}`);
   }
+  renameSync(partial, data);
 }
 
 /** PostgreSQL refuses to run as root; in a user namespace of its own it does not see that it is. */
@@ -96,19 +100,27 @@ function asOrdinaryUser(program, args) {
   return ['unshare', [...wrapper, program, ...args]];
 }
 
-/** Ends a server whose runner was killed: it would hold the data directory otherwise. */
+/**
+ * Ends a server whose runner was killed: it would hold the data directory otherwise. A pid that is somebody
+ * else's by now, and that PostgreSQL would take for its own, is forgotten.
+ */
 function endLeftOver(data) {
   const pidFile = join(data, 'postmaster.pid');
   if (!existsSync(pidFile)) return;
   const pid = Number(readFileSync(pidFile, 'utf8').split('\n')[0]);
   // In a namespace the server writes the same pid as outside: only user ids are mapped.
-  if (!isAlive(pid)) return rmSync(pidFile, { force: true });
-  const commandLine = existsSync(`/proc/${pid}/cmdline`) ? readFileSync(`/proc/${pid}/cmdline`, 'utf8') : '';
-  if (!commandLine.includes(data)) return rmSync(pidFile, { force: true });
-  process.kill(pid, 'SIGINT');
-  const deadline = Date.now() + 10_000;
-  while (isAlive(pid) && Date.now() < deadline)
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+  const isOurs = isAlive(pid) ? isServerOf(pid, data) : false;
+  if (isOurs === undefined) return;
+  if (!isOurs) return rmSync(pidFile, { force: true });
+  // It may take its time to write everything down; if that is too long, recovery does it at the next start.
+  for (const [signal, withinMs] of [
+    ['SIGINT', 10_000],
+    ['SIGQUIT', 5_000],
+  ]) {
+    process.kill(pid, signal);
+    if (waitUntil(() => !isAlive(pid) || !isServerOf(pid, data), withinMs)) return;
+  }
+  throw new Refusal(`PostgreSQL (pid ${pid}) is running on ${data} and does not stop: end it.`);
 }
 
 async function createDatabase(port, password, database) {

@@ -4,13 +4,14 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
-import { prepare, root, runMain } from './launcher/prepare.mjs';
+import { prepare, root, runMain, withoutProxyOnLoopback } from './launcher/prepare.mjs';
 
 await runMain(async () => {
   prepare();
   const [program, ...args] = process.argv.slice(2);
   if (program === '--only-prepare') return;
   const child = spawn(process.execPath, ['--enable-source-maps', join(root, 'dist', program), ...args], {
+    env: withoutProxyOnLoopback(process.env),
     stdio: 'inherit',
   });
   // A terminal sends Ctrl-C to both: the program decides when it is over.

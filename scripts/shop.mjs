@@ -1,7 +1,8 @@
 // `npm run shop`: the whole shop on this machine, from a fresh clone, with nothing else set up.
 // `npm run shop -- --reset` empties its data first. Data, logs and secrets live in .stampede/.
-import { mkdirSync, rmSync, statfsSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import { lockDirectory } from './launcher/lock.mjs';
 import { requireSameMajor } from './launcher/postgres.mjs';
@@ -13,7 +14,7 @@ import {
   requireFreePorts,
   waitFor,
 } from './launcher/processes.mjs';
-import { findRedis, redisArguments } from './launcher/redis.mjs';
+import { findRedis, redisArguments, requireFitRedis } from './launcher/redis.mjs';
 import { loadSecrets } from './launcher/secrets.mjs';
 
 const READY_WITHIN_MS = 60_000;
@@ -34,6 +35,8 @@ async function main() {
   const { values } = parseArgs({ options: { reset: { type: 'boolean', default: false } } });
   prepare();
 
+  // Journal, tables, counters and logs hold what buyers and the shop keep to themselves: whatever is made from here on is its owner's alone.
+  process.umask(0o077);
   const dir = dataDirectory();
   lockDirectory(dir);
   const supervisor = new Supervisor(dir, say);
@@ -43,7 +46,7 @@ async function main() {
       rmSync(join(dir, part), { recursive: true, force: true });
     }
   }
-  for (const part of ['redis', 'broker', 'logs']) mkdirSync(join(dir, part), { recursive: true });
+  for (const part of ['redis', 'broker', 'logs']) makePrivate(join(dir, part));
   const plan = makePlan(dir);
   await requireFreePorts(plan.ports);
 
@@ -52,7 +55,7 @@ async function main() {
     await startStores(supervisor, plan);
     for (const { name, env } of plan.services) {
       const program = join(root, `dist/apps/${name}/src/main.js`);
-      supervisor.start(name, process.execPath, ['--enable-source-maps', program], env, program);
+      supervisor.start(name, process.execPath, ['--enable-source-maps', program], env);
     }
     await Promise.all(
       plan.services.map(({ name, url }) =>
@@ -70,6 +73,7 @@ function dataDirectory() {
   const name = process.env.STAMPEDE_DIR ?? '.stampede';
   const dir = isAbsolute(name) ? name : join(root, name);
   mkdirSync(dir, { recursive: true });
+  if (process.env.STAMPEDE_DIR === undefined) chmodSync(dir, 0o700);
   const { bavail, bsize } = statfsSync(dir);
   if (bavail * bsize < LEAST_FREE_BYTES) {
     throw new Refusal(
@@ -77,6 +81,16 @@ function dataDirectory() {
     );
   }
   return dir;
+}
+
+/** Makes a folder that only its owner can open, and closes one that an earlier version has left open to all. */
+function makePrivate(dir) {
+  mkdirSync(dir, { recursive: true });
+  chmodSync(dir, 0o700);
+  for (const entry of readdirSync(dir, { withFileTypes: true, recursive: true })) {
+    if (!entry.isDirectory() && !entry.isFile()) continue;
+    chmodSync(join(entry.parentPath ?? entry.path, entry.name), entry.isFile() ? 0o600 : 0o700);
+  }
 }
 
 /** Who listens where, and what each service is told: the deployment on one page. */
@@ -153,7 +167,9 @@ function serviceDatabaseUrl(adminUrl, name, secrets) {
 async function startStores(supervisor, plan) {
   if (!process.env.REDIS_URL) {
     const args = redisArguments(join(plan.dir, 'redis'), plan.redisPort);
-    supervisor.start('redis', findRedis(), args, {}, String(plan.redisPort));
+    supervisor.start('redis', findRedis(), args, {});
+  } else {
+    for (const warning of await requireFitRedis(process.env.REDIS_URL, READY_WITHIN_MS)) say(warning);
   }
   if (!process.env.DATABASE_URL) {
     const postgresDir = join(plan.dir, 'postgres');
@@ -165,15 +181,11 @@ async function startStores(supervisor, plan) {
       '--port',
       String(plan.postgresPort),
     ];
-    supervisor.start(
-      'postgres',
-      process.execPath,
-      args,
-      { POSTGRES_PASSWORD: plan.secrets.postgresPassword },
-      postgresDir,
-    );
+    supervisor.start('postgres', process.execPath, args, {
+      POSTGRES_PASSWORD: plan.secrets.postgresPassword,
+    });
   }
-  const { migrate } = await import(join(root, 'dist/prisma/migrate.js'));
+  const { migrate } = await import(pathToFileURL(join(root, 'dist/prisma/migrate.js')).href);
   const passwords = Object.fromEntries(
     SERVICES.filter(({ schema }) => schema).map(({ name }) => [name, plan.secrets[`${name}DbPassword`]]),
   );

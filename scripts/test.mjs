@@ -9,7 +9,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Refusal, prepare, root, runMain } from './launcher/prepare.mjs';
+import { Refusal, prepare, root, runMain, withoutProxyOnLoopback } from './launcher/prepare.mjs';
 import { findRedis } from './launcher/redis.mjs';
 
 const POSTGRES_PASSWORD = 'test';
@@ -74,7 +74,7 @@ async function jest(name, args, env) {
   const code = await new Promise((resolve) => {
     const child = spawn(process.execPath, [...nodeArgs, ...jestArgs], {
       cwd: root,
-      env: { ...process.env, ...env },
+      env: withoutProxyOnLoopback({ ...process.env, ...env }),
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     child.on('close', resolve);
@@ -118,7 +118,7 @@ async function startShop() {
 
 async function start(program, args, readyPattern, env) {
   const child = spawn(program, args, {
-    env: { ...process.env, ...env },
+    env: withoutProxyOnLoopback({ ...process.env, ...env }),
     stdio: ['ignore', 'pipe', 'pipe'],
     cwd: root,
   });

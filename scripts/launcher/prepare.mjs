@@ -20,12 +20,23 @@ export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 /** An expected failure: printed as one line, without a stack. */
 export class Refusal extends Error {}
 
-/** Runs `main`; a `Refusal` ends the process with its one line, anything else with its stack. */
+/** What the system says of a file or a disk that is not ours to use. */
+const STORAGE_ERRORS = {
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EROFS: 'read-only file system',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the disk quota is used up',
+};
+
+/** Runs `main`; a `Refusal`, and what a disk refuses, ends the process with one line, anything else with its stack. */
 export async function runMain(main) {
   try {
     await main();
   } catch (error) {
-    process.stderr.write(`${error instanceof Refusal ? error.message : error.stack}\n`);
+    const refused = error.path !== undefined && STORAGE_ERRORS[error.code];
+    const line = refused ? `Cannot use ${error.path}: ${refused}.` : error.stack;
+    process.stderr.write(`${error instanceof Refusal ? error.message : line}\n`);
     process.exit(1);
   }
 }
@@ -54,11 +65,19 @@ export function prepare() {
 
 const modifiedMs = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
 
+/** npm's own script where npm has started us: `npm.cmd`, as it is called on Windows, runs only within a shell. */
+function npmCommand(args) {
+  const script = process.env.npm_execpath ?? '';
+  if (/npm-cli\.c?js$/.test(script)) return [process.execPath, [script, ...args], {}];
+  return process.platform === 'win32' ? ['npm.cmd', args, { shell: true }] : ['npm', args, {}];
+}
+
 function npm(title, args) {
   const startedAt = Date.now();
   process.stderr.write(`${title} …`);
-  const program = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  const result = spawnSync(program, args, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 });
+  const [program, programArgs, options] = npmCommand(args);
+  const maxBuffer = 64 * 1024 * 1024;
+  const result = spawnSync(program, programArgs, { cwd: root, encoding: 'utf8', maxBuffer, ...options });
   if (result.status !== 0) {
     process.stderr.write('\n');
     const output = `${result.stdout ?? ''}${result.stderr ?? ''}${result.error ?? ''}`;
@@ -67,12 +86,24 @@ function npm(title, args) {
   process.stderr.write(` ${((Date.now() - startedAt) / 1000).toFixed(1)} s\n`);
 }
 
+const LOOPBACK = ['127.0.0.1', 'localhost', '::1'];
+
+/**
+ * The environment for a process of the shop: with HTTP_PROXY and NODE_USE_ENV_PROXY it would look for its
+ * neighbours on this machine behind the proxy. Both spellings, because the lower one wins.
+ */
+export function withoutProxyOnLoopback(env) {
+  const given = (env.no_proxy ?? env.NO_PROXY ?? '').split(/[,\s]+/).filter(Boolean);
+  const noProxy = [...new Set([...given, ...LOOPBACK])].join(',');
+  return { ...env, NO_PROXY: noProxy, no_proxy: noProxy };
+}
+
 function listSources(dir) {
   if (!existsSync(dir)) return [];
   return readdirSync(dir, { withFileTypes: true, recursive: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath ?? entry.path, entry.name))
-    .filter((path) => !path.includes('/generated/') && !path.includes('/results/') && !path.endsWith('.md'))
+    .filter((path) => !/[/\\](generated|results)[/\\]|\.md$/.test(path.slice(root.length)))
     .sort();
 }
 

@@ -1,24 +1,19 @@
 import { spawn } from 'node:child_process';
-import {
-  createWriteStream,
-  existsSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { request } from 'node:http';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { Agent, request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { isAlive } from './lock.mjs';
-import { Refusal } from './prepare.mjs';
+import { LogFile } from './log-file.mjs';
+import { Refusal, withoutProxyOnLoopback } from './prepare.mjs';
+import { endProcess, identityOf, isSame } from './process-identity.mjs';
+import { readObject, writeWhole } from './state-files.mjs';
 
 const FIRST_BACK_OFF_MS = 200;
 const LONGEST_BACK_OFF_MS = 10_000;
 /** A process that ran this long is well again: its back-off starts anew. */
 const WELL_AFTER_MS = 30_000;
-const MAX_LOG_BYTES = 20 * 1024 * 1024;
+/** Waits ask the shop itself: never by way of a proxy, which the global agent would take from HTTP_PROXY. */
+const DIRECT = new Agent();
 
 /**
  * Keeps a set of processes running: starts them in process groups of their own (so that a Ctrl-C reaches
@@ -35,38 +30,30 @@ export class Supervisor {
     this.#say = say;
   }
 
-  /** Ends what an earlier launcher started and could not stop, because it was killed itself. */
+  /** Ends what an earlier launcher started and could not stop, because it was killed itself. A file that says nothing names nobody. */
   endLeftOvers() {
     const path = join(this.#dir, 'pids.json');
-    if (!existsSync(path)) return;
-    for (const [name, { pid, mark }] of Object.entries(JSON.parse(readFileSync(path, 'utf8')))) {
-      const commandLine = existsSync(`/proc/${pid}/cmdline`)
-        ? readFileSync(`/proc/${pid}/cmdline`, 'utf8')
-        : '';
-      if (isAlive(pid) && commandLine.includes(mark)) {
-        this.#say(`ending ${name} (pid ${pid}), left over from an earlier run`);
-        process.kill(pid, 'SIGTERM');
-        const deadline = Date.now() + 10_000;
-        while (isAlive(pid) && Date.now() < deadline)
-          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
-        if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+    for (const [name, owner] of Object.entries(readObject(path) ?? {})) {
+      if (!isSame(owner ?? {})) continue;
+      this.#say(`ending ${name} (pid ${owner.pid}), left over from an earlier run`);
+      if (!endProcess(owner, 'SIGTERM', 10_000)) {
+        throw new Refusal(
+          `${name} (pid ${owner.pid}), left over from an earlier run, cannot be ended: end it.`,
+        );
       }
     }
     rmSync(path, { force: true });
   }
 
-  /** `mark` is a part of the command line by which a left-over process is recognised. */
-  start(name, program, args, env, mark) {
-    this.#launch({ name, program, args, env, mark, backOffMs: FIRST_BACK_OFF_MS });
+  start(name, program, args, env) {
+    this.#launch({ name, program, args, env, backOffMs: FIRST_BACK_OFF_MS });
   }
 
   #launch(spec) {
-    const logPath = join(this.#dir, 'logs', `${spec.name}.log`);
-    if (existsSync(logPath) && statSync(logPath).size > MAX_LOG_BYTES) renameSync(logPath, `${logPath}.1`);
-    const log = createWriteStream(logPath, { flags: 'a' });
+    const log = new LogFile(this.#logPath(spec.name));
     const startedAt = Date.now();
     const child = spawn(spec.program, spec.args, {
-      env: { ...process.env, ...spec.env },
+      env: withoutProxyOnLoopback({ ...process.env, ...spec.env }),
       // The IPC channel closes when the launcher is gone, however it went: services stop then.
       stdio:
         spec.program === process.execPath ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
@@ -75,7 +62,7 @@ export class Supervisor {
     let lastLine = '';
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', (chunk) => {
-        lastLine = String(chunk).trim().split('\n').at(-1).slice(0, 500) || lastLine;
+        lastLine = tellingLine(String(chunk)) || lastLine;
         log.write(chunk);
       });
     }
@@ -94,15 +81,20 @@ export class Supervisor {
           this.#launch({ ...spec, backOffMs: Math.min(backOffMs * 2, LONGEST_BACK_OFF_MS) });
       }, backOffMs);
     });
-    this.#running.set(spec.name, { child, spec });
+    this.#running.set(spec.name, { child, spec, identity: identityOf(child.pid) });
     this.#writePids();
   }
 
   #writePids() {
     const pids = Object.fromEntries(
-      [...this.#running].map(([name, { child, spec }]) => [name, { pid: child.pid, mark: spec.mark }]),
+      [...this.#running].map(([name, { child, identity }]) => [name, { pid: child.pid, identity }]),
     );
-    writeFileSync(join(this.#dir, 'pids.json'), JSON.stringify(pids, null, 2) + '\n');
+    try {
+      writeWhole(join(this.#dir, 'pids.json'), JSON.stringify(pids, null, 2) + '\n');
+    } catch (error) {
+      // On a full disk: a shop that sells is not ended for it.
+      this.#say(`pids.json cannot be written: ${error.message}`);
+    }
   }
 
   /** Stops in waves: each gets SIGTERM together and its time, what is left after that SIGKILL. */
@@ -125,11 +117,21 @@ export class Supervisor {
     rmSync(join(this.#dir, 'pids.json'), { force: true });
   }
 
+  #logPath(name) {
+    return join(this.#dir, 'logs', `${name}.log`);
+  }
+
   /** The log's end of a process that does not become ready. */
   lastLog(name) {
-    const path = join(this.#dir, 'logs', `${name}.log`);
+    const path = this.#logPath(name);
     return existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n').slice(-5).join('\n') : '';
   }
+}
+
+/** Of the output of a process that ends: the error's own line when there is one, since a stack and a version follow it. */
+function tellingLine(text) {
+  const lines = text.trim().split('\n');
+  return (lines.find((line) => /^\w*Error\b.*: /.test(line)) ?? lines.at(-1)).slice(0, 500);
 }
 
 /** Refuses by name when a port is taken. */
@@ -158,7 +160,7 @@ export const acceptsConnections = (port) => () =>
 
 export const answersOk = (url) => () =>
   new Promise((resolve) => {
-    const call = request(url, { timeout: 2000 }, (response) => {
+    const call = request(url, { timeout: 2000, agent: DIRECT }, (response) => {
       response.resume();
       resolve(response.statusCode === 200);
     });

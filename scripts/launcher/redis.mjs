@@ -1,5 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { Refusal } from './prepare.mjs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Refusal, root } from './prepare.mjs';
 
 const PROGRAMS = ['redis-server', 'valkey-server'];
 const INSTALLERS = [
@@ -51,6 +53,45 @@ function requireVersion(program) {
 function onPath(program) {
   const result = spawnSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' });
   return result.status === 0 ? result.stdout.trim() : undefined;
+}
+
+/** Refuses, in one line, a server of somebody else's that is not there in time, lets nobody in, or is no place for stock. */
+export async function requireFitRedis(url, withinMs) {
+  const load = (path) => import(pathToFileURL(join(root, path)).href);
+  const [{ Redis }, { StockLedger }] = await Promise.all([
+    import('ioredis'),
+    load('dist/libs/stock-ledger/src/stock-ledger.js'),
+  ]);
+  const deadline = Date.now() + withinMs;
+  let lastError = new Error('no answer');
+  // Each look settles: nothing is asked of a connection that is not there.
+  const redis = new Redis(url, {
+    maxRetriesPerRequest: 0,
+    commandTimeout: 3_000,
+    connectTimeout: 3_000,
+    enableReadyCheck: false,
+    retryStrategy: () => 250,
+  });
+  redis.on('error', (error) => (lastError = error));
+  try {
+    for (;;) {
+      try {
+        const { refusals, warnings } = await new StockLedger(redis).look();
+        if (refusals.length > 0) throw new Refusal(`REDIS_URL: ${refusals[0]}`);
+        return warnings;
+      } catch (error) {
+        if (error instanceof Refusal) throw error;
+        const isAnswer = error.name === 'ReplyError' && !error.message.startsWith('LOADING');
+        const cause = error.name === 'ReplyError' ? error : lastError;
+        if (isAnswer || Date.now() > deadline) {
+          throw new Refusal(`REDIS_URL: Redis cannot be used: ${cause.message.split('\n')[0]}`);
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  } finally {
+    redis.disconnect();
+  }
 }
 
 /** Arguments for a server whose data survives it: an append-only file, flushed every second. */
