@@ -199,14 +199,24 @@ function repositoryRoot(): string {
   return dir;
 }
 
+/** As the services do with theirs. */
+function refusePublished(variable: string, value: string): void {
+  if (process.env['NODE_ENV'] !== 'production' || !/(^|:)local-only/.test(value)) return;
+  throw new Error(
+    `${variable}: the password is the one published in docker-compose.yml: set your own with NODE_ENV=production`,
+  );
+}
+
 async function main(): Promise<void> {
   const adminUrl = process.env['ADMIN_DATABASE_URL'] ?? process.env['DATABASE_URL'];
   if (adminUrl === undefined || adminUrl === '') throw new Error('ADMIN_DATABASE_URL: is required');
+  refusePublished('ADMIN_DATABASE_URL', adminUrl);
   const passwords = Object.fromEntries(
     DATABASE_SERVICES.map((service) => {
       const variable = `${service.toUpperCase()}_DB_PASSWORD`;
       const password = process.env[variable];
       if (password === undefined || password === '') throw new Error(`${variable}: is required`);
+      refusePublished(variable, password);
       return [service, password];
     }),
   ) as Record<DatabaseService, string>;

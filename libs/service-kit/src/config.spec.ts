@@ -1,5 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { repositoryRoot } from './testing/repository-root.js';
 import { ConfigError, loadConfig, ServiceConfig } from './config.js';
 
 describe('configuration', () => {
@@ -29,6 +32,28 @@ describe('configuration', () => {
     expect(() =>
       loadConfig(ServiceConfig, { ...long, JWT_SECRET_PREVIOUS: `${'y'.repeat(32)},short` }),
     ).toThrow(/JWT_SECRET_PREVIOUS: must have at least 32 characters/);
+  });
+
+  test('production refuses the secrets that docker-compose.yml publishes, each by its name', () => {
+    const compose = readFileSync(join(repositoryRoot(), 'docker-compose.yml'), 'utf8');
+    const published = [...compose.matchAll(/\$\{([A-Z_]+):-(local-only[^}]*)\}/g)];
+    const [, , jwt = ''] = published.find(([, name]) => name === 'JWT_SECRET') ?? [];
+    const [, , token = ''] = published.find(([, name]) => name === 'BROKER_TOKEN') ?? [];
+    const [, , password = ''] = published.find(([, name]) => name === 'ORDER_DB_PASSWORD') ?? [];
+    // A secret that compose gives a default to is recognised by how that begins.
+    expect(compose.match(/\$\{[A-Z_]*(SECRET|PASSWORD|TOKEN):-(?!local-only)[^}]/g)).toBeNull();
+    const env = {
+      JWT_SECRET: jwt,
+      BROKER_TOKEN: token,
+      DATABASE_URL: `postgresql://stampede_order:${password}@postgres:5432/stampede`,
+    };
+    expect(loadConfig(ServiceConfig, env)).toMatchObject(env);
+    for (const [name, value] of Object.entries(env)) {
+      const own = { NODE_ENV: 'production', JWT_SECRET: 'x'.repeat(32), [name]: value };
+      expect(() => loadConfig(ServiceConfig, own)).toThrow(
+        new RegExp(`^wrong configuration: ${name}: is the one published in docker-compose.yml[^;]*$`),
+      );
+    }
   });
 
   test('the refusal does not repeat the value of a secret', () => {

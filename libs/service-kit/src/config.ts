@@ -43,20 +43,30 @@ export const milliseconds = ({ min, max = DAY_MS }: { min: number; max?: number 
 /** What a secret must have in production; a local run generates one of this length. */
 export const MIN_PRODUCTION_SECRET_CHARS = 32;
 
-/** A shared secret: required everywhere, and long enough where strangers could guess at it. */
+/** What docker-compose.yml sets on a laptop: everybody has read it. */
+const PUBLISHED_SECRET = /^local-only/;
+
+/** A shared secret: required everywhere; long enough, and not one that is published, where strangers could guess at it. */
 export function requireLongSecret(
   name: string,
   env: { NODE_ENV: string },
   secret: string,
   context: z.core.$RefinementCtx,
 ): void {
-  if (env.NODE_ENV === 'production' && secret.length < MIN_PRODUCTION_SECRET_CHARS) {
+  if (env.NODE_ENV !== 'production') return;
+  if (PUBLISHED_SECRET.test(secret)) refusePublished(name, context);
+  else if (secret.length < MIN_PRODUCTION_SECRET_CHARS) {
     context.addIssue({
       code: 'custom',
       path: [name],
       message: `must have at least ${MIN_PRODUCTION_SECRET_CHARS} characters with NODE_ENV=production`,
     });
   }
+}
+
+function refusePublished(name: string, context: z.core.$RefinementCtx): void {
+  const message = 'is the one published in docker-compose.yml: set your own with NODE_ENV=production';
+  context.addIssue({ code: 'custom', path: [name], message });
 }
 
 /** Each is one more signature that a forged token may cost. */
@@ -101,6 +111,11 @@ export const ServiceConfig = z
     requireLongSecret('JWT_SECRET', env, env.JWT_SECRET, context);
     for (const secret of env.JWT_SECRET_PREVIOUS) {
       requireLongSecret('JWT_SECRET_PREVIOUS', env, secret, context);
+    }
+    if (env.NODE_ENV !== 'production') return;
+    if (PUBLISHED_SECRET.test(env.BROKER_TOKEN ?? '')) refusePublished('BROKER_TOKEN', context);
+    if (PUBLISHED_SECRET.test(new URL(env.DATABASE_URL ?? 'none:').password)) {
+      refusePublished('DATABASE_URL', context);
     }
   });
 export type ServiceConfig = z.output<typeof ServiceConfig>;
