@@ -1,10 +1,24 @@
+import proxyAddr from '@fastify/proxy-addr';
 import { z } from 'zod';
+import { isPhoneRegion } from './domain/phone.js';
 import { DEFAULT_PORTS, listed, milliseconds, requireLongSecret } from '#libs/service-kit';
 
 const upstream = (service: string) =>
   z
     .url({ protocol: /^https?$/, error: 'must be an http:// URL' })
     .default(`http://127.0.0.1:${DEFAULT_PORTS[service] ?? 0}`);
+
+const count = ({ max }: { max: number }) => z.coerce.number().int().min(1).max(max);
+
+function areNetworks(list: string[]): boolean {
+  try {
+    proxyAddr.compile(list);
+    return true;
+  } catch {
+    // The caller says what is wrong with it, under the variable's name.
+    return false;
+  }
+}
 
 const isOrigin = (text: string): boolean => URL.canParse(text) && new URL(text).origin === text;
 
@@ -37,6 +51,11 @@ const Settings = z.object({
     .pipe(z.array(z.string().refine(isOrigin, 'must be origins, such as https://shop.example')).max(100)),
   /** Makes user ids out of phones. Absent: the `JWT_SECRET` with which the first buyer signed in. Never changes. */
   IDENTITY_SECRET: z.string().optional(),
+  /** Where phones without a country code are at home: ISO 3166, two letters. */
+  PHONE_REGION: z
+    .string()
+    .default('DE')
+    .refine(isPhoneRegion, 'must be the two letters of a country, such as DE'),
   /** How long a sign-in lasts. */
   SESSION_TTL_SECONDS: z.coerce
     .number()
@@ -46,8 +65,26 @@ const Settings = z.object({
     .default(86_400),
   /** How long a sign-in code is valid. */
   SIGN_IN_CODE_TTL_MS: milliseconds({ min: 1_000 }).default(300_000),
-  /** Codes that one phone may ask for within the validity of one. */
-  SIGN_IN_CODES_PER_PHONE: z.coerce.number().int().min(1).default(5),
+  /** Codes that are sent to one phone within the validity of one. */
+  SIGN_IN_CODES_PER_PHONE: count({ max: 100 }).default(5),
+  /** … and in a day. Each is guessed with a chance of ten in a million at most (`code-store.ts`). */
+  SIGN_IN_CODES_PER_PHONE_PER_DAY: count({ max: 1_000 }).default(20),
+  /** Codes that are sent for one address (IPv6: a /64), within the validity of one. */
+  SIGN_IN_CODES_PER_ADDRESS: count({ max: 1_000_000 }).default(30),
+  SIGN_IN_CODES_PER_ADDRESS_PER_DAY: count({ max: 1_000_000 }).default(300),
+  /** Codes in a day that are sent to phones which differ in their last four digits only. */
+  SIGN_IN_CODES_PER_PREFIX_PER_DAY: count({ max: 1_000_000 }).default(200),
+  /** Codes in a day that are sent to phones of one country, other than `PHONE_REGION`. */
+  SIGN_IN_CODES_PER_FOREIGN_COUNTRY_PER_DAY: count({ max: 100_000_000 }).default(2_000),
+  /** Wrong codes that one address may enter within the validity of one. */
+  SIGN_IN_WRONG_CODES_PER_ADDRESS: count({ max: 1_000_000 }).default(50),
+  /** Proxies whose `X-Forwarded-For` is believed: addresses and networks (`10.0.0.0/8`), separated by commas; also `loopback`, `linklocal`, `uniquelocal`. */
+  TRUSTED_PROXIES: z
+    .string()
+    .default('')
+    .transform(listed)
+    .pipe(z.array(z.string()).max(100))
+    .refine(areNetworks, 'must be addresses or networks, such as 10.0.0.0/8'),
 });
 
 /** What the gateway reads beside `ServiceConfig`. */

@@ -7,7 +7,9 @@ import { CodeStore } from './auth/code-store.js';
 import { Identities } from './auth/identities.js';
 import { OpenSession } from './auth/open-session.js';
 import { RequestCode } from './auth/request-code.js';
+import { SignInLimits } from './auth/sign-in-limits.js';
 import { BrokerGate } from './broker-gate/broker-gate.js';
+import { ClientAddress } from './client-address/client-address.js';
 import { Docs } from './docs/docs.js';
 import { GATEWAY_CONFIG, GatewayConfig } from './gateway.config.js';
 import { OrderEvents } from './order-events/order-events.js';
@@ -56,7 +58,9 @@ import { Upstreams } from './upstream/upstreams.js';
     OrderEvents,
     StreamTokens,
     PayOrder,
+    ClientAddress,
     Identities,
+    SignInLimits,
     CodeStore,
     RequestCode,
     OpenSession,

@@ -1,10 +1,15 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { CodeExpired, CodeRequested, UserRegistered } from '#libs/contracts';
+import { identityKeysOf, userIdOf } from '../domain/phone-identity.js';
 import { GatewayUnderTest, type Answer } from '../testing/gateway-under-test.js';
+import { CodeStore } from './code-store.js';
 
 let gateway: GatewayUnderTest;
 beforeAll(async () => {
-  gateway = await GatewayUnderTest.start({ SIGN_IN_CODES_PER_PHONE: '3' });
+  gateway = await GatewayUnderTest.start({
+    SIGN_IN_CODES_PER_PHONE: '3',
+    SIGN_IN_CODES_PER_ADDRESS: '100',
+  });
 }, 30_000);
 afterAll(() => gateway?.stop());
 
@@ -49,9 +54,9 @@ describe('a sign-in code', () => {
 
   test('is stored as a hash only', async () => {
     await requestCode();
-    const stored = await gateway.redis.hgetall(`auth:code:${phone.slice(1)}`);
-    expect(stored['hash']).toMatch(/^[0-9a-f]{64}$/);
-    expect(JSON.stringify(stored)).not.toContain(sentCode().code);
+    const [stored = ''] = Object.values(await gateway.redis.hgetall(`auth:codes:${phone.slice(1)}`));
+    expect(JSON.parse(stored)).toMatchObject({ hash: expect.stringMatching(/^[0-9a-f]{64}$/) });
+    expect(stored.replace(/[0-9a-f]{32,}/g, '')).not.toContain(sentCode().code);
   });
 
   test('works once, also for ten at once', async () => {
@@ -62,7 +67,7 @@ describe('a sign-in code', () => {
     expect(await signIn(code)).toMatchObject(invalid);
   });
 
-  test('is void after five wrong tries', async () => {
+  test('is void after five wrong tries of whoever asked for it', async () => {
     await requestCode();
     const { code } = sentCode();
     for (let tries = 0; tries < 5; tries += 1) expect(await signIn(another(code))).toMatchObject(invalid);
@@ -75,6 +80,19 @@ describe('a sign-in code', () => {
     expect(await signIn(sentCode().code)).toMatchObject(invalid);
   });
 
+  test('stays good when another is asked for, which is good too', async () => {
+    for (const which of [0, 1]) {
+      await requestCode();
+      await requestCode();
+      const codes = gateway.broker.sentOf(CodeRequested).map(({ payload }) => payload.code);
+      expect((await signIn(codes[which] ?? '')).status).toBe(201);
+      // Whoever is in needs no other one.
+      expect(await signIn(codes[1 - which] ?? '')).toMatchObject(invalid);
+      gateway.broker.sent.length = 0;
+      phone = `+${nextPhone++}`;
+    }
+  });
+
   test('is deleted by the delayed message, which leaves a newer code alone', async () => {
     await requestCode();
     const expiry = gateway.broker.sentOf(CodeExpired)[0];
@@ -82,11 +100,12 @@ describe('a sign-in code', () => {
     const first = sentCode();
     await requestCode();
     await gateway.broker.deliver(CodeExpired, { codeId: first.codeId, phone });
+    expect(await signIn(first.code)).toMatchObject(invalid);
     expect((await signIn(sentCode().code)).status).toBe(201);
 
     await requestCode();
     await gateway.broker.deliver(CodeExpired, { codeId: sentCode().codeId, phone });
-    expect(await gateway.redis.exists(`auth:code:${phone.slice(1)}`)).toBe(0);
+    expect(await gateway.redis.exists(`auth:codes:${phone.slice(1)}`)).toBe(0);
   });
 
   test('can be asked for a few times only', async () => {
@@ -97,12 +116,110 @@ describe('a sign-in code', () => {
   });
 });
 
+describe('a sign-in that fails leaves the right code good', () => {
+  test('over a broker that hangs', async () => {
+    await requestCode();
+    gateway.broker.sendMood = 'silent';
+    const unavailable = { status: 503, body: { code: 'SERVICE_UNAVAILABLE' } };
+    try {
+      for (let tries = 0; tries < 6; tries += 1) {
+        expect(await signIn(sentCode().code)).toMatchObject(unavailable);
+      }
+    } finally {
+      gateway.broker.sendMood = 'ok';
+    }
+    let session = await signIn(sentCode().code);
+    // Until the gate has found the broker back.
+    while (session.status === 503) session = await signIn(sentCode().code);
+    expect(session.status).toBe(201);
+  });
+
+  test('when the buyer has left before the answer', async () => {
+    await requestCode();
+    const { code } = sentCode();
+    await gateway.redis.call('CLIENT', 'PAUSE', '300');
+    await expect(
+      fetch(`${gateway.service.url}/api/auth/sessions`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ phone, code }),
+        signal: AbortSignal.timeout(100),
+      }),
+    ).rejects.toThrow();
+    expect((await signIn(code)).status).toBe(201);
+  });
+
+  test('when it is unclear whether the code was used up, the buyer is in', async () => {
+    await requestCode();
+    const codes = gateway.service.app.get(CodeStore);
+    const lost = jest.spyOn(codes, 'use').mockRejectedValueOnce(new Error('Command timed out'));
+    expect((await signIn(sentCode().code)).status).toBe(201);
+    expect(lost).toHaveBeenCalledTimes(1);
+  });
+});
+
+test('who is known already is signed in without the broker', async () => {
+  await requestCode();
+  const first = await signIn(sentCode().code);
+  await requestCode();
+  gateway.broker.sendMood = 'silent';
+  const again = await signIn(sentCode().code);
+  gateway.broker.sendMood = 'ok';
+  expect(again).toMatchObject({ status: 201, body: { userId: first.body['userId'] } });
+});
+
+describe('one phone is one buyer', () => {
+  test('in every spelling', async () => {
+    const spellings = [
+      '+49 151 20000001',
+      '0151-20000001',
+      '0049 151 20000001',
+      '＋４９１５１２００００００１',
+    ];
+    const users = new Set<unknown>();
+    for (const each of spellings) {
+      phone = each;
+      await requestCode();
+      expect(sentCode().phone).toBe('+4915120000001');
+      // Entered under another one than it was asked for.
+      phone = spellings[0] ?? '';
+      const session = await signIn(sentCode().code);
+      expect(session.status).toBe(201);
+      users.add(session.body['userId']);
+    }
+    expect(users.size).toBe(1);
+  });
+
+  test('who is known by another spelling, from when numbers were taken as they came, stays who they were', async () => {
+    const keys = identityKeysOf('a secret of at least thirty-two characters');
+    const ofOld = userIdOf('015120000002', keys);
+    await gateway.redis.set(`auth:user:${ofOld}`, '2026-01-01T00:00:00.000Z');
+    for (const each of ['+4915120000002', '0151 20000002']) {
+      phone = each;
+      await requestCode();
+      expect((await signIn(sentCode().code)).body['userId']).toBe(ofOld);
+    }
+    expect(gateway.broker.sentOf(UserRegistered)).toEqual([]);
+  });
+
+  test('who is known by several has the one that is typed', async () => {
+    const keys = identityKeysOf('a secret of at least thirty-two characters');
+    for (const each of ['015120000003', '+4915120000003']) {
+      const id = userIdOf(each, keys);
+      await gateway.redis.set(`auth:user:${id}`, '2026-01-01T00:00:00.000Z');
+      phone = each;
+      await requestCode();
+      expect((await signIn(sentCode().code)).body['userId']).toBe(id);
+    }
+  });
+});
+
 test('a phone nobody asked a code for is answered like a wrong code', async () => {
   expect(await signIn('123456')).toMatchObject(invalid);
 });
 
 test('a phone or a code of the wrong form is refused', async () => {
-  for (const json of [{}, { phone: 'me' }, { phone: '+49170', extra: 1 }]) {
+  for (const json of [{}, { phone: 'me' }, { phone: '+49170' }, { phone: '+491701234567', extra: 1 }]) {
     expect((await gateway.call('POST', '/api/auth/codes', { json })).status).toBe(400);
   }
   expect((await gateway.call('POST', '/api/auth/sessions', { json: { phone, code: '12345' } })).status).toBe(

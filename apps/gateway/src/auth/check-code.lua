@@ -1,20 +1,27 @@
--- Uses up a sign-in code, or one of its tries. In a script, so that a hundred guesses at once are a
--- hundred tries and one code opens one session.
+-- Finds the code that was entered among those of a phone that are still good, or uses up one try of each. In a script, so
+-- that a hundred guesses at once are a hundred tries. It does not use the code up: use-code.lua, once all else has been done.
 --
--- KEYS[1] the phone's code: hash of codeId, hash, expiresAtMs, triesLeft
--- ARGV[1] hash of the code that was entered  ARGV[2] now, epoch ms
+-- Tries are counted apart for the address that asked for a code and for all others together, so that a stranger who
+-- guesses leaves the tries of whoever asked alone.
 --
--- Returns 1 right (the code is used up), 0 wrong, -1 no code, expired, or no tries left
+-- KEYS[1] the phone's codes: hash of codeId -> JSON {hash, expiresAtMs, asker, askersTries, othersTries}
+-- ARGV[1] hash of the code that was entered  ARGV[2] now, epoch ms  ARGV[3] from where, as in `asker`
+--
+-- Returns the right code's id; false when there is none
 
-local stored = redis.call('HMGET', KEYS[1], 'hash', 'expiresAtMs', 'triesLeft')
-if not stored[1] then return -1 end
-if tonumber(ARGV[2]) >= tonumber(stored[2]) then
-  redis.call('DEL', KEYS[1])
-  return -1
+local codes = redis.call('HGETALL', KEYS[1])
+local wrong = {}
+for i = 1, #codes, 2 do
+  local id, code = codes[i], cjson.decode(codes[i + 1])
+  local tries = code.asker == ARGV[3] and 'askersTries' or 'othersTries'
+  if tonumber(ARGV[2]) >= code.expiresAtMs then
+    redis.call('HDEL', KEYS[1], id)
+  elseif code[tries] > 0 then
+    if code.hash == ARGV[1] then return id end
+    code[tries] = code[tries] - 1
+    wrong[#wrong + 1] = id
+    wrong[#wrong + 1] = cjson.encode(code)
+  end
 end
-if stored[1] == ARGV[1] then
-  redis.call('DEL', KEYS[1])
-  return 1
-end
-if redis.call('HINCRBY', KEYS[1], 'triesLeft', -1) <= 0 then redis.call('DEL', KEYS[1]) end
-return 0
+if #wrong > 0 then redis.call('HSET', KEYS[1], unpack(wrong)) end
+return false

@@ -43,6 +43,13 @@ export const serviceUnavailable = (detail: string, cause?: unknown): DomainError
 export const overloaded = (detail: string, cause?: unknown): DomainError =>
   new DomainError('OVERLOADED', 'transient', detail, RETRY_SOON_MS, { cause });
 
+export const invalidPhone = (): DomainError =>
+  new DomainError(
+    'INVALID_REQUEST',
+    'invalid',
+    'body.phone: not a possible phone number; with its country code, such as +49 170 1234567, it is understood everywhere',
+  );
+
 export const holdExpired = (): DomainError =>
   new DomainError(
     'HOLD_EXPIRED',

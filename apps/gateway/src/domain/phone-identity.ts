@@ -1,6 +1,8 @@
 import { createHmac, hkdfSync, randomInt } from 'node:crypto';
+import { digitsOf } from './phone.js';
 
 const USER_ID_CHARS = 26;
+const LANE_CHARS = 32;
 const CODE_DIGITS = 6;
 
 /**
@@ -20,7 +22,7 @@ export function identityKeysOf(secret: string): IdentityKeys {
 }
 
 /**
- * The user behind a phone number: always the same, without a table of users, and without the number
+ * The user behind a phone (E.164): always the same, without a table of users, and without the number
  * being readable (or, for whoever lacks the key, guessable) in orders, logs and messages.
  */
 export function userIdOf(phone: string, keys: IdentityKeys): string {
@@ -34,14 +36,17 @@ export function codeHashOf(phone: string, code: string, keys: IdentityKeys): str
     .digest('hex');
 }
 
+/** One phone seen from one address; tells neither. */
+export function laneOf(phone: string, address: string, keys: IdentityKeys): string {
+  return createHmac('sha256', keys.codes)
+    .update(`${digitsOf(phone)}@${address}`)
+    .digest('hex')
+    .slice(0, LANE_CHARS);
+}
+
 /** Six digits, every combination as likely as any other. */
 export function newCode(): string {
   return randomInt(10 ** CODE_DIGITS)
     .toString()
     .padStart(CODE_DIGITS, '0');
-}
-
-/** `+49123456` and `49123456` are one phone. */
-export function digitsOf(phone: string): string {
-  return phone.replace(/^\+/, '');
 }
