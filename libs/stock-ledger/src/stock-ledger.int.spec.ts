@@ -8,6 +8,7 @@ import {
   type ReserveAnswer,
   type TicketTypeSnapshot,
 } from './index.js';
+import { defineStockScripts } from './scripts.js';
 import { stockKeys } from './stock-keys.js';
 
 const NOW_MS = 1_763_688_920_000;
@@ -127,6 +128,23 @@ describe('reserve', () => {
     await reserve(late, NOW_MS + HOLD_MS - 1);
     expect(await reap(NOW_MS + HOLD_MS)).toEqual([]);
     expect((await ledger.hold(late.orderNo))?.expiresAtMs).toBe(NOW_MS + 2 * HOLD_MS - 1);
+  });
+
+  it('finds a request under its other numbers, unless that hold is too old to answer for it', async () => {
+    await onSale();
+    const [yesterday, today] = [order('yesterday'), order('today')];
+    await reserved(yesterday);
+    const again = (nowMs: number): Promise<ReserveAnswer> =>
+      ledger.reserve({
+        ...today,
+        ...{ ticketTypeId, nowMs, holdTimeoutMs: HOLD_MS },
+        otherOrderNos: [yesterday.orderNo, order('never').orderNo],
+      });
+    expect(await again(NOW_MS + 86_400_000)).toMatchObject({
+      ...{ outcome: 'replayed', orderNo: yesterday.orderNo },
+    });
+    expect(await counters()).toEqual({ free: 9, held: 1, sold: 0 });
+    expect(await again(NOW_MS + 86_400_001)).toMatchObject({ outcome: 'reserved', orderNo: today.orderNo });
   });
 
   it('refuses when fewer tickets are free than wanted', async () => {
@@ -270,6 +288,39 @@ describe('reap', () => {
     await ledger.claim(ticketTypeId, [claimed.orderNo]);
     await reserve(again, atMs);
     expect(await ledger.reap(ticketTypeId, expired, atMs, atMs)).toEqual([gone.orderNo]);
+  });
+
+  it('is shown holds that wait for their claim, with their present end, and no others', async () => {
+    await onSale({ perUserLimit: 10 });
+    const [waits, again, claimed, adopted, released] = [
+      ...[order('waits'), order('again'), order('claimed'), order('adopted'), order('released')],
+    ] as [TestOrder, TestOrder, TestOrder, TestOrder, TestOrder];
+    await reserved(waits, again, claimed, adopted, released);
+    await reserve(again, NOW_MS + 1);
+    await ledger.claim(ticketTypeId, [claimed.orderNo]);
+    await ledger.markSold(ticketTypeId, [adopted]);
+    await ledger.release(ticketTypeId, [released], 'rollback');
+    expect(await ledger.expired(ticketTypeId, NOW_MS + HOLD_MS, 10)).toEqual([waits.orderNo]);
+    expect(await ledger.expired(ticketTypeId, NOW_MS + HOLD_MS + 1, 10)).toEqual([
+      waits.orderNo,
+      again.orderNo,
+    ]);
+  });
+
+  it('forgets its own tombstones after a day, and none of an order that lives again', async () => {
+    await onSale();
+    const [reaped, again, later] = [order('reaped'), order('again'), order('later')];
+    await reserved(reaped, again, later);
+    await ledger.release(ticketTypeId, [again, later], 'rollback', NOW_MS);
+    await ledger.reacquire(again, NOW_MS);
+    await ledger.markSold(ticketTypeId, [{ ...later, reacquired: true }], NOW_MS);
+    expect(await reap(NOW_MS + HOLD_MS)).toEqual([reaped.orderNo]);
+    await reap(NOW_MS + HOLD_MS + 86_400_000);
+    expect(await Promise.all([reaped, again, later].map(stateOf))).toEqual([
+      undefined,
+      'reacquired',
+      'reacquired',
+    ]);
   });
 
   it('forgets tombstones after a day', async () => {
@@ -608,5 +659,32 @@ describe('rebuild', () => {
     await onSale({ initial: 6_000, orders });
     expect(await counters()).toEqual({ free: 1_000, held: 0, sold: 5_000 });
     expect(await redis.keys(`stock:{${ticketTypeId}}:staged:*`)).toEqual([]);
+  });
+
+  it('that comes when nobody waits for it any more changes nothing', async () => {
+    await onSale();
+    await reserved(order('a'));
+    const keys = stockKeys(ticketTypeId);
+    const staged = keys.staged('late');
+    await redis.hset(staged, order('b').orderNo, `s|1|${NOW_MS}|b`);
+    const late = defineStockScripts(redis).stockRebuild(
+      ...([keys.counter, keys.holds, keys.holdExpiry, keys.buyers, keys.released, staged] as const),
+      ...([10, 4_950, 'EUR', 4, 0, 'epoch', 0, Number.MAX_SAFE_INTEGER, Date.now() - 1] as const),
+    );
+    await expect(late).rejects.toThrow('too late');
+    expect(await counters()).toEqual({ free: 9, held: 1, sold: 0 });
+    expect(await redis.exists(staged)).toBe(0);
+  });
+
+  it('forgets tombstones of before yesterday', async () => {
+    await onSale();
+    const gone = order('gone');
+    await reserved(gone);
+    await ledger.release(ticketTypeId, [gone], 'rollback', NOW_MS - 86_399_999);
+    await onSale();
+    expect(await stateOf(gone)).toBe('released');
+    await ledger.release(ticketTypeId, [order('older')], 'rollback', NOW_MS - 86_400_000);
+    await onSale();
+    expect(await stateOf(order('older'))).toBeUndefined();
   });
 });

@@ -212,3 +212,15 @@ test('a rebuild that comes too late changes nothing: the ledger has gone on', as
   expect(await stored()).toEqual(before);
   await proxy.stop();
 });
+
+test('a Redis that was a replica meanwhile, which nobody has noticed, is looked at again once it refuses', async () => {
+  const gateway = ledgerOn(server.url);
+  expect(await reserve(gateway, 'before')).toBe('reserved');
+  await admin.replicaof('127.0.0.1', 1);
+  await admin.replicaof('NO', 'ONE');
+  const stock = ledgerOn(server.url);
+  await stock.rebuild(snapshot());
+  await stock.setEpoch(await stock.runId());
+  expect(await reserve(gateway, 'first')).toBe('not-ready');
+  expect(await reserve(gateway, 'second')).toBe('reserved');
+});

@@ -146,3 +146,28 @@ it('is quiet when no order is on its way: in the queue, in a transaction, or to 
   await submitted('next');
   expect(await queue.isQuiet()).toBe(false);
 });
+
+it('is not quiet with a dead order, nor with a transaction that waits for an operator', async () => {
+  const isQuiet = async (groups = ['stock.deduct', 'stock.confirm']): Promise<boolean> => {
+    for (const group of groups)
+      await port.subscribe({ group, topics: [{ topic: 'order', tags: ['created', 'paid'] }] }, () =>
+        Promise.resolve(),
+      );
+    return queue.isQuiet();
+  };
+  await placing((delivery) =>
+    delivery.message.key === 'dead'
+      ? delivery.deadLetter({ reason: 'rejected', error: 'no' })
+      : delivery.ack(),
+  );
+  expect(await isQuiet()).toBe(true);
+  const parked = [{ transactionId: 't', producerGroup: 'order', preparedAtMs: 0, checks: 15 }];
+  const transactions = { value: () => Promise.resolve({ pending: 0, parked }) };
+  const admin = Object.create(port.admin, { transactions }) as BrokerPort['admin'];
+  expect(await new OrderQueue(Object.create(port, { admin: { value: admin } }) as BrokerPort).isQuiet()).toBe(
+    false,
+  );
+  await submitted('dead');
+  await until(async () => (await groupOf())?.deadLetters === 1);
+  expect(await queue.isQuiet()).toBe(false);
+});

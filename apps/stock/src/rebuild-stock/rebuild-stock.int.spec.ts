@@ -77,6 +77,39 @@ describe('rebuilding', () => {
     expect(await shop.counters(type)).toEqual({ free: 10, held: 0, sold: 10 });
   });
 
+  it('leaves a trace of a restart with nothing sold as well: reservations may be gone', async () => {
+    const type = await shop.ticketType(10);
+    await shop.reserved(type, 'held', 2);
+    await shop.redisServer.crash();
+    await shop.redisServer.restart();
+    await shop.verifyStock.execute();
+    expect(await syncRows(type)).toMatchObject([{ quantity: 0 }]);
+    // The trace itself is no order's.
+    await shop.rebuildStock.execute(type);
+    const holds: string[] = [];
+    for await (const page of shop.stock.scanHolds(type)) holds.push(...page.map(({ state }) => state));
+    expect(holds).toEqual(['held']);
+  });
+
+  it('is not verified from the first look at another run until all of it is', async () => {
+    await shop.verifyStock.execute();
+    expect(shop.verifyStock.isVerified).toBe(true);
+    const type = await shop.ticketType(10);
+    await shop.redisServer.crash();
+    await shop.redisServer.restart();
+    let isVerifiedMeanwhile: boolean | undefined;
+    await shop.database.$transaction(async (tx) => {
+      await lockTicketTypes(tx, [type]);
+      const verifying = shop.verifyStock.execute();
+      await until(isWaitingForLock);
+      isVerifiedMeanwhile = shop.verifyStock.isVerified;
+      void verifying.catch(() => undefined);
+    });
+    await shop.verifyStock.execute();
+    expect(isVerifiedMeanwhile).toBe(false);
+    expect(shop.verifyStock.isVerified).toBe(true);
+  });
+
   it('waits for a movement that is being recorded, and has it in its counters', async () => {
     const type = await shop.ticketType(10);
     const order = shop.order(type, 'in the making', 2);

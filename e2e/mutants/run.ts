@@ -1,0 +1,128 @@
+/**
+ * `npm run mutants -- [--sample 0.1 --seed N] [--only REGEX] [--jobs N]`: plants the faults of the list one
+ * at a time and runs the specs nearest to each. Exit 1 when one lives that the list does not explain. A run of
+ * the whole list writes `e2e/mutants/results`.
+ */
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { startPostgres } from '#libs/service-kit/testing';
+import { numberOption } from '../chaos/number-option.js';
+import { repositoryRoot } from '../../libs/service-kit/src/testing/repository-root.js';
+import { seededRandom } from '../load/schedule.js';
+import { Refusal } from '../verdict/shop-access.js';
+import { MUTANTS } from './list/index.js';
+import type { Mutant } from './mutant.js';
+import { isAsItShouldBe, lineOf, save, tableOf, type Outcome } from './report.js';
+import { Sandbox, type Run } from './sandbox.js';
+
+const USAGE = 'usage: npm run mutants -- [--sample FRACTION --seed N] [--only REGEX] [--jobs N]';
+/** A spec that has not ended by then hangs; what it takes without a fault is measured first. */
+const SLOWEST_SPEC_MS = 240_000;
+/** A fault may slow a spec down, by its own waits above all: only far beyond its usual time is it called a hang. */
+const PATIENCE_MS = 30_000;
+const PATIENCE_TIMES = 4;
+
+type Options = { mutants: readonly Mutant[]; jobs: number; isWhole: boolean };
+
+function readOptions(args: string[]): Options {
+  const { values } = parseArgs({
+    args,
+    options: {
+      sample: { type: 'string', default: '1' },
+      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+      only: { type: 'string', default: '' },
+      jobs: { type: 'string', default: '2' },
+    },
+  });
+  const number = numberOption(USAGE);
+  const sample = number('sample', values.sample, 0, 1);
+  const seed = number('seed', values.seed, 0, 2 ** 31);
+  const only = new RegExp(values.only);
+  const random = seededRandom(seed);
+  const drawn = MUTANTS.map((mutant) => ({ mutant, draw: random() }))
+    .toSorted((one, other) => one.draw - other.draw)
+    .slice(0, Math.ceil(MUTANTS.length * sample))
+    .map(({ mutant }) => mutant);
+  const mutants = drawn.filter(({ id }) => only.test(id));
+  if (mutants.length === 0) throw new Refusal(`nothing in the list is called ${values.only}; ${USAGE}`);
+  console.log(`${mutants.length} of ${MUTANTS.length} mutants, seed ${seed}`);
+  return {
+    mutants,
+    jobs: Math.floor(number('jobs', values.jobs, 1, 16)),
+    isWhole: mutants.length === MUTANTS.length,
+  };
+}
+
+async function main(): Promise<boolean> {
+  const { mutants, jobs, isWhole } = readOptions(process.argv.slice(2));
+  const startedMs = performance.now();
+  const postgres = await startPostgres({ migrated: false });
+  const sandboxes: Sandbox[] = [];
+  try {
+    for (let made = 0; made < jobs; made++)
+      sandboxes.push(await Sandbox.of(repositoryRoot(), postgres.adminUrl));
+    const usualMs = await usualTimes(sandboxes, mutants);
+    const outcomes: Outcome[] = [];
+    await share(sandboxes, bySpec(mutants), async (sandbox, mutant) => {
+      const usual = mutant.specs.reduce((sum, spec) => sum + (usualMs.get(spec) ?? 0), 0);
+      const run = await sandbox.runWith(mutant, PATIENCE_MS + PATIENCE_TIMES * usual);
+      const outcome = { ...mutant, run };
+      outcomes.push(outcome);
+      console.log(lineOf(outcome));
+    });
+    const minutes = (performance.now() - startedMs) / 60_000;
+    console.log(`\n${tableOf(outcomes)}\n\n${minutes.toFixed(1)} minutes`);
+    for (const outcome of outcomes) if (!isAsItShouldBe(outcome)) console.log(lineOf(outcome));
+    if (isWhole) await save(join(repositoryRoot(), 'e2e/mutants/results'), outcomes, minutes);
+    return outcomes.every(isAsItShouldBe);
+  } finally {
+    await Promise.all(sandboxes.map((sandbox) => sandbox.remove()));
+    await postgres.stop();
+  }
+}
+
+/** What each spec takes when nothing is wrong. @throws {Refusal} when one fails even so. */
+async function usualTimes(
+  sandboxes: readonly Sandbox[],
+  mutants: readonly Mutant[],
+): Promise<Map<string, number>> {
+  const specs = [...new Set(mutants.flatMap((mutant) => mutant.specs))];
+  const usualMs = new Map<string, number>();
+  const failed: [string, Run][] = [];
+  await share(sandboxes, specs, async (sandbox, spec) => {
+    const run = await sandbox.run([spec], SLOWEST_SPEC_MS);
+    usualMs.set(spec, run.ms);
+    if (run.outcome !== 'passed') failed.push([spec, run]);
+  });
+  if (failed.length > 0) {
+    const told = failed.map(([spec, run]) => `${spec}: ${run.outcome}, ${run.by ?? ''}`).join('\n');
+    throw new Refusal(`these specs fail without any fault:\n${told}`);
+  }
+  console.log(`${specs.length} specs are green without a fault`);
+  return usualMs;
+}
+
+/** Neighbours share what a sandbox has compiled already. */
+const bySpec = (mutants: readonly Mutant[]): Mutant[] =>
+  mutants.toSorted((one, other) => (one.specs[0] ?? '').localeCompare(other.specs[0] ?? ''));
+
+/** Each item once, by whichever sandbox is free. */
+async function share<Item>(
+  sandboxes: readonly Sandbox[],
+  items: readonly Item[],
+  work: (sandbox: Sandbox, item: Item) => Promise<void>,
+): Promise<void> {
+  const waiting = [...items];
+  await Promise.all(
+    sandboxes.map(async (sandbox) => {
+      for (let item = waiting.shift(); item !== undefined; item = waiting.shift()) await work(sandbox, item);
+    }),
+  );
+}
+
+try {
+  process.exitCode = (await main()) ? 0 : 1;
+} catch (error) {
+  process.stderr.write(`mutants: ${error instanceof Refusal ? error.message : (error as Error).stack}\n`);
+  process.exitCode = 1;
+}
