@@ -37,7 +37,6 @@ const early = async (): Promise<OrderSubmitted> => {
 describe('a message that comes before its order is retried, not acknowledged:', () => {
   const messages: [string, (order: OrderSubmitted) => Promise<void>][] = [
     ['a timeout', (order) => timeouts(order)],
-    ['a refund', (order) => refunded(order, randomUUID())],
     ['a refusal of the ledger', (order) => ledgerSays('refused', order)],
   ];
   test.each(messages)('%s', async (_name, consume) => {
@@ -45,6 +44,16 @@ describe('a message that comes before its order is retried, not acknowledged:', 
     await expect(consume(order)).rejects.toMatchObject({ code: 'ORDER_NOT_FOUND', kind: 'not-found' });
     await shop.placeOrders.execute([order]);
     await consume(order);
+  });
+
+  test('a refund, also while the payment that it sends back is to come', async () => {
+    const [order, paymentId] = [await early(), randomUUID()];
+    await expect(refunded(order, paymentId)).rejects.toMatchObject({ kind: 'not-found' });
+    await shop.placeOrders.execute([order]);
+    await expect(refunded(order, paymentId)).rejects.toMatchObject({ code: 'PAYMENT_NOT_SEEN' });
+    await shop.settlePayment.execute([shop.payment(order, paymentId)]);
+    await refunded(order, paymentId);
+    expect(await last(order)).toBe('REFUNDED');
   });
 
   test('and the others of its batch are dealt with', async () => {
