@@ -224,14 +224,12 @@ export const MATRIX: readonly Row[] = [
 /** What the gateway passes on without a guard of its own: the service's answers for it. */
 export const FORWARDS: readonly string[] = [
   'GET /api/shows',
-  'GET /api/shows/*',
-  'GET|POST|PUT|PATCH|DELETE /api/admin/shows',
-  'GET|POST|PUT|PATCH|DELETE /api/admin/shows/*',
+  'POST /api/admin/shows',
   'GET /api/orders',
   'POST /api/orders/:orderNo/cancel',
   'POST /api/payments/webhook',
   'GET|POST|PUT|PATCH|DELETE /api/provider/*',
-  'GET /api/ops/mailbox',
+  'GET|POST|PUT|PATCH|DELETE /api/ops/mailbox*',
   'GET /api/ops/verdict',
   'POST /api/ops/dead-letters/redrive',
   'GET|POST|PUT|PATCH|DELETE /api/ops/*',

@@ -136,7 +136,6 @@ async function readReport(file: string): Promise<Omit<Run, 'ms'>> {
 
 /** Without the colours of a terminal. */
 function firstLine(message: string): string {
-  // eslint-disable-next-line no-control-regex
   const plain = message.replaceAll(/\u001b\[[0-9;]*m/g, '');
   return (
     plain

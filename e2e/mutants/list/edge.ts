@@ -16,8 +16,8 @@ export const EDGE: readonly Mutant[] = [
   ...slipsIn(`${KIT}/auth/auth.guard.ts`, 'access', MATRIX, [
     [
       'nobody-needs-a-token',
-      'const user = await authenticate(request.headers.authorization, this.secret);',
-      "const user = await authenticate(request.headers.authorization, this.secret).catch(() => ({ userId: 'nobody', roles: ['admin', 'service'] }));",
+      'const user = await authenticate(request.headers.authorization, this.secrets);',
+      "const user = await authenticate(request.headers.authorization, this.secrets).catch(() => ({ userId: 'nobody', roles: ['admin', 'service'] }));",
     ],
     [
       'any-role-at-all-opens-an-admin-route',
@@ -78,10 +78,23 @@ export const EDGE: readonly Mutant[] = [
       "{ url: '/api/provider/*', methods: ALL, to: 'payment' },",
       "{ url: '/api/provider/*', methods: ALL, to: 'payment' },\n  { url: '/internal/*', methods: ALL, to: 'payment' },",
     ],
-    ['the-mailbox-is-nowhere', "{ url: '/api/ops/mailbox', methods: ['GET'], to: 'notification' },", ''],
+    ['the-mailbox-is-nowhere', "{ url: '/api/ops/mailbox*', methods: ALL, to: 'notification' },", ''],
   ]),
   ...slipsIn(`${KIT}/auth/tokens.ts`, 'access', TOKENS, [
-    ['any-algorithm', 'algorithms: [ALGORITHM], ', ''],
+    ['any-algorithm', 'algorithms: [ALGORITHM],', ''],
+    ['a-token-without-an-end', "requiredClaims: ['exp'],", ''],
+    ['a-token-for-a-lifetime', 'if (livesTooLong(claims)) {', 'if (false as boolean) {'],
+    ['a-token-that-was-issued-in-the-future', 'Math.min(iat, now)', 'iat'],
+    [
+      'a-token-under-an-older-secret-is-refused',
+      'const all = secrets.map(keyOf);',
+      'const all = secrets.slice(0, 1).map(keyOf);',
+    ],
+    [
+      'a-token-of-others-is-refused',
+      'return named === undefined ? all : [named];',
+      'return named === undefined ? [] : [named];',
+    ],
     [
       'a-token-without-a-subject',
       "typeof sub !== 'string' || sub === '' ||",

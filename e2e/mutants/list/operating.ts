@@ -2,7 +2,6 @@ import { slipsIn, type Mutant } from '../mutant.js';
 
 const KIT = 'libs/service-kit/src';
 const OPS = 'apps/ops/src';
-const LETTERS = [`${OPS}/collect-dead-letters/dead-letter-store.int.spec.ts`];
 const SERVICE = [`${OPS}/ops.int.spec.ts`];
 const REDRIVING = [`${OPS}/redrive-dead-letters/redrive-dead-letters.spec.ts`];
 const FAULTS = [`${KIT}/database/database-error.int.spec.ts`];
