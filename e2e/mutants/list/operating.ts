@@ -216,8 +216,18 @@ export const OPERATING: readonly Mutant[] = [
     [
       [
         'a-short-secret-in-production',
-        "env.NODE_ENV === 'production' && secret.length < MIN_PRODUCTION_SECRET_CHARS",
-        'false',
+        'else if (secret.length < MIN_PRODUCTION_SECRET_CHARS) {',
+        'else if (secret.length < 1) {',
+      ],
+      [
+        'a-published-secret-in-production',
+        'if (PUBLISHED_SECRET.test(secret)) refusePublished(name, context);',
+        'if (secret === name) refusePublished(name, context);',
+      ],
+      [
+        'a-published-password-in-production',
+        "if (PUBLISHED_SECRET.test(new URL(env.DATABASE_URL ?? 'none:').password)) {",
+        'if (false as boolean) {',
       ],
       [
         'times-without-a-bound',
