@@ -29,6 +29,21 @@ test('a data folder of another major version of PostgreSQL is refused in one lin
   expect(status).toBe(1);
 });
 
+test('a data folder that cannot be made is refused in one line that says what to set', () => {
+  writeFileSync(join(dir, 'file'), '');
+  const place = join(dir, 'file', 'data');
+  const { status, stderr } = spawnSync(process.execPath, [join(repositoryRoot(), 'scripts', 'shop.mjs')], {
+    env: { ...process.env, STAMPEDE_DIR: place, NODE_OPTIONS: '' },
+    encoding: 'utf8',
+    timeout: 60_000,
+  });
+  expect(stderr).toMatch(
+    new RegExp(`^Data cannot be kept in ${place} \\(ENOTDIR\\): set STAMPEDE_DIR to a folder [^\n]+\n$`, 'm'),
+  );
+  expect(stderr).not.toContain('    at ');
+  expect(status).toBe(1);
+}, 60_000);
+
 test('passwords that docker-compose.yml publishes are refused in one line in production', () => {
   const passwords = ['ORDER', 'STOCK', 'PAYMENT', 'NOTIFICATION', 'OPS'].map((service): [string, string] => [
     `${service}_DB_PASSWORD`,

@@ -72,8 +72,14 @@ async function main() {
 function dataDirectory() {
   const name = process.env.STAMPEDE_DIR ?? '.stampede';
   const dir = isAbsolute(name) ? name : join(root, name);
-  mkdirSync(dir, { recursive: true });
-  if (process.env.STAMPEDE_DIR === undefined) chmodSync(dir, 0o700);
+  try {
+    mkdirSync(dir, { recursive: true });
+    if (process.env.STAMPEDE_DIR === undefined) chmodSync(dir, 0o700);
+  } catch (error) {
+    throw new Refusal(
+      `Data cannot be kept in ${dir} (${error.code}): set STAMPEDE_DIR to a folder that can be written.`,
+    );
+  }
   const { bavail, bsize } = statfsSync(dir);
   if (bavail * bsize < LEAST_FREE_BYTES) {
     throw new Refusal(
