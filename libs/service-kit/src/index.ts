@@ -6,7 +6,7 @@ export type { ServiceOptions } from './service.module.js';
 export { LOGGER, REDIS, SERVICE_CONFIG, SERVICE_NAME } from './tokens.js';
 export { CLOCK, systemClock } from './clock.js';
 export type { Clock } from './clock.js';
-export { ServiceAdapter, MAX_REQUEST_BODY_BYTES } from './http/fastify.js';
+export { RawBody, ServiceAdapter, MAX_REQUEST_BODY_BYTES } from './http/fastify.js';
 export { pageCursor } from './http/page-cursor.js';
 export { currentCorrelation } from './logs/correlation.js';
 export { HttpProblem, problemOf, PROBLEM_CONTENT_TYPE } from './problem/problem.js';

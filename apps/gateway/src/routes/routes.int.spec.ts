@@ -31,7 +31,7 @@ describe('a proxied request', () => {
   });
 
   test('keeps its body byte for byte, because a signature covers the bytes', async () => {
-    const raw = '{ "b" : 1.0,\t"a":"\\u00e9", "b":2 }';
+    const raw = '{ "b" : 1.0,\t"a":"\\u00e9 \\u0000 \\ud83d", "b":2 }';
     await gateway.call('POST', '/api/payments/webhook', { raw });
     expect(String(gateway.upstream.requests.at(-1)?.body)).toBe(raw);
   });

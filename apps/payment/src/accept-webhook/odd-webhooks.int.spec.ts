@@ -40,6 +40,27 @@ test('a type that we do not know is taken without effect, counted once, and not 
   expect(payments.messagesOf(paymentId)).toEqual([]);
 });
 
+describe('text that no store takes', () => {
+  const strange = 'a\0b \ud83d';
+
+  test('in a field that we do not read changes nothing: the money is taken', async () => {
+    const { paymentId } = await payments.created();
+    const webhook = { ...payments.webhook('payment.succeeded', paymentId), buyer: { name: strange } };
+    expect(await payments.deliver(webhook)).toBe(204);
+    expect(await payments.statusOf(paymentId)).toBe('SUCCEEDED');
+  });
+
+  test('in a name is recorded, with what stands for it', async () => {
+    const webhook = payments.webhook('payment.succeeded', `donation ${strange}`);
+    expect(await payments.deliver(webhook)).toBe(204);
+    const eventId = webhook.eventId;
+    expect(await payments.database.webhookAnomaly.findUnique({ where: { eventId } })).toMatchObject({
+      kind: 'foreign-payment',
+      paymentId: 'donation a\uFFFDb \uFFFD',
+    });
+  });
+});
+
 test.each([
   ['amount', { amountMinor: 1 }],
   ['currency', { currency: 'HUF' }],

@@ -1,7 +1,7 @@
 import { Controller, Headers, HttpCode, Inject, Post, Req } from '@nestjs/common';
 import type { FastifyRequest } from 'fastify';
 import { PaymentWebhookHeaders } from '#libs/contracts';
-import { CLOCK, HttpProblem, Public, type Clock } from '#libs/service-kit';
+import { CLOCK, HttpProblem, Public, RawBody, type Clock } from '#libs/service-kit';
 import { isSignedWebhook } from '../domain/webhook-signature.js';
 import { PAYMENT_CONFIG, type PaymentConfig } from '../payment.config.js';
 import { AcceptWebhook } from './accept-webhook.js';
@@ -20,6 +20,7 @@ export class PaymentWebhookController {
 
   @Post()
   @Public()
+  @RawBody()
   @HttpCode(204)
   async accept(
     @Req() request: FastifyRequest,
@@ -32,7 +33,7 @@ export class PaymentWebhookController {
     if (!isSignedWebhook(this.config.PAYMENT_WEBHOOK_SECRET, webhook, this.clock.now())) {
       throw new HttpProblem(401, 'SIGNATURE_INVALID', 'The webhook is not signed, or not by the provider.');
     }
-    const read = readWebhook(request.body, rawBody.toString('utf8'));
+    const read = readWebhook(rawBody.toString('utf8'));
     if ('webhook' in read) await this.acceptWebhook.execute(read.webhook);
     else await this.anomalies.record(read.anomaly);
   }

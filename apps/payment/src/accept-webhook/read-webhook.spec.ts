@@ -11,7 +11,7 @@ const genuine = {
 };
 
 test('one that we know is read, with fields that are new to us', () => {
-  expect(readWebhook({ ...genuine, livemode: true }, '')).toEqual({ webhook: genuine });
+  expect(readWebhook(JSON.stringify({ ...genuine, livemode: true }))).toEqual({ webhook: genuine });
 });
 
 test.each([
@@ -23,7 +23,12 @@ test.each([
   [{ ...genuine, type: 7 }, 'unreadable'],
   [[genuine], 'unreadable'],
   ['payment.succeeded', 'unreadable'],
-  [undefined, 'unreadable'],
+  [null, 'unreadable'],
 ])('%j is recorded as %s', (body, kind) => {
-  expect(readWebhook(body, 'raw')).toMatchObject({ anomaly: { kind, body: 'raw' } });
+  const text = JSON.stringify(body);
+  expect(readWebhook(text)).toMatchObject({ anomaly: { kind, body: text } });
+});
+
+test.each(['', '{"eventId":', '<xml/>'])('%j is recorded as it came', (text) => {
+  expect(readWebhook(text)).toEqual({ anomaly: { kind: 'unreadable', body: text } });
 });

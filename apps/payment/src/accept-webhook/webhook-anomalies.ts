@@ -48,7 +48,7 @@ export class WebhookAnomalies {
       kind,
       type === undefined ? null : field(type),
       paymentId === undefined ? null : field(paymentId),
-      storable(body).slice(0, MAX_BODY_CHARS),
+      storable(body.slice(0, MAX_BODY_CHARS)),
     );
     if (isNew === 0) return;
     this.counter.inc({ kind });
@@ -57,6 +57,6 @@ export class WebhookAnomalies {
   }
 }
 
-/** No text column takes a NUL. */
-const storable = (text: string): string => text.replaceAll('\0', '\uFFFD');
-const field = (text: string): string => storable(text).slice(0, MAX_FIELD_CHARS);
+/** No text column takes a NUL, nor half a surrogate pair. */
+const storable = (text: string): string => text.replaceAll(/[\0\p{Cs}]/gu, '\uFFFD');
+const field = (text: string): string => storable(text.slice(0, MAX_FIELD_CHARS));

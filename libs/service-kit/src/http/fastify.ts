@@ -1,4 +1,4 @@
-import { FastifyAdapter } from '@nestjs/platform-fastify';
+import { FastifyAdapter, RouteConfig } from '@nestjs/platform-fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
 import { STATUS_CODES } from 'node:http';
@@ -20,7 +20,16 @@ declare module 'fastify' {
     /** The bytes of a JSON body as they came: what a webhook's signature covers. */
     rawBody?: Buffer;
   }
+  interface FastifyContextConfig {
+    isRaw?: boolean;
+  }
 }
+
+/**
+ * Of a route that reads `rawBody` itself, for whatever was signed by somebody else: the body is bounded, and neither parsed nor refused
+ * for its text, which its sender would send again for ever.
+ */
+export const RawBody = (): MethodDecorator => RouteConfig({ isRaw: true });
 
 /** Fastify as every service uses it: bounded bodies, JSON only, problem+json down to the HTTP parser. */
 export class ServiceAdapter extends FastifyAdapter {
@@ -75,6 +84,7 @@ function takeJsonOnly(fastify: FastifyInstance): void {
   fastify.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body, done) => {
     const bytes = typeof body === 'string' ? Buffer.from(body) : body;
     request.rawBody = bytes;
+    if (request.routeOptions.config.isRaw === true) return done(null, undefined);
     // Many clients name a type without sending a body (`POST …/cancel`); that is not broken JSON.
     if (bytes.length === 0) return done(null, undefined);
     try {

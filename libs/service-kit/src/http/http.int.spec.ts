@@ -11,7 +11,7 @@ import { CurrentUser, Public, Roles } from '../auth/decorators.js';
 import { signToken, type User } from '../auth/tokens.js';
 import { serve, type RunningService } from '../boot.js';
 import { currentCorrelation } from '../logs/correlation.js';
-import { ServiceAdapter } from './fastify.js';
+import { RawBody, ServiceAdapter } from './fastify.js';
 import { ServiceModule } from '../service.module.js';
 import { ZodBody, ZodQuery } from '../validation/zod-params.js';
 
@@ -47,6 +47,7 @@ class ThingsController {
 
   @Post('webhook')
   @Public()
+  @RawBody()
   webhook(@Req() request: FastifyRequest): unknown {
     return { raw: request.rawBody?.toString('utf8') };
   }
@@ -330,6 +331,13 @@ describe('text that cannot be stored as it came', () => {
     const answer = await call('/things/orders', { ...json(''), body });
     expect(answer).toMatchObject({ ...invalid, body: { detail: 'body: is not UTF-8' } });
   });
+
+  test.each([String.raw`{"a":"\u0000 \ud83d"}`, '{"a":'])(
+    'reaches the route that reads the bytes of its body: %s',
+    async (body) => {
+      expect(await call('/things/webhook', json(body))).toMatchObject({ status: 201, body: { raw: body } });
+    },
+  );
 
   test('is not what people write: whole pairs, escaped or not', async () => {
     const answer = await call('/things/orders', json(order(String.raw`"演唱会 😀 \ud83d\ude00 \\u0000"`)));
