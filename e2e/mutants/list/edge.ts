@@ -6,6 +6,7 @@ const DECIDING = [`${GATEWAY}/domain/placing.spec.ts`];
 const READING = [`${GATEWAY}/read-order/read-order.int.spec.ts`];
 const EVENTS = [`${GATEWAY}/order-events/order-events.int.spec.ts`];
 const SIGN_IN = [`${GATEWAY}/auth/auth.int.spec.ts`];
+const LIMITS = [`${GATEWAY}/auth/sign-in-limits.int.spec.ts`];
 const KIT = 'libs/service-kit/src';
 const TOKENS = [`${KIT}/auth/tokens.spec.ts`];
 const HTTP = [`${KIT}/http/http.int.spec.ts`];
@@ -391,22 +392,136 @@ export const EDGE: readonly Mutant[] = [
       ],
     ],
   ),
-  ...slipsIn(`${GATEWAY}/auth/check-code.lua`, 'sign-in', SIGN_IN, [
-    ['tries-are-not-counted', "redis.call('HINCRBY', KEYS[1], 'triesLeft', -1) <= 0", 'false'],
+  ...slipsIn(
+    `${GATEWAY}/auth/check-code.lua`,
+    'sign-in',
+    [...SIGN_IN, ...LIMITS],
     [
-      'a-code-is-good-twice',
-      "if stored[1] == ARGV[1] then\n  redis.call('DEL', KEYS[1])",
-      'if stored[1] == ARGV[1] then',
+      ['tries-are-not-counted', 'code[tries] = code[tries] - 1', ''],
+      ['a-code-is-good-for-ever', 'if tonumber(ARGV[2]) >= code.expiresAtMs then', 'if false then'],
+      ['a-code-without-tries-is-good', 'elseif code[tries] > 0 then', 'else'],
+      [
+        'a-strangers-guesses-lock-the-owner-out',
+        "code.asker == ARGV[3] and 'askersTries' or 'othersTries'",
+        "'askersTries'",
+        { specs: LIMITS },
+      ],
+      [
+        'everybody-has-tries-of-their-own',
+        "code.asker == ARGV[3] and 'askersTries' or 'othersTries'",
+        "code.asker == ARGV[3] and 'askersTries' or 'none'",
+        { specs: LIMITS },
+      ],
     ],
-    ['a-code-is-good-for-ever', 'if tonumber(ARGV[2]) >= tonumber(stored[2]) then', 'if false then'],
+  ),
+  ...slipsIn(`${GATEWAY}/auth/use-code.lua`, 'sign-in', SIGN_IN, [
+    ['a-code-opens-ten-sessions', "if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return 0 end", ''],
+    ['the-other-codes-stay-good', "redis.call('DEL', KEYS[1])\nreturn 1", 'return 1'],
   ]),
-  ...slipsIn(`${GATEWAY}/auth/forget-code.lua`, 'sign-in', SIGN_IN, [
+  ...slipsIn(`${GATEWAY}/auth/open-session.ts`, 'sign-in', SIGN_IN, [
+    ['any-code-is-right', 'if (codeId === undefined) throw codeInvalid();', ''],
+    ['a-code-is-used-up-by-a-buyer-who-left', 'if (!hasLeft()) await this.useUp', 'await this.useUp'],
+    ['a-code-that-another-used-up-opens-a-session', 'if (!wasGood) throw codeInvalid();', ''],
     [
-      'a-late-end-takes-the-newer-code',
-      "if redis.call('HGET', KEYS[1], 'codeId') ~= ARGV[1] then return 0 end",
+      'an-unclear-end-of-a-code-keeps-the-buyer-out',
+      "'a sign-in code may not have been used up; it ends by itself');\n      return;",
+      "'a sign-in code may not have been used up; it ends by itself');\n      throw error;",
+    ],
+    [
+      'a-code-is-used-up-before-the-rest',
+      'await this.register(userId, phone.e164);',
+      'await this.useUp(phone.e164, codeId);\n    await this.register(userId, phone.e164);',
+    ],
+    [
+      'another-spelling-is-somebody-else',
+      'ids.find((_id, n) => registered[n] === 1) ?? userIdOf(digitsOf(e164), keys)',
+      'userIdOf(digitsOf(e164), keys)',
+    ],
+    ['everybody-is-registered-each-time', 'if ((await this.redis.exists(key)) === 1) return;', ''],
+    [
+      'is-remembered-before-it-is-told',
+      'await this.gate.pass(() =>\n      this.gate.send(() => this.bus.send(UserRegistered',
+      "await this.redis.set(key, registeredAt, 'NX');\n    await this.gate.pass(() =>\n      this.gate.send(() => this.bus.send(UserRegistered",
+    ],
+  ]),
+  ...slipsIn(`${GATEWAY}/auth/sign-in-limits.ts`, 'sign-in', LIMITS, [
+    [
+      'no-limit-per-address',
+      "await spend(this.codes.address, address, 'Enough codes were asked for from your network.');",
       '',
     ],
+    [
+      'no-limit-per-phone',
+      "await spend(this.codes.phone, isFamiliar ? lane : digits, 'This phone was sent enough codes.');",
+      '',
+    ],
+    ['a-stranger-uses-up-the-owners-codes', 'isFamiliar ? lane : digits', 'digits'],
+    [
+      'one-stranger-uses-up-the-day',
+      "await spend(this.codes.lane, lane, 'This phone was sent enough codes today.');",
+      '',
+    ],
+    ['no-limit-per-range', 'await spend(this.codes.prefix, digits.slice(0, -RANGE_DIGITS), many);', ''],
+    [
+      'no-limit-per-country',
+      'if (phone.country !== this.homeRegion) await',
+      'if (phone.country === null) await',
+    ],
+    ['the-home-country-has-a-limit', 'if (phone.country !== this.homeRegion) await', 'await'],
+    [
+      'wrong-codes-are-not-counted',
+      "await spend([this.wrongCodes], address, 'Too many wrong codes came from your network.');",
+      '',
+    ],
+    [
+      'right-codes-count',
+      'return async () => void (await this.wrongCodes.reward(address));',
+      'return async () => undefined;',
+    ],
+    ['nobody-is-familiar', "await this.redis.set(familiarKey(lane), '1', 'EX', FAMILIAR_SECONDS);", ''],
   ]),
+  ...slipsIn(
+    `${GATEWAY}/auth/identities.ts`,
+    'sign-in',
+    [`${GATEWAY}/auth/identities.int.spec.ts`],
+    [
+      [
+        'a-rotated-secret-makes-everybody-somebody-else',
+        "(await this.redis.set(PIN, own, 'NX', 'GET')) ?? own",
+        'own',
+      ],
+      [
+        'the-secret-behind-the-ids-may-be-lost',
+        'if (keys !== undefined) return keys;',
+        'return keys ?? this.candidates[0];',
+      ],
+      ['previous-secrets-are-not-tried', ', ...service.JWT_SECRET_PREVIOUS.map(identityKeysOf)]', ']'],
+    ],
+  ),
+  ...slipsIn(
+    `${GATEWAY}/domain/address-group.ts`,
+    'sign-in',
+    [`${GATEWAY}/domain/address-group.spec.ts`],
+    [
+      ['an-ipv6-customer-has-2-to-the-64-addresses', 'const SITE_BITS = 64;', 'const SITE_BITS = 128;'],
+      ['an-ipv4-address-has-two-spellings', 'ipaddr.process(address)', 'ipaddr.parse(address)'],
+    ],
+  ),
+  ...slipsIn(
+    `${GATEWAY}/domain/phone.ts`,
+    'sign-in',
+    [`${GATEWAY}/domain/phone.spec.ts`],
+    [
+      [
+        'digits-without-a-plus-are-local',
+        'international?.isValid() === true ? international : number',
+        'number',
+      ],
+      ['somebody-elses-digits-are-ones-own', 'if (national === `0${nationalNumber}`) {', 'if (national) {'],
+      ['an-extension-is-dropped', ' || number.ext !== undefined', ''],
+      ['what-is-copied-along-makes-another-phone', ".replace(UNSEEN, '')", ''],
+    ],
+  ),
   ...slipsIn(`${KIT}/http/text.ts`, 'text', HTTP, [
     ['a-nul-is-taken', 'const UNSTORABLE = /[\\0\\p{Cs}]/u;', 'const UNSTORABLE = /[\\p{Cs}]/u;'],
     ['half-a-surrogate-is-taken', 'const UNSTORABLE = /[\\0\\p{Cs}]/u;', 'const UNSTORABLE = /[\\0]/u;'],
