@@ -172,6 +172,16 @@ test('the log of a process is exchanged while it runs, and cannot grow past two 
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
+test('a log that cannot be written ends nobody, and goes on when it can', () => {
+  const path = join(dir, 'later', 'order.log');
+  const log = new launcher.LogFile(path, 1_000);
+  log.write(Buffer.from('lost\n'));
+  mkdirSync(join(dir, 'later'));
+  log.write(Buffer.from('kept\n'));
+  log.end();
+  expect(readFileSync(path, 'utf8')).toBe('kept\n');
+});
+
 test('links between PostgreSQL’s libraries are made where npm has run no install script', () => {
   mkdirSync(join(dir, 'native', 'lib'), { recursive: true });
   writeFileSync(join(dir, 'native', 'lib', 'libpq.so.5.18'), '');

@@ -32,6 +32,8 @@ const SERVICES = [
 
 async function main() {
   const startedAt = Date.now();
+  // Whoever read what we say may go away; the shop stays.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const { values } = parseArgs({ options: { reset: { type: 'boolean', default: false } } });
   prepare();
 
@@ -42,7 +44,8 @@ async function main() {
   const supervisor = new Supervisor(dir, say);
   supervisor.endLeftOvers();
   if (values.reset) {
-    for (const part of ['postgres', 'redis', 'broker', 'logs', 'secrets.json']) {
+    // The secrets first: without them, a start on what a reset that was cut has left is refused.
+    for (const part of ['secrets.json', 'postgres', 'redis', 'broker', 'logs']) {
       rmSync(join(dir, part), { recursive: true, force: true });
     }
   }

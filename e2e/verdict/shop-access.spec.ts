@@ -22,6 +22,8 @@ describe('the secret', () => {
   it('is the environment’s, else the one of the local run', () => {
     const dir = mkdtempSync(join(tmpdir(), 'stampede-secret-'));
     expect(() => jwtSecret({ STAMPEDE_DIR: dir })).toThrow('set JWT_SECRET');
+    writeFileSync(join(dir, 'secrets.json'), '{"jwtSec');
+    expect(() => jwtSecret({ STAMPEDE_DIR: dir })).toThrow(/^set JWT_SECRET: \S+ has none$/);
     writeFileSync(join(dir, 'secrets.json'), '{"jwtSecret":"local"}');
     expect(jwtSecret({ STAMPEDE_DIR: dir })).toBe('local');
     expect(jwtSecret({ STAMPEDE_DIR: dir, JWT_SECRET: 'given' })).toBe('given');

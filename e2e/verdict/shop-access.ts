@@ -31,9 +31,17 @@ export function jwtSecret(env: Env = process.env): string {
   } catch (error) {
     throw new Refusal(`set JWT_SECRET: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
   }
-  const { jwtSecret: secret } = JSON.parse(text) as { jwtSecret?: unknown };
+  const secret = secretIn(text);
   if (typeof secret !== 'string') throw new Refusal(`set JWT_SECRET: ${path} has none`);
   return secret;
+}
+
+function secretIn(text: string): unknown {
+  try {
+    return (JSON.parse(text) as { jwtSecret?: unknown } | null)?.jwtSecret;
+  } catch {
+    return undefined;
+  }
 }
 
 const encode = (part: object): string => Buffer.from(JSON.stringify(part)).toString('base64url');

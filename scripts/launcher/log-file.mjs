@@ -13,7 +13,6 @@ export class LogFile {
   constructor(path, maxBytes = MAX_LOG_BYTES) {
     this.#path = path;
     this.#maxBytes = maxBytes;
-    this.#open();
   }
 
   /** Whoever writes faster than the disk waits for it; what a full disk does not take is lost. */
