@@ -91,12 +91,23 @@ describe('a delivered message', () => {
     expect(parseTraceparent(traces[0])?.traceId).toBe('4bf92f3577b34da6a3ce929d0e0e4736');
   });
 
-  it('is acknowledged and counted when nobody here takes its tag', async () => {
+  it('is a dead letter when nobody here takes its tag any more, and is not lost', async () => {
     await consume(one(() => Promise.reject(new Error('not for this handler'))));
     await bus.send(Other, { n: 1 }, { id: 'm' });
     await broker.settled();
-    expect(broker.verdicts).toEqual(['ack m']);
-    expect(ends).toMatchObject([{ outcome: 'ignored', contract: 'test.*' }]);
+    expect(broker.deadLettered).toMatchObject([
+      { reason: 'rejected', error: 'no handler of spec takes test.other' },
+    ]);
+    expect(ends).toMatchObject([{ outcome: 'dead-lettered', contract: 'test.*' }]);
+  });
+
+  it('has its tries to itself: deliveries that were lost are none of them', async () => {
+    await consume(one(() => Promise.reject(failing('transient'))));
+    const lost = { attempt: 1, atMs: 0, consumer: 'c', error: 'lost', isLost: true };
+    broker.pastOf = () => [lost, { ...lost, attempt: 2 }];
+    await send(1);
+    const { history } = broker.deadLettered[0]!;
+    expect(history.filter(({ isLost }) => !isLost).map(({ attempt }) => attempt)).toEqual([3, 4]);
   });
 
   it('is not handled any more when its lease was lost while it waited', async () => {

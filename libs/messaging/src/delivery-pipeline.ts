@@ -2,7 +2,7 @@
  * What happens to a message between the broker and a handler. Read `process` first; each step after it
  * is one method, in the order in which they happen:
  *
- *   1. route   which handler takes `topic.tag`? none → ack, counted as ignored
+ *   1. route   which handler takes `topic.tag`? none (any more) → dead letter: it was asked for once
  *   2. parse   not what the contract says → dead letter `not-parseable`, at once
  *   3. handle  within the message's trace; with `once: 'inbox'` the handler's effects and the inbox row
  *              commit together, and a message that has a row already is not handled again
@@ -151,7 +151,11 @@ export class DeliveryPipeline {
     const startedAtMs = this.parts.now();
     const { message, attempt } = delivered;
     const route = this.routes.get(`${message.topic}.${message.tag}`);
-    if (route === undefined) return this.ack({ delivered, startedAtMs }, 'ignored');
+    if (route === undefined) {
+      // The broker delivers the tags that were asked for: it is a retry or a redrive of one that no longer is.
+      const error = `no handler of ${this.parts.group} takes ${message.topic}.${message.tag}`;
+      return this.deadLetter({ delivered, startedAtMs }, 'rejected', error, 'invalid');
+    }
     if (delivered.signal.aborted) {
       // It waited here for longer than its lease: handling it now would only race its new owner.
       return Promise.resolve(this.ended({ delivered, startedAtMs }, 'lease-lost'));
@@ -254,7 +258,7 @@ export class DeliveryPipeline {
     const kind = kindOf(error);
     if (failuresInARow < MAX_FAILURES_IN_A_ROW || (kind !== 'transient' && kind !== 'unknown')) return false;
     // Whoever is about to be dead-lettered has a right to be tried alone first.
-    return batch.every(({ delivered }) => delivered.attempt < route.retry.attempts);
+    return batch.every(({ delivered }) => triesOf(delivered) < route.retry.attempts);
   }
 
   /** Extends the leases of a part that had to wait for its turn, and drops what was lost meanwhile. */
@@ -277,7 +281,7 @@ export class DeliveryPipeline {
   private async fail(work: Work, error: unknown): Promise<void> {
     const { delivered, route } = work;
     if (delivered.signal.aborted || error instanceof CircuitStopped) return this.unsettled(work, error);
-    const verdict = verdictOn(error, delivered.attempt, route.retry, this.parts.random);
+    const verdict = verdictOn(error, triesOf(delivered), route.retry, this.parts.random);
     if (verdict.action === 'dead-letter') {
       return this.deadLetter(work, verdict.reason, describeError(error), kindOf(error), error);
     }
@@ -347,11 +351,12 @@ export class DeliveryPipeline {
     const { delivered, startedAtMs } = work;
     const { message, attempt } = delivered;
     const nowMs = this.parts.now();
+    const contract = `${message.topic}.${message.tag}`;
     this.leases.release(delivered);
     this.lastEndMs = nowMs;
     this.parts.observer?.deliveryEnded({
       group: this.parts.group,
-      contract: `${message.topic}.${outcome === 'ignored' ? '*' : message.tag}`,
+      contract: this.routes.has(contract) ? contract : `${message.topic}.*`,
       outcome,
       attempt,
       handlingMs: nowMs - startedAtMs,
@@ -377,6 +382,10 @@ export class DeliveryPipeline {
 export type ConsumerTrouble = { group: string; detail: string; isHang: boolean };
 
 const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
+
+/** Deliveries that count for a retry policy: in those that were lost, perhaps nobody had begun. */
+const triesOf = ({ attempt, history }: DeliveredMessage): number =>
+  attempt - history.filter(({ isLost }) => isLost).length;
 
 type Arrived = Pick<Work, 'delivered' | 'startedAtMs'>;
 type Failure = { error: unknown };

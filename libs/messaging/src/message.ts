@@ -78,6 +78,8 @@ export type Attempt = {
   /** Name of the consumer (member) that failed. */
   consumer: string;
   error: string;
+  /** No failure that anybody told: its lease ran out, or its consumer was lost. */
+  isLost?: boolean;
 };
 
 /** Why a message ended as a dead letter. A closed list. */

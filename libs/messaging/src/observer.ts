@@ -22,8 +22,6 @@ export type DeliveryOutcome =
   | 'duplicate'
   /** The handler met the expected other outcome (`kind: 'conflict'`); nothing is left to do. */
   | 'conflict'
-  /** The topic is subscribed, this tag is not. */
-  | 'ignored'
   | 'retried'
   | 'dead-lettered'
   /** It took too long: somebody else has the message now. */
@@ -33,7 +31,7 @@ export type DeliveryOutcome =
 
 export type DeliveryEnd = {
   group: string;
-  /** `topic.tag`, or `topic.*` for an ignored one, since tags of strangers are not bounded. */
+  /** `topic.tag`, or `topic.*` where no handler takes the tag, since tags of strangers are not bounded. */
   contract: string;
   outcome: DeliveryOutcome;
   /** Why, when it was dead-lettered. */

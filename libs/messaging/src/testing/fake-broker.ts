@@ -102,6 +102,9 @@ export class FakeBroker implements BrokerPort {
     return Promise.resolve({ close });
   }
 
+  /** What was tried with a message before its first delivery here. */
+  pastOf: (message: StoredMessage) => readonly Attempt[] = () => [];
+
   /** Waits until every delivery, retries included, has ended. */
   async settled(): Promise<void> {
     while (this.running.size > 0) await Promise.all(this.running);
@@ -121,12 +124,14 @@ export class FakeBroker implements BrokerPort {
   }
 
   private offer(member: Member, messages: readonly StoredMessage[]): void {
-    const wanted = messages.filter(({ topic }) => member.subscription.topics.some((f) => f.topic === topic));
+    const wanted = messages.filter(({ topic, tag }) =>
+      member.subscription.topics.some((f) => f.topic === topic && (f.tags?.includes(tag) ?? true)),
+    );
     const size = member.subscription.maxBatchMessages ?? 1;
     for (let from = 0; from < wanted.length; from += size) {
       this.deliver(
         member,
-        wanted.slice(from, from + size).map((message) => ({ message, history: [] })),
+        wanted.slice(from, from + size).map((message) => ({ message, history: this.pastOf(message) })),
       );
     }
   }
