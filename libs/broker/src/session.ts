@@ -39,7 +39,9 @@ export type Settlement =
       error: string;
       kind?: ErrorKind | undefined;
     }
-  | { deliveryId: number; verdict: 'extend'; leaseMs: number };
+  | { deliveryId: number; verdict: 'extend'; leaseMs: number }
+  /** Nobody began with it: it goes to the group again, and that is no try. */
+  | { deliveryId: number; verdict: 'release' };
 
 /** What the broker tells a connection unasked. Called synchronously, in order; must not throw. */
 export interface SessionEvents {

@@ -80,7 +80,7 @@ export type Subscription = {
  */
 export interface DeliveredMessage {
   readonly message: StoredMessage;
-  /** 1 for the first delivery to this group; counts lost leases too. */
+  /** 1 for the first delivery to this group; counts lost leases too, but not what a member gave back when it left in good order. */
   readonly attempt: number;
   /** Earlier failed tries in this group, oldest first, at most the last 16. */
   readonly history: readonly Attempt[];

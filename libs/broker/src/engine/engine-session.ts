@@ -125,7 +125,7 @@ export class EngineSession implements BrokerSession, Producer {
   detach(consumerId: number): Promise<void> {
     const consumer = this.consumers.get(consumerId);
     this.consumers.delete(consumerId);
-    if (consumer) leave(this.engine, consumer);
+    if (consumer) leave(this.engine, consumer, { isLost: false });
     return Promise.resolve();
   }
 
@@ -188,7 +188,7 @@ export class EngineSession implements BrokerSession, Producer {
     return this.admins.call(call);
   }
 
-  /** Leaves everything; unsettled deliveries go to others at once. */
+  /** Leaves everything; unsettled deliveries go to others at once, as further tries: who leaves in good order detaches first. */
   close(): Promise<void> {
     this.end(undefined);
     return Promise.resolve();
@@ -200,7 +200,7 @@ export class EngineSession implements BrokerSession, Producer {
     this.engine.producers.forget(this);
     for (const consumer of this.consumers.values()) {
       consumer.pull?.resolve([]);
-      leave(this.engine, consumer);
+      leave(this.engine, consumer, { isLost: true });
     }
     this.consumers.clear();
     this.onClose(this);

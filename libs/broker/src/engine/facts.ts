@@ -1,5 +1,5 @@
-import type { Attempt } from '#libs/messaging/port';
 import type { AuditNote } from '../audit/audit.js';
+import type { HeldBack } from '../groups/cursor.js';
 import type { ProducerFacts } from '../producers/sequences.js';
 import type { TopicFacts } from '../topics/topics.js';
 
@@ -15,7 +15,7 @@ export type Facts = {
   groupCreated: { id: number; name: string };
   cursorsCreated: { groupId: number; cursors: Place[] };
   moved: { groupId: number; place: Place; to: 'retry' | 'dead-letter' };
-  heldBack: { groupId: number; place: Place; attempt: number; history: readonly Attempt[]; dueAtMs: number };
+  heldBack: { groupId: number; place: Place } & HeldBack;
   /** `TIMERS_FIRED_JSON`: pairs of handle hash and journal position. */
   timersFired: { timers: [hash: number, position: number][] };
   /** `handle` is what the producer recalled it by. */

@@ -20,6 +20,8 @@ export class Consumer {
   readonly inFlight: InFlight<Delivery>;
   private inFlightBytes = 0;
   paused = false;
+  /** Kept free for a message that is tried alone. */
+  isReserved = false;
   readonly maxInFlightMessages: number;
   readonly maxInFlightBytes: number;
   readonly leaseMs: number;
@@ -54,8 +56,13 @@ export class Consumer {
     this.atMostOnce = subscription.guarantee === 'at-most-once' && group.mode === 'shared';
   }
 
+  /** Has nothing to do, and may be given something. */
+  get isIdle(): boolean {
+    return this.inFlight.size === 0 && (this.mode === 'push' || this.pull !== undefined);
+  }
+
   get hasRoom(): boolean {
-    if (this.paused) return false;
+    if (this.paused || this.isReserved) return false;
     if (this.mode === 'pull' && this.outbox.length >= (this.pull?.wanted ?? 0)) return false;
     return this.inFlight.size < this.maxInFlightMessages && this.inFlightBytes < this.maxInFlightBytes;
   }

@@ -29,9 +29,7 @@ export function applyAcked(state: BrokerState, block: Block, from: number, to: n
     for (let run = 0; run < runs; run++) {
       const first = block.view.getFloat64(at + 12 + run * 12, true);
       const count = block.view.getUint32(at + 20 + run * 12, true);
-      for (let offset = first; offset < first + count; offset++) cursor?.settled.settle(offset);
-      if (cursor && cursor.heldBack.size > 0)
-        for (let o = first; o < first + count; o++) cursor.heldBack.delete(o);
+      for (let offset = first; offset < first + count; offset++) cursor?.settle(offset);
     }
     position += 12 + runs * 12;
   }
@@ -48,14 +46,12 @@ function ackedCursor(state: BrokerState, groupId: number, place: Place): Cursor 
 
 /** The message went on to the group's retries or dead letters. */
 export function settleMoved(state: BrokerState, { groupId, place }: Facts['moved']): void {
-  const cursor = cursorAt(state, groupId, place);
-  cursor?.settled.settle(place[2]);
-  cursor?.heldBack.delete(place[2]);
+  cursorAt(state, groupId, place)?.settle(place[2]);
 }
 
 export function applyHeldBack(state: BrokerState, facts: Facts['heldBack']): void {
-  const { groupId, place, attempt, history, dueAtMs } = facts;
-  cursorAt(state, groupId, place)?.heldBack.set(place[2], { attempt, history, dueAtMs });
+  const { groupId, place, ...held } = facts;
+  cursorAt(state, groupId, place)?.heldBack.set(place[2], held);
 }
 
 export function applyReset(state: BrokerState, { groupId, cursors }: Facts['groupReset']): void {

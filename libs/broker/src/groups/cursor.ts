@@ -1,14 +1,12 @@
-import type { Attempt } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Partition, PartitionListener } from '../topics/topics.js';
+import type { Tries } from './delivery.js';
 import type { Group } from './group.js';
 import { PriorityLookahead } from './priority-lookahead.js';
 import { SettledWindow } from './settled-window.js';
 
-/** A message of an ordered group that waits in its place for the next try. */
-export type HeldBack = { attempt: number; history: readonly Attempt[]; dueAtMs: number };
-
-type HeldBackAt = Omit<HeldBack, 'dueAtMs'> & { offset: number; dueAtMs?: number };
+/** A message that waits in its place for the next try. */
+export type HeldBack = Tries & { readonly dueAtMs: number };
 
 /** A group's place in one partition. */
 export class Cursor implements PartitionListener {
@@ -27,9 +25,7 @@ export class Cursor implements PartitionListener {
   /** Settled, not yet in the journal. */
   readonly unrecorded: number[] = [];
   private lookaheadIfAny: PriorityLookahead | undefined;
-  /** Ordered groups: offsets of each key that is in flight, the one in flight first. */
-  readonly lanes = new Map<string, number[]>();
-  /** Ordered groups: by offset. */
+  /** By offset: those that failed, or whose consumer was lost, and that were not delivered again since. */
   readonly heldBack = new Map<number, HeldBack>();
 
   constructor(
@@ -81,16 +77,23 @@ export class Cursor implements PartitionListener {
     return Math.max(0, this.partition.end - this.settled.committed - this.settled.ahead);
   }
 
+  /** The group is done with an offset; a partition that stood at the bound of what may stay unsettled goes on. False when it was before. */
+  settle(offset: number): boolean {
+    if (!this.settled.settle(offset)) return false;
+    if (this.heldBack.size > 0) this.heldBack.delete(offset);
+    if (!this.queued) this.group.activate(this);
+    return true;
+  }
+
   /** A message that is to be tried again keeps its tries until then. One that was never delivered has none. */
-  holdBack({ offset, attempt, history, dueAtMs = 0 }: HeldBackAt): void {
-    if (attempt > 1) this.heldBack.set(offset, { attempt, history, dueAtMs });
+  holdBack(offset: number, { attempt, history, lost }: Tries, dueAtMs = 0): void {
+    if (attempt > 1) this.heldBack.set(offset, { attempt, history, lost, dueAtMs });
   }
 
   /** Goes back to the first message that is not settled. What is settled beyond it stays so. */
   rewind(): void {
     this.next = this.settled.committed;
     this.lookaheadIfAny?.clear();
-    this.lanes.clear();
   }
 
   /** Starts anew at `offset`; whatever was known of later offsets is forgotten. */
@@ -100,40 +103,15 @@ export class Cursor implements PartitionListener {
     this.unrecorded.length = 0;
     this.unreadable = undefined;
     this.lookaheadIfAny?.clear();
-    this.lanes.clear();
     this.heldBack.clear();
+    this.group.leaveLanes(this);
   }
 
-  /** A message that cannot be delivered any more gives its key free; the offset that may go out now is returned. */
-  freeLane(offset: number): number | undefined {
-    for (const [key, lane] of this.lanes) {
-      if (lane[0] !== offset) continue;
-      lane.shift();
-      if (lane.length === 0) this.lanes.delete(key);
-      return lane[0];
-    }
-    return undefined;
-  }
-
-  /**
-   * Retention drops what lies before `start`: the group is done with it. What is in flight stays with its consumer
-   * (`isInFlight`), and its key with it; the next of a key whose first message went is returned, to go out now.
-   */
-  skipTo(start: number, isInFlight: (offset: number) => boolean): number[] {
+  /** Retention drops what lies before `start`: the group is done with it. What is in flight stays with its consumer. */
+  skipTo(start: number): void {
     this.next = Math.max(this.next, start);
     while (this.settled.committed < start) this.settled.settle(this.settled.committed);
     this.lookaheadIfAny?.dropBefore(start);
     for (const offset of [...this.heldBack.keys()]) if (offset < start) this.heldBack.delete(offset);
-    const freed: number[] = [];
-    for (const [key, lane] of this.lanes) {
-      const [first, ...behind] = lane;
-      const kept = behind.filter((offset) => offset >= start);
-      const stays = first! >= start || isInFlight(first!);
-      if (!stays && kept.length > 0) freed.push(kept[0]!);
-      const left = stays ? [first!, ...kept] : kept;
-      if (left.length > 0) this.lanes.set(key, left);
-      else this.lanes.delete(key);
-    }
-    return freed;
   }
 }

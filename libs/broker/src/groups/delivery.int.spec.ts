@@ -129,6 +129,76 @@ describe('delivery', () => {
     expect(await client.take()).toMatchObject({ attempt: 2, message: { id: had.message.id } });
   });
 
+  it('counts no try when a member leaves in good order, and one when it is lost', async () => {
+    const first = await client.attach();
+    await send('x');
+    await client.take();
+    await client.session.detach(first);
+    await client.attach();
+    expect(await client.take()).toMatchObject({ attempt: 1, history: [] });
+    await client.session.close();
+    client = new EngineClient(broker);
+    await client.attach();
+    expect(await client.take()).toMatchObject({ attempt: 2, history: [{ attempt: 1, isLost: true }] });
+  });
+
+  it('gives back what its member did not begin with, uncounted', async () => {
+    await client.attach();
+    await send('x');
+    const { deliveryId } = await client.take();
+    expect(await client.session.settle([{ deliveryId, verdict: 'release' }])).toEqual([true]);
+    const again = await client.take();
+    expect(again).toMatchObject({ attempt: 1, history: [] });
+    expect(again.deliveryId).not.toBe(deliveryId);
+    expect(await client.session.settle([{ deliveryId, verdict: 'ack' }])).toEqual([false]);
+  });
+
+  it('goes on with a partition when an at-most-once delivery that filled its member is given up', async () => {
+    await client.attach({ guarantee: 'at-most-once', maxInFlightMessages: 1, leaseMs: 1_000 });
+    await send('hangs', 'next');
+    expect(textOf(await client.take())).toBe('hangs');
+    await pass(1_001);
+    expect(textOf(await client.take())).toBe('next');
+  });
+
+  it('tries alone what was twice with a member that was lost, so that its neighbours live', async () => {
+    const texts = Array.from({ length: 20 }, (_, i) => String(i));
+    await send(...texts);
+    const acked: string[] = [];
+    let mostBesideSuspect = 0;
+    let deaths = 0;
+    // A process that dies of message 7, whatever else it has then.
+    for (let alive = false; acked.length < 19;) {
+      if (!alive) {
+        await client.session.close();
+        client = new EngineClient(broker);
+        await client.attach({ maxInFlightMessages: 10 });
+      }
+      await until(() => client.delivered.length > 0, `more than ${acked.length} messages, ${deaths} deaths`);
+      const batch = client.delivered.splice(0);
+      if (batch.some(({ attempt }) => attempt > 2))
+        mostBesideSuspect = Math.max(mostBesideSuspect, batch.length);
+      alive = !batch.some((delivery) => textOf(delivery) === '7');
+      if (!alive) deaths += 1;
+      for (const delivery of alive ? batch : []) {
+        await client.ack(delivery);
+        acked.push(textOf(delivery));
+      }
+    }
+    expect(mostBesideSuspect).toBe(1);
+    expect(acked.sort()).toEqual(texts.filter((text) => text !== '7').sort());
+    expect(deaths).toBeGreaterThanOrEqual(3);
+    // It comes back after a while, alone again; then all is as ever.
+    await pass(60_000);
+    const suspect = await client.take();
+    expect(suspect).toMatchObject({ attempt: deaths + 1 });
+    await send('new');
+    await settled();
+    expect(client.delivered).toEqual([]);
+    await client.ack(suspect);
+    expect(textOf(await client.take())).toBe('new');
+  });
+
   it('takes only the tags asked for, and leaves no lag behind for the others', async () => {
     await client.attach({ topics: [{ topic: 't', tags: ['b'] }] });
     await client.session.append([message('1'), message('2', { tag: 'b' }), message('3', { tag: 'c' })]);

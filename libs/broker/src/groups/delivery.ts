@@ -15,9 +15,14 @@ import type { Cursor } from './cursor.js';
 import type { SharedReads } from './shared-reads.js';
 
 /** How often a record was delivered, and what came of it. A retried message is a new record, and brings its past with it. */
-export type Tries = { readonly attempt: number; readonly history: readonly Attempt[] };
+export type Tries = {
+  readonly attempt: number;
+  readonly history: readonly Attempt[];
+  /** Deliveries, the last ones in a row, that ended without a verdict. */
+  readonly lost: number;
+};
 
-export const FIRST_TRY: Tries = { attempt: 1, history: Object.freeze([]) };
+export const FIRST_TRY: Tries = { attempt: 1, history: Object.freeze([]), lost: 0 };
 
 /**
  * A message that is with a consumer. It is one object for each message under way, and knows where its record
@@ -60,6 +65,11 @@ export class Delivery implements RawDelivery, StoredRecord {
 
   get key(): string {
     return keyOfRecord(this.block, this.position);
+  }
+
+  /** Where its key waits in order: a retried message is of the topic that it came from. */
+  get laneTopic(): string {
+    return this.cursor.isRetry ? this.message.topic : this.topic;
   }
 
   get asStored(): StoredRecord | undefined {

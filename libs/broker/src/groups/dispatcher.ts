@@ -1,7 +1,7 @@
 import { type StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Journal } from '../journal/journal.js';
-import { readRecord, recordAt, textOfRecord } from '../topics/record.js';
+import { pastOfRecord, readRecord, recordAt, textOfRecord } from '../topics/record.js';
 import { type Trace, stepNumber } from '../trace/trace.js';
 import { BlockReads, READ_AGAIN_MS } from './block-reads.js';
 import type { Consumer } from './consumer.js';
@@ -79,6 +79,7 @@ export class Dispatcher {
     if (this.journal.failed) return;
     const now = this.host.now();
     let left = MAX_PER_ROUND;
+    while (this.deliverSuspect(group, now)) left -= 1;
     while (left > 0 && this.deliverReady(group, now)) left -= 1;
     while (left > 0 && group.queue.length > 0) {
       const cursor = group.queue[0]!;
@@ -109,32 +110,51 @@ export class Dispatcher {
   /** Delivers the first of the ready messages; false when there is none or nobody has room. */
   private deliverReady(group: Group, now: number): boolean {
     const item = group.ready[0];
-    if (!item) return false;
-    if (item.cursor.settled.isSettled(item.offset) || item.offset < item.cursor.partition.start) {
-      group.ready.shift();
-      const next = item.cursor.freeLane(item.offset);
-      if (next !== undefined) group.makeReady({ cursor: item.cursor, offset: next, attempt: 1, history: [] });
+    return item !== undefined && this.deliverWaiting(group.ready, item, () => group.nextWithRoom(), now);
+  }
+
+  /** Delivers a suspect to a member that has nothing else. Those that were there at fewer ends come first: they are most likely innocent. */
+  private deliverSuspect(group: Group, now: number): boolean {
+    const examiner = group.examinerOfSuspects();
+    if (!examiner) return false;
+    const item = group.suspects.reduce((least, each) => (each.lost < least.lost ? each : least));
+    return this.deliverWaiting(group.suspects, item, () => examiner, now);
+  }
+
+  /** Delivers one of a list; false when it has to stay there. */
+  private deliverWaiting(
+    list: Ready[],
+    item: Ready,
+    nextMember: () => Consumer | undefined,
+    now: number,
+  ): boolean {
+    const { cursor, offset } = item;
+    const takeOff = (): unknown => list.splice(list.indexOf(item), 1);
+    if (cursor.settled.isSettled(offset) || offset < cursor.partition.start) {
+      takeOff();
+      const next = cursor.group.lanes.freeUnread(cursor, offset);
+      if (next) cursor.group.resume(next);
       return true;
     }
-    const position = item.cursor.partition.index.get(item.offset);
-    const block = this.blocks.of(item.cursor, item.offset, position);
-    if (!block) return item.cursor.unreadable ? this.putAside(item, now) : false;
+    const position = cursor.partition.index.get(offset);
+    const block = this.blocks.of(cursor, offset, position);
+    if (!block) return cursor.unreadable ? this.putAside(list, item, now) : false;
     // It waited behind its key and was never delivered: its time to live counts as it does for the others.
     if (item.attempt === 1 && this.hasExpired(block, position, now)) {
-      group.ready.shift();
-      return this.expire(item.cursor, item.offset, block, position, now);
+      takeOff();
+      return this.expire(cursor, offset, block, position, now);
     }
-    const member = group.nextWithRoom();
+    const member = nextMember();
     if (!member) return false;
-    group.ready.shift();
-    item.cursor.loaded = undefined;
-    this.deliver(member, item.cursor, item.offset, item, block, position, now);
+    takeOff();
+    cursor.loaded = undefined;
+    this.deliver(member, cursor, offset, item, block, position, now);
     return true;
   }
 
   /** One that cannot be read at the moment does not hold up the others that are ready. */
-  private putAside(item: Ready, now: number): true {
-    item.cursor.group.ready.shift();
+  private putAside(list: Ready[], item: Ready, now: number): true {
+    list.splice(list.indexOf(item), 1);
     item.cursor.group.waiting.push({ ...item, dueAtMs: now + READ_AGAIN_MS });
     this.host.dueAt(now + READ_AGAIN_MS);
     return true;
@@ -156,6 +176,7 @@ export class Dispatcher {
       cursor.next += 1;
       if (block === 'skipped') continue;
       if (group.order === 'by-key' && !this.claimLane(cursor, offset, block, position)) continue;
+      if (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset)) continue;
       if (this.expire(cursor, offset, block, position, now)) continue;
       const member = group.nextWithRoom();
       if (!member) {
@@ -181,8 +202,10 @@ export class Dispatcher {
         const position = partition.index.get(cursor.next);
         const block = this.admit(cursor, cursor.next, position);
         if (block === 'loading') break;
-        if (block !== 'skipped') lookahead.add(cursor.next, recordAt.priority(block, position));
+        const offset = cursor.next;
         cursor.next += 1;
+        if (block === 'skipped' || (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset))) continue;
+        lookahead.add(offset, recordAt.priority(block, position));
       }
       const offset = delivered < limit ? lookahead.take() : undefined;
       if (offset === undefined) return delivered;
@@ -219,7 +242,7 @@ export class Dispatcher {
 
   /** Settles a message that the group does not take. */
   private skip(cursor: Cursor, offset: number): void {
-    cursor.settled.settle(offset);
+    cursor.settle(offset);
     if (cursor.group.mode === 'shared') {
       cursor.unrecorded.push(offset);
       this.host.settlementsPending(cursor);
@@ -241,27 +264,23 @@ export class Dispatcher {
 
   /** Whether no earlier message of the same key is unsettled; if one is, this one queues up behind it. */
   private claimLane(cursor: Cursor, offset: number, block: Block, position: number): boolean {
-    const held = cursor.heldBack.get(offset);
     const key = textOfRecord(block, position)[2]!;
-    if (key !== '') {
-      const lane = cursor.lanes.get(key);
-      if (lane) {
-        lane.push(offset);
-        return false;
-      }
-      cursor.lanes.set(key, [offset]);
-    }
-    if (!held) return true;
-    // Replayed from the journal: it waits on where it did before the restart.
-    cursor.group.waiting.push({ cursor, offset, ...held });
-    this.host.dueAt(held.dueAtMs);
-    return false;
+    return key === '' || cursor.group.lanes.claim(laneTopicOf(cursor, block, position), key, cursor, offset);
   }
 
   private releaseLane(cursor: Cursor, offset: number, block: Block, position: number): void {
     if (cursor.group.order !== 'by-key') return;
     const key = textOfRecord(block, position)[2]!;
-    if (cursor.lanes.get(key)?.[0] === offset) cursor.lanes.delete(key);
+    cursor.group.lanes.free(laneTopicOf(cursor, block, position), key, cursor, offset);
+  }
+
+  /** Whether it was tried before the broker or the group stopped: then it goes on from there, after its wait. */
+  private isHeldBack(cursor: Cursor, offset: number): boolean {
+    const held = cursor.heldBack.get(offset);
+    if (!held) return false;
+    cursor.group.waiting.push({ cursor, offset, ...held });
+    this.host.dueAt(held.dueAtMs);
+    return true;
   }
 
   private deliver(
@@ -299,8 +318,11 @@ export class Dispatcher {
   }
 
   private skipDelivered(cursor: Cursor, offset: number): void {
-    if (!cursor.settled.settle(offset)) return;
+    if (!cursor.settle(offset)) return;
     cursor.unrecorded.push(offset);
     this.host.settlementsPending(cursor);
   }
 }
+
+const laneTopicOf = ({ isRetry, partition }: Cursor, block: Block, position: number): string =>
+  (isRetry ? pastOfRecord(block, position)?.origin.topic : undefined) ?? partition.topic.name;

@@ -1,5 +1,4 @@
 import {
-  type Attempt,
   type AutomaticRedrive,
   type GroupInfo,
   type Subscription,
@@ -11,9 +10,14 @@ import { tagHashOf } from '../topics/record.js';
 import type { Partition, Topic } from '../topics/topics.js';
 import type { Consumer } from './consumer.js';
 import { Cursor } from './cursor.js';
+import { FIRST_TRY, type Tries } from './delivery.js';
+import { Lanes, type Place } from './lanes.js';
 
 /** A message that goes out before new ones: its lease was lost, its wait is over, or its key became free. */
-export type Ready = { cursor: Cursor; offset: number; attempt: number; history: readonly Attempt[] };
+export type Ready = Place & Tries;
+
+/** After so many deliveries in a row that ended without a verdict a message is tried alone. */
+export const SUSPECT_AFTER = 2;
 
 type TagFilter = { names: ReadonlySet<string>; hashes: ReadonlySet<number> };
 
@@ -26,8 +30,17 @@ export class Group {
   /** Cursors that have something to read, in turn. */
   readonly queue: Cursor[] = [];
   readonly ready: Ready[] = [];
-  /** Ordered groups: messages held back, with a place in this list until they are due. */
+  /**
+   * Messages that may be what takes consumers down: each is given to a member that has nothing else, so that its
+   * neighbours do not die with it again and again.
+   */
+  readonly suspects: Ready[] = [];
+  /** The member that is kept free for suspects, while there are any. */
+  private examiner: Consumer | undefined;
+  /** Messages held back, with a place in this list until they are due. */
   readonly waiting: (Ready & { dueAtMs: number })[] = [];
+  /** Ordered groups: what is in flight of each key, and what waits behind it. */
+  readonly lanes = new Lanes();
   order: GroupOrder = 'unordered';
   /** Ordered groups: failures after which a message may still hold its key back. */
   blockTimes = Infinity;
@@ -61,8 +74,25 @@ export class Group {
   }
 
   makeReady(item: Ready): void {
-    this.ready.push(item);
+    (item.lost >= SUSPECT_AFTER ? this.suspects : this.ready).push(item);
     if (this.members.length > 0) this.wake(this);
+  }
+
+  /** The turn of a message has come: now, or once it has waited for as long as it was to. */
+  resume({ cursor, offset }: Place): void {
+    const held = cursor.heldBack.get(offset);
+    if (held) this.waiting.push({ cursor, offset, ...held });
+    else this.makeReady({ cursor, offset, ...FIRST_TRY });
+  }
+
+  /** Messages of the cursor no longer stand in any lane; the next of those keys may go out. */
+  leaveLanes(cursor: Cursor): void {
+    for (const place of this.lanes.retain((each) => each.cursor !== cursor)) this.resume(place);
+  }
+
+  /** Whether something could go out if a member had room. */
+  get hasWork(): boolean {
+    return this.queue.length + this.ready.length + this.suspects.length > 0 || this.examiner !== undefined;
   }
 
   addCursor(partition: Partition, start: number): Cursor {
@@ -72,32 +102,40 @@ export class Group {
     return cursor;
   }
 
+  /** @param subscription of a member that joins: the first one, or like that of the others */
   subscribe(subscription: Subscription): void {
+    const { order = 'unordered' } = subscription;
+    const changesOrder = order !== this.order;
     this.filters = subscription.topics;
-    this.order = subscription.order ?? 'unordered';
+    this.order = order;
     this.blockTimes = blockTimesOf(subscription);
     this.automaticRedrive = subscription.automaticRedrive;
     this.startAt = subscription.startAt ?? 'earliest';
     this.tagFilters = new Map();
     for (const cursor of this.cursors.values()) {
       const isWanted = this.wants(cursor.partition.topic);
-      if (cursor.isWanted && !isWanted) this.setAside(cursor);
+      if (changesOrder || (cursor.isWanted && !isWanted)) this.setAside(cursor);
       cursor.isWanted = isWanted;
     }
   }
 
-  /** Its place is kept for when the topic is asked for again. Nobody has anything of it: members join with other topics only when all left. */
+  /**
+   * What was read of it is forgotten but for its tries, and read again under the present order, or when its topic is asked
+   * for again. Nobody has anything of it: members join with another order or other topics only when all left.
+   */
   private setAside(cursor: Cursor): void {
-    for (const list of [this.ready, this.waiting]) {
+    const lists: (Ready & { dueAtMs?: number })[][] = [this.ready, this.suspects, this.waiting];
+    for (const list of lists) {
       for (const item of list.splice(0)) {
         if (item.cursor !== cursor) list.push(item);
-        else if (this.order === 'by-key') cursor.holdBack(item);
+        else cursor.holdBack(item.offset, item, item.dueAtMs);
       }
     }
     const place = this.queue.indexOf(cursor);
     if (place >= 0) this.queue.splice(place, 1);
     cursor.queued = false;
     cursor.rewind();
+    this.leaveLanes(cursor);
   }
 
   /** Whether the group takes messages of this topic. By a wildcard, it never takes its own dead letters, nor by `*` what the broker keeps for other groups. */
@@ -133,6 +171,29 @@ export class Group {
       if (member.hasRoom) return member;
     }
     return undefined;
+  }
+
+  /** The member to give a suspect to: kept free from now on, and ready once it has nothing else. */
+  examinerOfSuspects(): Consumer | undefined {
+    const { examiner, members } = this;
+    if (this.suspects.length === 0) {
+      if (examiner?.inFlight.size === 0) this.dismissExaminer();
+      return undefined;
+    }
+    if (!examiner || examiner.paused || !members.includes(examiner)) {
+      this.dismissExaminer();
+      this.turn = (this.turn + 1) % members.length;
+      this.examiner = [...members.slice(this.turn), ...members.slice(0, this.turn)].find(
+        ({ paused }) => !paused,
+      );
+      if (this.examiner) this.examiner.isReserved = true;
+    }
+    return this.examiner?.isIdle ? this.examiner : undefined;
+  }
+
+  private dismissExaminer(): void {
+    if (this.examiner) this.examiner.isReserved = false;
+    this.examiner = undefined;
   }
 
   /** Whether a topic of it keeps what it confirms over a power cut. */

@@ -54,12 +54,17 @@ function groupFor(engine: Engine, { group: name, mode }: Subscription): Group {
   return groups.require(name);
 }
 
-/** Takes a member out; what it had goes to the others at once. */
-export function leave(engine: Engine, consumer: Consumer): void {
+/**
+ * Takes a member out; what it had goes to the others at once. `isLost`: it did not leave by itself, so that what it had
+ * may be what ended it.
+ */
+export function leave(engine: Engine, consumer: Consumer, { isLost }: { isLost: boolean }): void {
   const { group } = consumer;
   const place = group.members.indexOf(consumer);
   if (place >= 0) group.members.splice(place, 1);
-  engine.settling.loseLeases(consumer.inFlight.all(), 'the consumer left');
+  const had = consumer.inFlight.all();
+  if (isLost) engine.settling.loseLeases(had, 'the connection of its consumer was lost');
+  else engine.settling.giveBack(had);
   if (group.mode !== 'broadcast') return;
   for (const [partition, cursor] of group.cursors) {
     const listener = partition.listeners.indexOf(cursor);

@@ -3,7 +3,7 @@ import type { Engine } from '../engine/engine.js';
 import type { Place } from '../engine/facts.js';
 import { EntryType } from '../journal/format.js';
 import type { Cursor } from './cursor.js';
-import { FIRST_TRY } from './delivery.js';
+import type { Place as LanePlace } from './lanes.js';
 
 /** Ranges that a group's account of what it missed holds; the sum goes on. */
 const MAX_RANGES = 100;
@@ -48,9 +48,11 @@ export function miss(cursor: Cursor, kept: number, atMs: number): void {
   }
   const waiting = group.waiting.filter((item) => item.cursor !== cursor || item.offset >= kept);
   group.waiting.splice(0, group.waiting.length, ...waiting);
-  for (const offset of cursor.skipTo(kept, (each) => inFlight.has(each))) {
-    group.makeReady({ cursor, offset, attempt: 1, history: [] });
-  }
+  cursor.skipTo(kept);
+  // A key whose first message is in flight waits for it; the others go on.
+  const stays = ({ offset, cursor: other }: LanePlace, isFirst: boolean): boolean =>
+    other !== cursor || offset >= kept || (isFirst && inFlight.has(offset));
+  for (const place of group.lanes.retain(stays)) group.resume(place);
   group.activate(cursor);
 }
 
@@ -86,8 +88,8 @@ export function passOverUndecodable(engine: Engine, cursor: Cursor, offset: numb
     const place: Place = [partition.topic.id, partition.number, offset];
     engine.commit(EntryType.UNDECODABLE, { atMs, groupId: group.id, place });
   } else missUndecodable(cursor, offset, atMs);
-  const next = cursor.freeLane(offset);
-  if (next !== undefined) group.makeReady({ cursor, offset: next, ...FIRST_TRY });
+  const next = group.lanes.freeUnread(cursor, offset);
+  if (next) group.resume(next);
   engine.options.onProblem({
     message: `${partition.topic.name}/${partition.number} offset ${offset} makes no sense; group ${group.name} passes over it`,
     error,
@@ -96,7 +98,6 @@ export function passOverUndecodable(engine: Engine, cursor: Cursor, offset: numb
 
 /** Applies it. */
 export function missUndecodable(cursor: Cursor, offset: number, atMs: number): void {
-  if (!cursor.settled.settle(offset)) return;
-  cursor.heldBack.delete(offset);
+  if (!cursor.settle(offset)) return;
   account(cursor, offset, atMs);
 }

@@ -5,7 +5,7 @@ import { EntryType } from '../journal/format.js';
 import { recordAt } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
 import type { Cursor } from './cursor.js';
-import type { Group } from './group.js';
+import type { Group, Ready } from './group.js';
 
 /**
  * Sets where the group reads on, in all its topics. Deliveries in flight lose their lease. What waits for a
@@ -28,16 +28,15 @@ export async function resetGroup(
   for (const member of group.members) {
     const lost = member.inFlight.all();
     if (lost.length === 0) continue;
-    engine.settling.loseLeases(lost, 'the group was reset');
+    engine.settling.giveBack(lost);
     member.events.leaseLost(
       member.id,
       lost.map(({ deliveryId }) => deliveryId),
     );
   }
-  for (const list of [group.ready, group.waiting]) {
-    const kept = list.filter(({ cursor }) => !targets.has(cursor));
-    list.length = 0;
-    list.push(...kept);
+  const lists: Ready[][] = [group.ready, group.suspects, group.waiting];
+  for (const list of lists) {
+    for (const item of list.splice(0)) if (!targets.has(item.cursor)) list.push(item);
   }
   engine.commit(EntryType.GROUP_RESET, {
     groupId: group.id,

@@ -12,8 +12,9 @@ import { NO_PARTITION, type Past, encodePast, maxRecordBytes, writeRecord } from
 import { stepNumber } from '../trace/trace.js';
 import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
 import { type Consumer, MAX_LEASE_MS, bounded } from './consumer.js';
-import type { Cursor } from './cursor.js';
+import type { Cursor, HeldBack } from './cursor.js';
 import type { Delivery } from './delivery.js';
+import { SUSPECT_AFTER } from './group.js';
 
 const ACKED = stepNumber('acked');
 /** Longest wait before the next try. */
@@ -50,31 +51,34 @@ export class Settling {
       delivery.deadlineMs = now + settlement.leaseMs;
       return true;
     }
-    consumer.remove(delivery);
     const { group } = consumer;
+    if (settlement.verdict === 'release') {
+      this.giveBack([delivery]);
+      return true;
+    }
+    consumer.remove(delivery);
     group.acked += 1;
     if (consumer.atMostOnce || group.mode === 'broadcast') this.forget(delivery);
     else if (settlement.verdict === 'ack') this.ack(delivery, now);
     else if (settlement.verdict === 'retry') this.retry(delivery, settlement);
     else this.deadLetter(delivery.cursor, delivery.offset, delivery, settlement);
     consumer.release(delivery);
-    if (group.queue.length + group.ready.length > 0) this.engine.dispatcher.wake(group);
-    else group.activate(delivery.cursor);
+    if (group.hasWork) this.engine.dispatcher.wake(group);
     return true;
   }
 
   private forget(delivery: Delivery): void {
     const { cursor, offset } = delivery;
-    cursor.settled.settle(offset);
-    if (cursor.group.order === 'by-key') this.freeLane(cursor, offset, delivery.key);
+    cursor.settle(offset);
+    this.leaveLane(delivery);
   }
 
   private ack(delivery: Delivery, now: number): void {
     const { cursor, offset, position } = delivery;
-    cursor.settled.settle(offset);
+    cursor.settle(offset);
     cursor.unrecorded.push(offset);
     this.engine.settlementsPending(cursor);
-    if (cursor.group.order === 'by-key') this.freeLane(cursor, offset, delivery.key);
+    this.leaveLane(delivery);
     this.engine.trace.addRecord(position, ACKED, now, cursor.group.name);
   }
 
@@ -102,7 +106,8 @@ export class Settling {
   /** An ordered group's message stays where it is, and its key with it. */
   private holdBack({ cursor, offset, tries }: Delivery, failed: Attempt, dueAtMs: number): void {
     const { group, partition } = cursor;
-    const again = { attempt: tries.attempt + 1, history: [...tries.history, failed].slice(-MAX_HISTORY) };
+    const history = [...tries.history, failed].slice(-MAX_HISTORY);
+    const again = { attempt: tries.attempt + 1, history, lost: 0 };
     this.engine.commit(EntryType.HELD_BACK, {
       groupId: group.id,
       place: [partition.topic.id, partition.number, offset],
@@ -137,7 +142,7 @@ export class Settling {
   /** Its TTL ran out before it was delivered. */
   expire(cursor: Cursor, offset: number, message: StoredMessage): void {
     if (cursor.group.mode === 'broadcast') {
-      cursor.settled.settle(offset);
+      cursor.settle(offset);
       return;
     }
     const cause = { reason: 'ttl-expired', error: 'not delivered within its time to live' } as const;
@@ -167,36 +172,67 @@ export class Settling {
       };
       writeRecord(out, record, encodedPast);
     });
-    this.freeLane(cursor, offset, message.key);
+    this.freeLane(cursor, offset, message.topic, message.key);
     if (delayMs > 0) engine.dueAt(now + delayMs);
   }
 
-  /** The next message of the key may go out. */
-  private freeLane(cursor: Cursor, offset: number, key: string | undefined): void {
-    if (cursor.group.order !== 'by-key' || !key) return;
-    const lane = cursor.lanes.get(key);
-    if (lane?.[0] !== offset) return;
-    lane.shift();
-    if (lane.length === 0) cursor.lanes.delete(key);
-    else cursor.group.makeReady({ cursor, offset: lane[0], attempt: 1, history: [] });
+  private leaveLane(delivery: Delivery): void {
+    const { cursor, offset } = delivery;
+    if (cursor.group.order === 'by-key') this.freeLane(cursor, offset, delivery.laneTopic, delivery.key);
   }
 
-  /** Takes deliveries away from their member and gives them to the group again. Resolves nothing: the member is told by its caller. */
+  /** The next message of the key may go out. */
+  private freeLane(cursor: Cursor, offset: number, topic: string, key: string | undefined): void {
+    if (!key) return;
+    const next = cursor.group.lanes.free(topic, key, cursor, offset);
+    if (next) cursor.group.resume(next);
+  }
+
+  /**
+   * Takes deliveries away from their member and gives them to the group again: nobody knows what became of them, so
+   * that counts as a try. Resolves nothing: the member is told by its caller.
+   */
   loseLeases(deliveries: readonly Delivery[], error: string): void {
     const atMs = this.engine.now();
     for (const delivery of deliveries) {
-      const { consumer, cursor, offset, tries, attempt } = delivery;
-      consumer.remove(delivery);
-      if (consumer.atMostOnce || cursor.group.mode === 'broadcast') {
-        this.forget(delivery);
-        continue;
-      }
-      const failed: Attempt = { attempt, atMs, consumer: consumer.clientName, error };
-      const history = [...tries.history, failed].slice(-MAX_HISTORY);
-      cursor.group.makeReady({ cursor, offset, attempt: tries.attempt + 1, history });
+      const { cursor } = delivery;
+      this.takeBack(delivery, lostAgain(delivery, error, atMs));
       this.engine.trace.add(delivery.message.id, 'lease-expired', atMs, cursor.group.name, error);
     }
+    for (const group of new Set(deliveries.map(({ cursor }) => cursor.group)))
+      this.engine.dispatcher.wake(group);
   }
+
+  /** The same for deliveries that nobody failed with: the member leaves in good order, or never began. */
+  giveBack(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries) this.takeBack(delivery, { ...delivery.tries, dueAtMs: 0 });
+  }
+
+  private takeBack(delivery: Delivery, again: HeldBack): void {
+    const { consumer, cursor, offset } = delivery;
+    consumer.remove(delivery);
+    if (consumer.atMostOnce || cursor.group.mode === 'broadcast') return this.forget(delivery);
+    if (again.dueAtMs === 0) return cursor.group.makeReady({ cursor, offset, ...again });
+    cursor.group.waiting.push({ cursor, offset, ...again });
+    this.engine.dueAt(again.dueAtMs);
+  }
+}
+
+/** Of one that was lost as a suspect, alone with its consumer: its next try waits 1 s, 2 s, 4 s … 1 min, and all others go on meanwhile. */
+const FIRST_SUSPECT_WAIT_MS = 1_000;
+const MAX_SUSPECT_WAIT_MS = 60_000;
+
+/** What is known of a delivery that ends, or would end, without a verdict. */
+export function lostAgain({ tries, attempt, consumer }: Delivery, error: string, atMs: number): HeldBack {
+  const failed: Attempt = { attempt, atMs, consumer: consumer.clientName, error, isLost: true };
+  const lost = tries.lost + 1;
+  const waitMs = Math.min(MAX_SUSPECT_WAIT_MS, FIRST_SUSPECT_WAIT_MS * 2 ** (lost - SUSPECT_AFTER - 1));
+  return {
+    attempt: tries.attempt + 1,
+    history: [...tries.history, failed].slice(-MAX_HISTORY),
+    lost,
+    dueAtMs: lost > SUSPECT_AFTER ? atMs + waitMs : 0,
+  };
 }
 
 const originOf = ({ topic, partition, offset, storedAtMs }: StoredMessage): Past['origin'] => ({

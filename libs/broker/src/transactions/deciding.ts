@@ -170,9 +170,9 @@ export class Deciding {
     const elapsed = Math.max(0, now - this.allowanceAtMs);
     this.checksAllowed = Math.min(perSecond, this.checksAllowed + (elapsed * perSecond) / 1000);
     this.allowanceAtMs = now;
-    const isReachable = (group: string): boolean => engine.producers.of(group) !== undefined;
+    const isReachable = (group: string): boolean => engine.producers.has(group);
     for (const transaction of transactions.due(now, Math.floor(this.checksAllowed), isReachable)) {
-      const producer = engine.producers.of(transaction.producerGroup);
+      const producer = engine.producers.nextOf(transaction.producerGroup);
       if (!producer) continue;
       this.checksAllowed -= 1;
       transactions.asked(transaction, now);

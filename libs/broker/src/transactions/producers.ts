@@ -37,7 +37,12 @@ export class Producers {
     }
   }
 
-  of(group: string): Producer | undefined {
+  has(group: string): boolean {
+    return this.byGroup.has(group);
+  }
+
+  /** The one whose turn it is; the turn goes on to the next. */
+  nextOf(group: string): Producer | undefined {
     const producers = this.byGroup.get(group);
     const next = producers?.shift();
     if (next) producers?.push(next);

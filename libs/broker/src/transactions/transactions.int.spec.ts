@@ -158,4 +158,13 @@ describe('transactions', () => {
     expect(client.checks.length).toBe(250);
     expect((await info()).pending).toBe(250);
   });
+
+  it('are asked of the replicas of a producer in turn', async () => {
+    const replicas = ['one', 'two', 'three'].map((name) => new EngineClient(broker, name));
+    for (const { session } of replicas) await session.registerProducer('shop');
+    await client.session.prepare('shop', [message('a')]);
+    await pass(6_000);
+    for (let i = 0; i < 5; i++) await pass(30_000);
+    expect(replicas.map(({ checks }) => checks.length)).toEqual([2, 2, 2]);
+  });
 });

@@ -89,6 +89,10 @@ const settlement: fc.Arbitrary<Settlement> = fc.oneof(
     { deliveryId: fc.maxSafeNat(), verdict: fc.constant('extend' as const), leaseMs: time },
     { noNullPrototype: true },
   ),
+  fc.record(
+    { deliveryId: fc.maxSafeNat(), verdict: fc.constant('release' as const) },
+    { noNullPrototype: true },
+  ),
 );
 
 /** The delivery of a message as it lies in the journal. */

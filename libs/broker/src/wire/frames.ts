@@ -18,7 +18,7 @@ import { MessagingError } from '#libs/messaging/port';
 import { ByteReader, ByteWriter } from './bytes.js';
 
 /** Raised with every incompatible change of a frame. Both sides must name the same. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 /** Largest frame, and so the largest atomic send. */
 export const MAX_FRAME_BYTES = 8 * 1024 * 1024;
 /** Largest frame of a client that has not said who it is. */

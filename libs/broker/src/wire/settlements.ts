@@ -14,7 +14,7 @@ function readKind(reader: ByteReader): ErrorKind | undefined {
   return kind;
 }
 
-const VERDICTS = ['ack', 'retry', 'dead-letter', 'extend'] as const;
+const VERDICTS = ['ack', 'retry', 'dead-letter', 'extend', 'release'] as const;
 const SETTLEMENT_BYTES = 9;
 
 export function writeSettlements(writer: ByteWriter, settlements: readonly Settlement[]): void {
@@ -24,6 +24,7 @@ export function writeSettlements(writer: ByteWriter, settlements: readonly Settl
     writer.f64(settlement.deliveryId);
     switch (settlement.verdict) {
       case 'ack':
+      case 'release':
         break;
       case 'retry':
         writer.f64(settlement.delayMs);
@@ -50,6 +51,7 @@ export function readSettlements(reader: ByteReader): Settlement[] {
     const deliveryId = reader.f64();
     switch (verdict) {
       case 'ack':
+      case 'release':
         settlements.push({ deliveryId, verdict });
         break;
       case 'retry':

@@ -89,6 +89,46 @@ export function orderSection(stage: () => Stage): void {
     expect(await stage().port.admin.deadLetters(group)).toMatchObject([{ reason: 'retries-exhausted' }]);
   });
 
+  it('gives a message back from the dead letters beside no other of its key', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    const busy = new Set<string>();
+    let overlaps = 0;
+    const verdict = async (delivery: Collector['received'][number]): Promise<void> => {
+      if (busy.size > 0) overlaps++;
+      busy.add(textOf(delivery));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      busy.delete(textOf(delivery));
+      const dies = textOf(delivery) === '0' && delivery.history.length === 0;
+      await (dies ? delivery.deadLetter({ reason: 'rejected', error: 'no' }) : delivery.ack());
+    };
+    const options = { group, order: 'by-key' } as const;
+    const collectors = [
+      await stage().collect(topic, options, verdict),
+      await stage().collect(topic, options, verdict, stage().connect('second')),
+    ];
+    await stage().sendAll(topic, range(10).map(String), { key: 'k' });
+    const letter = async () => (await stage().port.admin.deadLetters(group))[0];
+    await until(async () => (await letter()) !== undefined, 'a dead letter');
+    await stage().port.admin.redrive(group, (await letter())?.id ?? '');
+    await until(() => collectors.flatMap(({ received }) => received).length === 11, '11 deliveries');
+    expect(overlaps).toBe(0);
+  });
+
+  it('loses nothing of a group that comes back with another order', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    const ordered = await stage().collect(topic, { group, order: 'by-key' }, keep);
+    await stage().sendAll(topic, range(5).map(String), { key: 'k' });
+    await gathered(ordered, 1);
+    await ordered.consumer.close(0);
+    const unordered = await stage().collect(topic, { group }, keep);
+    await gathered(unordered, 5);
+    expect(unordered.texts().sort()).toEqual(range(5).map(String));
+    await unordered.consumer.close(0);
+    const again = await stage().collect(topic, { group, order: 'by-key' });
+    await gathered(again, 5);
+    expect(again.texts()).toEqual(range(5).map(String));
+  });
+
   it('refuses an order policy that cannot be kept', async () => {
     const joined = (more: object): Promise<unknown> => stage().collect(stage().topic(), more);
     const refused = { code: 'INVALID_ARGUMENT' };
