@@ -76,7 +76,7 @@ test('an unknown checkout and a wrong request', async () => {
   expect((await payments.post(checkoutUrl, { outcome: 'succeed', duplicates: 21 })).status).toBe(400);
 });
 
-test('a refund that is asked for five times happens once', async () => {
+test('a refund that is asked for five times happens once, under one key', async () => {
   const orderNo = payments.newOrderNo();
   const { paymentId, checkoutUrl } = await payments.created(orderNo);
   await payments.post(checkoutUrl, { outcome: 'succeed' });
@@ -86,8 +86,12 @@ test('a refund that is asked for five times happens once', async () => {
   await payments.until('refunded', () => payments.messagesOf(paymentId).includes('payment.refunded'));
   await payments.requestRefund.execute(request);
   expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.refunded']);
-  expect(await payments.database.refund.findMany({ where: { paymentId } })).toMatchObject([
-    { status: 'SUCCEEDED', reason: 'sold-out' },
+  const refunds = await payments.database.refund.findMany({ where: { paymentId } });
+  expect(refunds).toMatchObject([{ status: 'SUCCEEDED', reason: 'sold-out' }]);
+  // The provider makes another refund for another key: each of the six has named the same one.
+  const intentId = checkoutUrl.split('/').at(-1) ?? '';
+  expect(await payments.database.providerRefund.findMany({ where: { intentId } })).toMatchObject([
+    { key: refunds[0]?.id, amountMinor: 5_000n },
   ]);
   expect(await delivered(paymentId)).toHaveLength(2);
 });
