@@ -183,15 +183,20 @@ export const EDGE: readonly Mutant[] = [
       'return this.place(request, caller);',
     ],
   ]),
-  ...slipsIn(`${GATEWAY}/place-order/submit-order.ts`, 'placing', PLACING, [
+  ...slipsIn(
+    `${GATEWAY}/place-order/submit-order.ts`,
+    'placing',
+    [`${GATEWAY}/place-order/submit-order.spec.ts`],
     [
-      'a-timeout-is-certainly-not-sent',
-      "'INVALID_PAYLOAD',\n]);",
-      "'INVALID_PAYLOAD',\n  'REQUEST_TIMEOUT',\n]);",
+      [
+        'a-timeout-is-certainly-not-sent',
+        "'INVALID_PAYLOAD',\n]);",
+        "'INVALID_PAYLOAD',\n  'REQUEST_TIMEOUT',\n]);",
+      ],
+      ['a-repeat-is-another-message', ', { id: messageIdOf(order.orderNo) })', ')'],
+      ['a-full-buffer-is-unclear', "'BUFFER_FULL',\n", ''],
     ],
-    ['a-repeat-is-another-message', ', { id: messageIdOf(order.orderNo) })', ')'],
-    ['a-full-buffer-is-unclear', "'BUFFER_FULL',\n", ''],
-  ]),
+  ),
   ...slipsIn(`${GATEWAY}/place-order/admission.ts`, 'load', PLACING, [
     ['without-a-bound', 'this.inFlight >= this.config.MAX_IN_FLIGHT_ORDERS', 'false'],
     ['places-are-never-given-back', 'if (this.admitted.delete(request)) this.inFlight -= 1;', ''],

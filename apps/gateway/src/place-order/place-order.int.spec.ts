@@ -131,6 +131,9 @@ describe('the same key', () => {
     await gateway.stock.release(ticketTypeId, [buyer], 'rollback', gateway.clock.now());
     at(48.1);
     // What Redis has forgotten by then, as its own clock cannot be set.
+    const keptMs = await gateway.redis.pttl('idem:{buyer}:daily');
+    expect(keptMs).toBeGreaterThan(86_300_000);
+    expect(keptMs).toBeLessThanOrEqual(86_400_000);
     await gateway.redis.del('idem:{buyer}:daily');
     const second = await place();
     expect(second).toMatch(/-/);
@@ -158,6 +161,9 @@ describe('the same key', () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([202, 422, 422, 422]);
     const winner = answers.findIndex(({ status }) => status === 202) + 1;
     expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: winner });
+    // And stays that one's, whoever asked last.
+    const again = await gateway.placeOrder('buyer', { ticketTypeId, quantity: winner }, 'contested');
+    expect(again.body['orderNo']).toBe(answers[winner - 1]?.body['orderNo']);
   });
 
   test('of two buyers has nothing in common', async () => {
