@@ -10,11 +10,11 @@ import { passOverUndecodable } from '../groups/missing.js';
 import { Settling } from '../groups/settling.js';
 import type { Block } from '../journal/block.js';
 import { SequencedAppends } from '../producers/sequenced-appends.js';
-import { readDurableMark, writeDurableMark } from '../journal/durable-mark.js';
+import { readMark, writeMark } from '../journal/marks.js';
 import { EntryType, MAX_ENTRY_BYTES } from '../journal/format.js';
 import { type CommitObserver, Journal, type Out } from '../journal/journal.js';
 import { knownDamage, setAside } from '../journal/quarantine.js';
-import { type LostRange, recover } from '../journal/recovery.js';
+import { type LostRange, recover, secure } from '../journal/recovery.js';
 import { Segments } from '../journal/segments.js';
 import type { Flush, Partition, Topic } from '../topics/topics.js';
 import { Appending } from '../topics/appending.js';
@@ -97,12 +97,14 @@ export class Engine implements CommitObserver {
     const engine = new Engine(options);
     const { files, dir, onDamage } = options;
     const segments = await Segments.list(files, `${dir}/journal`);
-    const durableBefore = await readDurableMark(files, segments.directory);
+    const durableBefore = (await readMark(files, segments.directory, 'durable')) ?? 0;
+    const startsAt = await readMark(files, segments.directory, 'start');
     const known = await knownDamage(files, dir);
     const recovered = await recover({
       files,
       segments,
       durableBefore,
+      startsAt,
       onDamage,
       knownDamage: known,
       onEntry: (entry) => engine.state.replay(entry),
@@ -118,10 +120,25 @@ export class Engine implements CommitObserver {
       });
     }
     engine.segments = segments;
+    await secure(files, segments, recovered);
+    if (startsAt === undefined) await engine.noteStart();
     await engine.quarantine(known, end);
     engine.journal = new Journal(segments, { ...options, now: () => options.clock.now() }, engine, end);
     engine.start();
     return engine;
+  }
+
+  /** A journal that is new, or whose mark was lost: then nobody can tell whether it had begun earlier. */
+  private async noteStart(): Promise<void> {
+    const { files, onProblem } = this.options;
+    const { all, directory } = this.segments;
+    const start = all[0]?.base ?? 0;
+    if (start > 0) {
+      onProblem({
+        message: `${directory} begins at position ${start}, and its mark "start" is not there to say whether that is all`,
+      });
+    }
+    await writeMark(files, directory, 'start', start);
   }
 
   /** Sets aside what recovery left out and was not known before; from then on it is known to be lost. */
@@ -134,7 +151,7 @@ export class Engine implements CommitObserver {
       await setAside(files, dir, range, this.segments.at(from)?.base ?? from);
     }
     // A mark beyond the end would have the next start miss the same bytes again.
-    if (this.lost.length > 0) await writeDurableMark(files, this.segments.directory, end);
+    if (this.lost.length > 0) await writeMark(files, this.segments.directory, 'durable', end);
   }
 
   /** Which messages are missing because their bytes were damaged. */
@@ -305,7 +322,7 @@ export class Engine implements CommitObserver {
     await this.retention.idle();
     await this.journal.close();
     if (!this.journal.failed) {
-      await writeDurableMark(this.options.files, this.segments.directory, this.journal.durable);
+      await writeMark(this.options.files, this.segments.directory, 'durable', this.journal.durable);
     }
   }
 

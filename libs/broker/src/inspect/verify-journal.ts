@@ -2,9 +2,9 @@ import { MessagingError } from '#libs/messaging/port';
 import { lostOffsets, settleLoss, type LostOffsets } from '../engine/lost-messages.js';
 import { resolveOptions } from '../engine/options.js';
 import { BrokerState } from '../engine/state.js';
-import { readDurableMark } from '../journal/durable-mark.js';
 import { type Files, nodeFiles } from '../journal/files.js';
 import { entryTypeName } from '../journal/format.js';
+import { readMark } from '../journal/marks.js';
 import { knownDamage } from '../journal/quarantine.js';
 import { type LostRange, recover } from '../journal/recovery.js';
 import { Segments } from '../journal/segments.js';
@@ -46,7 +46,8 @@ export async function verifyJournal(dir: string, files: Files = nodeFiles): Prom
   const { lost, cut } = await recover({
     files,
     segments,
-    durableBefore: await readDurableMark(files, segments.directory),
+    durableBefore: (await readMark(files, segments.directory, 'durable')) ?? 0,
+    startsAt: await readMark(files, segments.directory, 'start'),
     onDamage: 'quarantine',
     knownDamage: known,
     readOnly: true,

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { makeDurableDirectory } from './durable-directory.js';
 import type { Files } from './files.js';
 import type { LostRange } from './recovery.js';
@@ -50,6 +50,7 @@ export async function setAside(
 
 /** What is there of the range: a segment that was cut short, or is missing, has less than that. */
 async function bytesOf(files: Files, { path, from, to }: LostRange, segmentBase: number): Promise<Buffer> {
+  if (!(await files.list(dirname(path))).includes(basename(path))) return Buffer.alloc(0);
   const file = await files.open(path, 'read');
   try {
     const there = Math.max(0, Math.min(to - segmentBase, await file.size()) - (from - segmentBase));

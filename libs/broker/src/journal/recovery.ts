@@ -1,8 +1,10 @@
+import { join } from 'node:path';
 import { MessagingError } from '#libs/messaging/port';
 import type { Files } from './files.js';
-import { SEGMENT_HEADER_BYTES } from './format.js';
+import { SEGMENT_HEADER_BYTES, segmentFileName } from './format.js';
 import {
   type FoundEntry,
+  durableBefore,
   durableBehind,
   findValidEntry,
   headerIsValid,
@@ -17,8 +19,10 @@ export type LostRange = { path: string; from: number; to: number };
 export type RecoveryOptions = {
   files: Files;
   segments: Segments;
-  /** Everything before this position is known to have been on disk (`durable-mark.ts`); damage there is never a torn tail. */
+  /** Everything before this position is known to have been on disk (`marks.ts`); damage there is never a torn tail. */
   durableBefore: number;
+  /** Where the journal begins, if that is known. */
+  startsAt?: number | undefined;
   /** `refuse`: damage before valid entries throws. `quarantine`: it is skipped and reported. */
   onDamage: 'refuse' | 'quarantine';
   /** Damage that was quarantined before, as first position → end: left out without being looked at again. */
@@ -30,8 +34,8 @@ export type RecoveryOptions = {
   readOnly?: boolean;
 };
 
-/** `lost`: what was left out, `cut`: the torn tail. */
-export type Recovered = { end: number; lost: LostRange[]; cut: LostRange | undefined };
+/** `lost`: what was left out, `cut`: the torn tail. All before `onDisk` was synced by whoever wrote it. */
+export type Recovered = { end: number; lost: LostRange[]; cut: LostRange | undefined; onDisk: number };
 
 /**
  * Reads the journal's entries in order and finds its end.
@@ -40,6 +44,8 @@ export type Recovered = { end: number; lost: LostRange[]; cut: LostRange | undef
  *     … | entry | ??? | entry (durable ≤ X) |       torn tail: X was never synced, so nothing
  *                 X                                 behind it was acknowledged → cut
  *     … | entry | ??? | entry (durable > X) |       damage → refused by name, or skipped
+ *
+ * When the segment that the journal begins with is not there, that is damage too.
  */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const { segments } = options;
@@ -48,6 +54,17 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     lost.push(range);
     options.onLost?.(range);
   };
+  let onDisk = options.durableBefore;
+  const onEntry = (entry: FoundEntry): void => {
+    onDisk = Math.max(onDisk, durableBefore(entry));
+    options.onEntry(entry);
+  };
+  const missing = missingStart(options);
+  if (missing) {
+    const isKnown = options.knownDamage?.get(missing.from) === missing.to;
+    if (options.onDamage === 'refuse' && !isKnown) throw startIsMissing(missing);
+    leaveOut(missing);
+  }
   let index = -1;
   for await (const block of readInTurn(options.files, segments.all)) {
     index += 1;
@@ -57,7 +74,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     let position = segment.base + SEGMENT_HEADER_BYTES;
     if (!headerIsValid(block, segment)) position = segment.base;
     for (;;) {
-      position = position === segment.base ? position : walk(block, position, options.onEntry);
+      position = position === segment.base ? position : walk(block, position, onEntry);
       const complete = position === block.end && (following === undefined || following.base === position);
       if (complete && position > segment.base) break;
       const known = options.knownDamage?.get(position);
@@ -73,7 +90,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
         await durableBehind(options.files, segments, index, block, next),
       );
       if (provenDurable <= position)
-        return { end: position, lost, cut: await cutAt(options, index, position) };
+        return { end: position, lost, cut: await cutAt(options, index, position), onDisk };
       const to = next?.position ?? following?.base ?? block.end;
       if (options.onDamage === 'refuse') throw damaged(segment, position, to);
       leaveOut({ path: segment.path, from: position, to });
@@ -93,7 +110,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     }
     leaveOut({ path, from: end, to: options.durableBefore });
   }
-  return { end, lost, cut: undefined };
+  return { end, lost, cut: undefined, onDisk };
 }
 
 async function cutAt(
@@ -131,10 +148,55 @@ async function cutAt(
   return { path: segment.path, from: position, to: Math.max(to, position) };
 }
 
+/**
+ * Makes what was recovered durable: of a process that was killed, the end of the journal may be in the page cache alone, and
+ * from now on it is delivered, confirmed and written behind. It is written once more first, because after a sync
+ * that failed the kernel calls pages clean that never reached the disk.
+ */
+export async function secure(
+  files: Files,
+  segments: Segments,
+  { end, onDisk }: Pick<Recovered, 'end' | 'onDisk'>,
+): Promise<void> {
+  const { newest } = segments;
+  if (!newest || end <= onDisk) return;
+  // Older segments were synced before anything was written to a newer one.
+  const from = Math.max(newest.base, onDisk);
+  const file = await files.open(newest.path, 'read-write');
+  try {
+    const bytes = Buffer.allocUnsafeSlow(end - from);
+    const read = await file.read(bytes, from - newest.base);
+    await file.writev([bytes.subarray(0, read)], from - newest.base);
+    await file.datasync();
+  } finally {
+    await file.close();
+  }
+  await files.syncDirectory(segments.directory);
+}
+
+/** What lies before the oldest segment, though the journal is known to begin there. */
+function missingStart({ segments, startsAt }: RecoveryOptions): LostRange | undefined {
+  // Before its first entry a journal begins at 0 and has no segment.
+  const base = segments.all[0]?.base ?? (startsAt === 0 ? 0 : Infinity);
+  if (startsAt === undefined || base <= startsAt) return undefined;
+  const path = join(segments.directory, segmentFileName(startsAt));
+  return { path, from: startsAt, to: base === Infinity ? startsAt : base };
+}
+
+function startIsMissing({ path, from, to }: LostRange): MessagingError {
+  return new MessagingError(
+    'LOG_CORRUPT',
+    `${path} is missing: the journal begins at byte 0 of it (position ${from}), and what is there begins at ${to}. ` +
+      GO_ON,
+  );
+}
+
+const GO_ON = "Restore the file, or open with onDamage: 'quarantine' to go on without the range";
+
 function damaged(segment: Segment, from: number, to: number): MessagingError {
   return new MessagingError(
     'LOG_CORRUPT',
     `${segment.path} is damaged at byte ${from - segment.base} (position ${from}); ` +
-      `valid entries follow at position ${to}. Restore the file, or open with onDamage: 'quarantine' to go on without the range`,
+      `valid entries follow at position ${to}. ${GO_ON}`,
   );
 }

@@ -77,6 +77,9 @@ export function headerIsValid(block: Block, segment: Segment): boolean {
   }
 }
 
+/** All bytes before this position were on disk when the entry was made. */
+export const durableBefore = ({ block, at }: FoundEntry): number => block.view.getFloat64(at + 10, true);
+
 export type ValidEntry = { position: number; durable: number };
 
 /** The first valid entry at or behind `from`, byte by byte: after damage nothing says where entries start. */
@@ -103,7 +106,7 @@ export async function durableBehind(
 ): Promise<number> {
   let durable = 0;
   const note = (entry: FoundEntry): void => {
-    durable = Math.max(durable, entry.block.view.getFloat64(entry.at + 10, true));
+    durable = Math.max(durable, durableBefore(entry));
   };
   for (let from = next; from; from = findValidEntry(block, walk(block, from.position, note) + 1)) continue;
   for (const segment of segments.all.slice(index + 1)) {

@@ -11,7 +11,7 @@ import {
 import { MemoryFiles } from '../testing/memory-files.js';
 import type { JournalFile } from './files.js';
 
-/** Holds up the first file that is made, as a busy disk does. */
+/** Holds up the first segment that is made, as a busy disk does. */
 class SlowToCreate extends MemoryFiles {
   private release: (() => void) | undefined;
   private reached!: () => void;
@@ -19,7 +19,7 @@ class SlowToCreate extends MemoryFiles {
   readonly waiting = new Promise<void>((resolve) => (this.reached = resolve));
 
   override async open(path: string, mode: 'create' | 'read-write' | 'read'): Promise<JournalFile> {
-    if (mode === 'create' && this.release === undefined) {
+    if (mode === 'create' && path.endsWith('.log') && this.release === undefined) {
       await new Promise<void>((resolve) => {
         this.release = resolve;
         this.reached();

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { makeDurableDirectory } from './durable-directory.js';
 import type { Files, JournalFile } from './files.js';
 import { segmentBaseOf, segmentFileName } from './format.js';
+import { writeMark } from './marks.js';
 
 export type Segment = { base: number; end: number; path: string; createdAtMs: number };
 
@@ -119,10 +120,11 @@ export class Segments {
     return reader;
   }
 
-  /** Removes the oldest segment's file. */
+  /** Removes the oldest segment's file, once it is on disk that the journal begins behind it. */
   async dropOldest(): Promise<void> {
-    const oldest = this.all[0];
-    if (!oldest) return;
+    const [oldest, second] = this.all;
+    if (!oldest || !second) return;
+    await writeMark(this.files, this.directory, 'start', second.base);
     await this.files.unlink(oldest.path);
     await this.files.syncDirectory(this.directory);
     this.all.shift();

@@ -59,10 +59,15 @@ export class MemoryFiles implements Files {
     return after;
   }
 
-  /** The same files after the process was killed: the operating system has all that was written. */
+  /** The same files after the process was killed: the operating system has all that was written, and the disk what was synced. */
   kill(): MemoryFiles {
     const after = new MemoryFiles();
-    for (const [path, { content }] of this.entries) after.put(path, Buffer.from(content));
+    for (const [path, { content, synced, unsynced }] of this.entries)
+      after.entries.set(path, {
+        content: Buffer.from(content),
+        synced: Buffer.from(synced),
+        unsynced: [...unsynced],
+      });
     for (const [directory, synced] of this.directories) after.directories.set(directory, synced);
     return after;
   }
