@@ -131,8 +131,12 @@ export interface BrokerPort {
   /** Stores half messages. A decision that never comes is asked of any client that registered `producerGroup` with `onCheckBack`. */
   prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<PendingTransaction>;
   onCheckBack(producerGroup: string, check: CheckBack): Promise<void>;
-  /** Takes back a delayed message. True when it will never be delivered because of this or an earlier recall; false when it is unknown or was delivered. */
-  recall(timerId: string): Promise<boolean>;
+  /**
+   * Takes back a delayed message, and every copy that waits under its handle. True when it will never be delivered because of this or
+   * an earlier recall, a half message that was prepared before it included; false when it is unknown or was delivered.
+   * A handle belongs to its topic: rejects with `INVALID_ARGUMENT` when several topics have it and none is named.
+   */
+  recall(timerId: string, topic?: string): Promise<boolean>;
   subscribe(subscription: Subscription, handler: BatchHandler): Promise<BrokerConsumer>;
   /** Pull: takes up to `maxMessages` now, waiting up to `waitMs` for the first. The caller settles each. */
   pull(

@@ -41,9 +41,9 @@ export class MessageBus {
     return this.broker.send(this.seal(envelopes));
   }
 
-  /** Takes back a delayed message. False when it is unknown or was delivered already. */
-  recall(timerId: string): Promise<boolean> {
-    return this.broker.recall(timerId);
+  /** Takes back a delayed message, of `topic` where several have the handle. False when it is unknown or was delivered already. */
+  recall(timerId: string, topic?: string): Promise<boolean> {
+    return this.broker.recall(timerId, topic);
   }
 
   /**

@@ -108,6 +108,13 @@ describe('the broker’s command line', () => {
     await until(async () => (await port.admin.groups())[0]?.lag === 0);
     await consumer.close();
     expect((await run('groups')).text).toMatch(/g +shared +- +0 +0 +0 +0 +1/);
+    for (const to of ['4711', '3', '2026', '11-21-2026', '2026-11-21T08:00', '2026-13-41']) {
+      const refused = { code: 2, error: expect.stringContaining(`${to} is neither earliest`) };
+      expect(await run(`reset g ${to}`)).toMatchObject(refused);
+    }
+    expect((await run('lag g')).text).not.toMatch(/ 1$/m);
+    for (const to of ['2026-11-21', '2026-11-21T08:00:00Z', '2026-11-21T09:00+01:00'])
+      expect((await run(`reset g ${to}`)).code).toBe(0);
     expect((await run('reset g earliest')).code).toBe(0);
     expect((await run('groups --json')).text).toContain('"lag":1');
     expect((await run('lag g')).lines.length).toBeGreaterThanOrEqual(5);

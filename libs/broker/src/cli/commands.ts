@@ -104,8 +104,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     if (batch.length > 0) await send(batch);
   },
 
-  recall: async ({ port, operands, out }) => {
-    const recalled = await port.recall(operand(operands, 0, 'TIMER'));
+  recall: async ({ port, operands, options, out }) => {
+    const recalled = await port.recall(operand(operands, 0, 'TIMER'), options.topic);
     out(
       recalled ? 'recalled: it will never be delivered' : 'nothing to recall: unknown, or delivered already',
     );
@@ -201,12 +201,19 @@ function header(text: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
+/** A day, which begins by UTC, or a time of it with its offset from UTC. */
+const ISO_TIME = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/;
+
 export function resetTarget(text: string): ResetTarget {
   if (text === 'earliest' || text === 'latest') return text;
   const place = /^(\d+):(\d+)$/.exec(text);
   if (place) return { partition: Number(place[1]), offset: Number(place[2]) };
-  const timestampMs = Date.parse(text);
-  if (Number.isNaN(timestampMs))
-    throw new UsageError(`${text} is neither earliest, latest, PARTITION:OFFSET nor a time`);
+  // Of itself `Date.parse` takes any number for a year, and what it does not know for local time.
+  const timestampMs = ISO_TIME.test(text) ? Date.parse(text) : NaN;
+  if (Number.isNaN(timestampMs)) {
+    throw new UsageError(
+      `${text} is neither earliest, latest, PARTITION:OFFSET nor a time such as 2026-11-21T08:00:00Z`,
+    );
+  }
   return { timestampMs };
 }

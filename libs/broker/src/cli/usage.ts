@@ -8,7 +8,7 @@ export const USAGE = `npm run broker -- COMMAND [OPTIONS]
   tail TOPIC [--tag T]            shows messages as they are stored, until Ctrl-C; TOPIC may end in *
   produce TOPIC TAG [BODY]        sends BODY, or every line of the standard input
        --key K --header NAME=VALUE --delay MS --ttl MS --timer ID
-  recall TIMER                    takes back a delayed message
+  recall TIMER [--topic T]        takes back a delayed message; T where several topics have one of this name
   dlq GROUP [--limit N]           dead letters, oldest first
   redrive GROUP ID | --all        gives dead letters back to their group, oldest first
        --reason R --topic T --tag T --rate N    those only; N in a second (default: 100)

@@ -119,9 +119,9 @@ class SessionPort implements BrokerPort, PortEvents {
     await this.session.registerProducer(producerGroup);
   }
 
-  async recall(timerId: string): Promise<boolean> {
+  async recall(timerId: string, topic?: string): Promise<boolean> {
     this.assertOpen();
-    return this.session.recall(timerId);
+    return this.session.recall(timerId, topic);
   }
 
   async subscribe(subscription: Subscription, handler: BatchHandler): Promise<BrokerConsumer> {

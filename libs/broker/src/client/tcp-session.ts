@@ -93,8 +93,8 @@ export class TcpSession implements OpenableSession, LinkEvents {
     this.producerGroups.add(producerGroup);
   }
 
-  recall(timerId: string): Promise<boolean> {
-    return this.call(FrameType.recall, [timerId], 'again');
+  recall(timerId: string, topic?: string): Promise<boolean> {
+    return this.call(FrameType.recall, topic === undefined ? [timerId] : [timerId, topic], 'again');
   }
 
   async attach(subscription: Subscription, mode: 'push' | 'pull'): Promise<number> {

@@ -56,8 +56,9 @@ export class Admin implements BrokerAdmin {
 
   async createTopic(name: string, options: TopicOptions = {}): Promise<void> {
     const { partitions, flush, maxMessages, maxBytes, whenFull } = options;
-    const limit = { maxMessages, maxBytes, whenFull } as TopicLimit;
-    this.engine.topic(name, partitions, flush, limit);
+    const known = this.engine.state.topics.get(name);
+    if (known) known.checkAgrees(options);
+    else this.engine.topic(name, partitions, flush, { maxMessages, maxBytes, whenFull } as TopicLimit);
     await this.engine.journal.flush(true);
   }
 

@@ -77,9 +77,9 @@ export class EngineSession implements BrokerSession, Producer {
     this.events.check(transactionId, messages, producerGroup);
   }
 
-  async recall(timerId: string): Promise<boolean> {
+  async recall(timerId: string, topic?: string): Promise<boolean> {
     this.checkOpen();
-    return this.engine.timers.recall(timerId);
+    return this.engine.timers.recall(timerId, topic);
   }
 
   async attach(subscription: Subscription, mode: 'push' | 'pull'): Promise<number> {

@@ -19,7 +19,7 @@ export type Facts = {
   /** `TIMERS_FIRED_JSON`: pairs of handle hash and journal position. */
   timersFired: { timers: [hash: number, position: number][] };
   /** `handle` is what the producer recalled it by. */
-  timerRecalled: { hash: number; position: number; handle?: string; groupName?: string };
+  timerRecalled: { hash: number; position: number; handle?: string; topicId?: number };
   prepared: { id: string; producerGroup: string; atMs: number };
   /** A producer answered a check-back with `unknown`; when it had been asked. */
   checked: { id: string; askedAtMs: number };

@@ -30,7 +30,7 @@ export type BrokerOptions = {
   /** What to do about damage before valid entries. Default `refuse`. */
   onDamage?: 'refuse' | 'quarantine';
   transactions?: Partial<TransactionOptions>;
-  /** A repeated message id is recognised for this long, unless more ids than `maxIds` came meanwhile. Default 2 min, 1,000,000. */
+  /** A message id repeated in its topic is recognised for this long, unless more than half of `maxIds` came meanwhile. Default 2 min, 1,000,000: the newest 500,000 are known for certain. */
   deduplication?: { windowMs?: number; maxIds?: number };
   /** When old segments are dropped. Default: after 7 days, no bound in bytes; never what is still needed. */
   retention?: Partial<RetentionOptions>;

@@ -3,6 +3,7 @@ import type { GroupLettersFacts } from '../dead-letters/dead-letters.js';
 import type { HeldBack } from '../groups/cursor.js';
 import type { ProducerFacts } from '../producers/sequences.js';
 import type { GroupInfo } from '#libs/messaging/port';
+import type { RecallFacts } from '../timers/recalls.js';
 import type { TopicFacts } from '../topics/topics.js';
 import type { BrokerState } from './state.js';
 
@@ -37,7 +38,7 @@ export type Snapshot = {
   /** Absent in logs that are older than producers' sequences. */
   producers?: (ProducerFacts & { last: number })[];
   /** Handles of the timers that were taken back last, and the decisions made last. Absent in older logs. */
-  recalls?: string[];
+  recalls?: RecallFacts[];
   decisions?: [transactionId: string, decision: 'commit' | 'rollback'][];
 };
 
@@ -114,6 +115,9 @@ export function restoreSnapshot(state: BrokerState, snapshot: Snapshot): void {
 
 /** What was decided in a gap is not asked for again. */
 export function restoreAnswers(state: BrokerState, { recalls, decisions }: Snapshot): void {
-  for (const handle of recalls ?? []) state.recalls.add(handle);
+  for (const recall of recalls ?? []) {
+    const [handle, topicId, position] = typeof recall === 'string' ? [recall] : recall;
+    state.recalls.add(handle, topicId, position);
+  }
   for (const [id, decision] of decisions ?? []) state.transactions.conclude(id, decision);
 }

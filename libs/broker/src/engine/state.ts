@@ -18,6 +18,7 @@ import type { FoundEntry } from '../journal/scan.js';
 import { Sequences } from '../producers/sequences.js';
 import { isStamp, readStamp } from '../producers/stamp.js';
 import { readFired } from '../timers/fired-entry.js';
+import { timerHandleOf } from '../timers/handles.js';
 import { Recalls } from '../timers/recalls.js';
 import { TimerStore, hashOfPosition } from '../timers/timer-store.js';
 import { hashOfIdAt } from '../topics/id-hash.js';
@@ -31,7 +32,7 @@ import {
   recordAt,
   textOfRecord,
 } from '../topics/record.js';
-import { type Partition, Topics } from '../topics/topics.js';
+import { type Partition, type Topic, Topics } from '../topics/topics.js';
 import { type TransactionOptions, Transactions } from '../transactions/transactions.js';
 import type { Audited, Facts } from './facts.js';
 import { beginWhereGroupsAre, mergeSnapshot } from './lost-messages.js';
@@ -125,9 +126,9 @@ export class BrokerState {
           this.timers.remove(hash, position);
         return this.applyDue(block, from, to);
       case EntryType.TIMER_RECALLED: {
-        const { hash, position, handle } = facts as Facts['timerRecalled'];
+        const { hash, position, handle, topicId } = facts as Facts['timerRecalled'];
         this.timers.remove(hash, position);
-        if (handle !== undefined) this.recalls.add(handle);
+        if (handle !== undefined) this.recalls.add(handle, topicId, from);
         return;
       }
       case EntryType.PREPARED:
@@ -183,10 +184,19 @@ export class BrokerState {
         continue;
       }
       const isRecent = recordAt.storedAtMs(block, position) >= recentSince;
-      const idHash = isRecent ? hashOfIdAt(block, position) : undefined;
-      if (this.hasGap) this.orUnplaced(() => this.applyRecord(block, position, idHash));
-      else this.applyRecord(block, position, idHash);
+      if (this.hasGap)
+        this.orUnplaced(() => this.applyRecord(block, position, this.idHashAt(block, position, isRecent)));
+      else this.applyRecord(block, position, this.idHashAt(block, position, isRecent));
     }
+  }
+
+  private idHashAt(block: Block, position: number, isRecent: boolean): number | undefined {
+    if (!isRecent) return undefined;
+    const topic = this.topics.byTopicId(recordAt.topicId(block, position));
+    if (topic.deadLettersOf === undefined) return hashOfIdAt(block, position, topic.id);
+    // Its topic was full: it is sought as a message of that one.
+    const origin = this.topics.get(pastOfRecord(block, position)?.origin.topic ?? '');
+    return hashOfIdAt(block, position, (origin ?? topic).id);
   }
 
   /** Behind a gap, what refers to something in it is counted instead of refused. */
@@ -205,7 +215,7 @@ export class BrokerState {
     const topic = this.topics.byTopicId(recordAt.topicId(block, position));
     const number = recordAt.partition(block, position);
     if (idHash !== undefined) this.recentIds.add(idHash, position, recordAt.storedAtMs(block, position));
-    if (number === NO_PARTITION) return this.applyTimer(block, position, topic.name);
+    if (number === NO_PARTITION) return this.applyTimer(block, position, topic);
     const partition = topic.partitions[number];
     const offset = recordAt.offset(block, position);
     if (!partition || offset !== partition.end) {
@@ -218,6 +228,7 @@ export class BrokerState {
       while (partition.end < offset) partition.index.pushHole();
     }
     partition.index.push(position);
+    if (recordAt.hasTimerId(block, position)) this.recalls.reused(timerHandleOf(block, position), topic.id);
     if (topic.limit?.maxBytes !== undefined) partition.countBytes(recordAt.length(block, position));
     if (topic.deadLettersOf !== undefined) {
       this.applyDeadLetter(topic.deadLettersOf, block, position, offset);
@@ -240,16 +251,16 @@ export class BrokerState {
     });
   }
 
-  private applyTimer(block: Block, position: number, topicName: string): void {
+  private applyTimer(block: Block, position: number, topic: Topic): void {
     const isRetry = recordAt.isRetry(block, position);
     const dueAtMs = recordAt.deliverAtMs(block, position);
     if (isRetry) {
       this.timers.set(hashOfPosition(position), position, dueAtMs);
-      return this.countWaitingRetry(topicName, 1);
+      return this.countWaitingRetry(topic.name, 1);
     }
     const handle = timerHandleOf(block, position);
     this.timers.set(hashOf(handle), position, dueAtMs);
-    this.recalls.reused(handle);
+    this.recalls.reused(handle, topic.id);
   }
 
   private countWaitingRetry(topicName: string, change: 1 | -1): void {
@@ -279,10 +290,4 @@ export function positionsOf(block: Block, from: number, to: number): number[] {
   for (let position = from; position < to; position = endOfRecord(block, position, to))
     positions.push(position);
   return positions;
-}
-
-/** A delayed message's handle: what its producer named, else its id. */
-export function timerHandleOf(block: Block, position: number): string {
-  const text = textOfRecord(block, position);
-  return text[3] === '' ? text[0]! : text[3]!;
 }

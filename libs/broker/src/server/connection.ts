@@ -171,7 +171,7 @@ export class Connection implements SessionEvents {
       case FrameType.registerProducer:
         return session.registerProducer(...json<[string]>(payload));
       case FrameType.recall:
-        return session.recall(...json<[string]>(payload));
+        return session.recall(...json<[string, string?]>(payload));
       case FrameType.attach: {
         const [clientId, subscription, mode] = json<[number, Subscription, 'push' | 'pull']>(payload);
         return consumers.join(clientId, () => session.attach(subscription, mode));

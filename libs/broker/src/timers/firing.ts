@@ -1,3 +1,4 @@
+import { MessagingError } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
@@ -5,6 +6,7 @@ import { copyRecord, hashOf, recordAt, textOfRecord } from '../topics/record.js'
 import type { Partition } from '../topics/topics.js';
 import { stepNumber } from '../trace/trace.js';
 import { FIRED_TIMER_BYTES, putFired } from './fired-entry.js';
+import { isTimerOf } from './handles.js';
 import type { DueTimer } from './timer-store.js';
 
 /** Timers whose messages are read in one go: the more there are, the closer together they lie in the files. */
@@ -135,25 +137,45 @@ export class Timers {
     this.written = journal.flush(false).catch(() => undefined);
   }
 
-  /** True when the message will never be delivered because of this or an earlier recall. */
-  async recall(timerId: string): Promise<boolean> {
+  /**
+   * Takes back all that wait under the handle: half messages that were prepared twice leave two. True when none of them will
+   * ever be delivered, because of this or an earlier recall.
+   * @throws {MessagingError} `INVALID_ARGUMENT` when several topics have the handle and none is named; `UNKNOWN_TOPIC`
+   */
+  async recall(timerId: string, topicName?: string): Promise<boolean> {
     const { engine } = this;
-    const { timers } = engine.state;
+    const { timers, recalls, topics } = engine.state;
+    const topicId = topicName === undefined ? undefined : topics.require(topicName).id;
     const hash = hashOf(timerId);
+    const waiting: { position: number; messageId: string; topicId: number }[] = [];
     for (const position of timers.candidates(hash) ?? []) {
       const block = await engine.load(position);
-      // Again, because it may have fired while it was read. A retry that waits has no handle.
-      if (!timers.has(hash, position) || recordAt.isRetry(block, position)) continue;
-      const text = textOfRecord(block, position);
-      if ((text[3] || text[0]) !== timerId) continue;
-      engine.commit(EntryType.TIMER_RECALLED, { hash, position, handle: timerId });
-      engine.trace.add(text[0]!, 'timer-recalled', engine.now());
-      await engine.journal.flush(true);
-      return true;
+      // A retry that waits has no handle.
+      if (recordAt.isRetry(block, position) || !isTimerOf(block, position, timerId)) continue;
+      const found = recordAt.topicId(block, position);
+      if (topicId !== undefined && topicId !== found) continue;
+      waiting.push({ position, messageId: textOfRecord(block, position)[0]!, topicId: found });
     }
-    if (!engine.state.recalls.has(timerId)) return false;
-    // The first recall may still be on its way to the disk.
+    // Some may have fired while others were read.
+    const pending = waiting.filter(({ position }) => timers.has(hash, position));
+    this.checkOneTopic(timerId, pending);
+    for (const { position, messageId, topicId: of } of pending) {
+      engine.commit(EntryType.TIMER_RECALLED, { hash, position, handle: timerId, topicId: of });
+      engine.trace.add(messageId, 'timer-recalled', engine.now());
+    }
+    if (pending.length === 0 && !recalls.has(timerId, topicId)) return false;
+    // An earlier recall, too, may still be on its way to the disk.
     await engine.journal.flush(true);
-    return true;
+    return pending.length === 0 || pending.length === waiting.length;
+  }
+
+  private checkOneTopic(timerId: string, pending: readonly { topicId: number }[]): void {
+    const ids = new Set(pending.map(({ topicId }) => topicId));
+    if (ids.size <= 1) return;
+    const names = [...ids].map((id) => this.engine.state.topics.byTopicId(id).name);
+    throw new MessagingError(
+      'INVALID_ARGUMENT',
+      `the topics ${names.join(', ')} have delayed messages under the handle ${timerId}; say which is meant`,
+    );
   }
 }

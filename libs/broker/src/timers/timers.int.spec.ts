@@ -123,6 +123,60 @@ describe('delayed messages', () => {
     expect(await pending()).toBe(2);
   });
 
+  it('have their handles by topic, and a recall says which is meant where two have the same', async () => {
+    const { session } = client;
+    await client.attach({ ...PATIENT, topics: [{ topic: 't' }, { topic: 'billing' }] });
+    const [one, two] = await session.append([
+      message('timeout', { ...after(1_000), timerId: 'h' }),
+      message('reminder', { ...after(1_000), timerId: 'h', topic: 'billing' }),
+    ]);
+    expect([one, two]).toMatchObject([{ duplicate: false }, { duplicate: false }]);
+    await expect(session.recall('h')).rejects.toThrow('the topics billing, t have delayed messages');
+    expect(await session.recall('h', 't')).toBe(true);
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    await client.attach({ ...PATIENT, topics: [{ topic: 't' }, { topic: 'billing' }] });
+    expect(await client.session.recall('h', 't')).toBe(true);
+    await pass(1_000);
+    expect(client.texts).toEqual(['reminder']);
+    expect(await client.session.recall('h', 'billing')).toBe(false);
+    await expect(client.session.recall('h', 'nobody')).rejects.toThrow('UNKNOWN_TOPIC');
+  });
+
+  it('that were prepared twice under one handle are taken back together, whichever is committed when', async () => {
+    await client.attach(PATIENT);
+    const prepared = (): Promise<string> =>
+      client.session.prepare('p', [message('timeout', { ...after(60_000), timerId: 'h' })]);
+    const [one, two, three] = [await prepared(), await prepared(), await prepared()];
+    await client.session.decide(two, 'commit');
+    await client.session.decide(one, 'commit');
+    expect(await client.session.recall('h')).toBe(true);
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    await client.attach(PATIENT);
+    // Its producer's check-back comes last.
+    expect(await client.session.decide(three, 'commit')).toMatchObject([
+      { status: 'SEND_OK', partition: -1 },
+    ]);
+    await pass(61_000);
+    expect(client.delivered).toEqual([]);
+    expect(await client.session.recall('h')).toBe(true);
+  });
+
+  it('that were due at once are not said to have been taken back, as an earlier one of their handle was', async () => {
+    await client.attach(PATIENT);
+    await client.session.append([message('first', { ...after(1_000), id: 'h' })]);
+    expect(await client.session.recall('h')).toBe(true);
+    await pass(300_000);
+    await client.session.append([message('fill')]);
+    await pass(300_000);
+    await client.session.append([message('second', { deliverAtMs: clock.now() - 1, timerId: 'h' })]);
+    await until(() => client.texts.includes('second'));
+    expect(await client.session.recall('h')).toBe(false);
+    broker = await sandbox.reopen();
+    expect(await new EngineClient(broker).session.recall('h')).toBe(false);
+  });
+
   it('fire in thousands, each once', async () => {
     const batch = (n: number) =>
       Array.from({ length: 1_000 }, (_, i) => message(`${n}-${i}`, after(1 + ((i * 7) % 500))));

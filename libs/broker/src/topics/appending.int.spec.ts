@@ -39,6 +39,34 @@ describe('append', () => {
     expect(await client.session.append([big('m1')])).toMatchObject([{ duplicate: false }]);
   });
 
+  it('knows an id in its topic only: another topic stores its own message of that id, also after a restart', async () => {
+    const other = { ...big('A-1'), topic: 'billing' };
+    const [created] = await client.session.append([big('A-1')]);
+    const [invoice] = await client.session.append([other]);
+    expect(invoice).toMatchObject({ status: 'SEND_OK', topic: 'billing', duplicate: false });
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    expect(await client.session.append([other, big('A-1')])).toEqual([
+      { ...invoice, duplicate: true },
+      { ...created, duplicate: true },
+    ]);
+  });
+
+  it('refuses to create a topic that is there with other options, and says which', async () => {
+    await client.attach({ topics: [{ topic: 'order' }] });
+    await expect(
+      broker.createTopic('order', { partitions: 16, maxMessages: 10, flush: 'sync' }),
+    ).rejects.toThrow(
+      'INVALID_ARGUMENT: topic order is there, with partitions 4, not 16; maxMessages unbounded, not 10',
+    );
+    await broker.createTopic('order', { partitions: 4, whenFull: 'reject' });
+    await broker.createTopic('bounded', { maxMessages: 10, whenFull: 'dead-letter' });
+    await broker.createTopic('bounded', { maxMessages: 10, whenFull: 'dead-letter' });
+    await expect(broker.createTopic('bounded', { whenFull: 'reject' })).rejects.toThrow(
+      'whenFull dead-letter, not reject',
+    );
+  });
+
   it('keeps the messages of a key in one partition, and gives dense offsets', async () => {
     const receipts = await client.session.append(
       Array.from({ length: 40 }, (_, i) => message(`${i}`, { key: `k${i % 4}` })),

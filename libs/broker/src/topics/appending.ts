@@ -134,17 +134,17 @@ export class Appending {
     let buried: Map<number, readonly Group[]> | undefined;
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!;
-      this.hashes[i] = message.id === undefined ? 0 : hashOfId(message.id);
-      const found = this.copies.find(message, this.hashes[i]!, now, loaded);
+      const topic = (topics[i] = engine.topic(message.topic));
+      this.hashes[i] = message.id === undefined ? 0 : hashOfId(message.id, topic.id);
+      const found = this.copies.find(message, this.hashes[i]!, topic, now, loaded);
       if (typeof found === 'number') return { receipts: [], sync: false, missing: found };
       known[i] = found;
-      topics[i] = engine.topic(message.topic);
       const recordBytes = maxRecordBytes(message);
       bytes += recordBytes;
-      const { limit } = topics[i]!;
+      const { limit } = topic;
       if (limit && !found && !isDelayed(message, now)) {
         admission ??= new Admission();
-        const groups = admission.admit(topics[i]!, limit, recordBytes);
+        const groups = admission.admit(topic, limit, recordBytes);
         if (groups) {
           (buried ??= new Map<number, readonly Group[]>()).set(i, groups);
           bytes += groups.length * (recordBytes + MAX_BURIAL_BYTES);
@@ -166,7 +166,8 @@ export class Appending {
       sync ||= topic.flush === 'sync';
       const delayed = isDelayed(message, now);
       // Again, because the first copy may be one of this very call.
-      const copy = known[i] ?? (i > 0 ? this.copies.find(message, this.hashes[i]!, now, loaded) : undefined);
+      const copy =
+        known[i] ?? (i > 0 ? this.copies.find(message, this.hashes[i]!, topic, now, loaded) : undefined);
       if (typeof copy === 'object') {
         receipts.push(copy.receipt);
         positions?.push(copy.position);
@@ -209,7 +210,8 @@ export class Appending {
     fields.id = id;
     fields.tag = message.tag;
     fields.key = message.key;
-    fields.timerId = message.timerId;
+    // One that is due already is not a timer any more, and its handle has to say so.
+    fields.timerId = message.timerId ?? (partition && message.deliverAtMs !== undefined ? id : undefined);
     fields.headers = message.headers ?? NO_HEADERS;
     fields.body = message.body;
     fields.bornAtMs = now;

@@ -2,7 +2,9 @@ import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';
 import { buriedReceipt } from './burying.js';
+import { isTimerOf } from '../timers/handles.js';
 import { NO_PARTITION, hashOf, pastOfRecord, recordAt, textOfRecord } from './record.js';
+import type { Topic } from './topics.js';
 
 /** Blocks that were read so that ids in them can be compared, by the position asked for. */
 export type Loaded = ReadonlyMap<number, Block>;
@@ -10,7 +12,7 @@ export type Loaded = ReadonlyMap<number, Block>;
 /** A record that is stored already, and what its sender is told. */
 export type Copy = { position: number; receipt: SendReceipt };
 
-/** Recognises messages that are stored already, by id or by timer handle. */
+/** Recognises messages that their topic has already, by id or by timer handle. */
 export class Copies {
   constructor(private readonly engine: Engine) {}
 
@@ -18,25 +20,38 @@ export class Copies {
   find(
     message: OutgoingMessage,
     idHash: number,
+    topic: Topic,
     now: number,
     loaded: Loaded | undefined,
   ): Copy | number | undefined {
     const { recentIds, timers } = this.engine.state;
     if (message.id !== undefined) {
       const candidates = recentIds.candidates(idHash);
-      const found = candidates && this.search(candidates, loaded, (text) => text[0] === message.id);
+      const found =
+        candidates &&
+        this.search(
+          candidates,
+          loaded,
+          (block, position) =>
+            textOfRecord(block, position)[0] === message.id && this.topicOf(block, position) === topic,
+        );
       if (found !== undefined) return found;
     }
     if (!isDelayed(message, now)) return undefined;
     const handle = message.timerId ?? message.id;
     if (handle === undefined) return undefined;
-    return this.search(timers.candidates(hashOf(handle)), loaded, (text) => (text[3] || text[0]) === handle);
+    return this.search(
+      timers.candidates(hashOf(handle)),
+      loaded,
+      (block, position) =>
+        recordAt.topicId(block, position) === topic.id && isTimerOf(block, position, handle),
+    );
   }
 
   private search(
     candidates: readonly number[] | undefined,
     loaded: Loaded | undefined,
-    isIt: (text: string[]) => boolean,
+    isIt: (block: Block, position: number) => boolean,
   ): Copy | number | undefined {
     if (!candidates) return undefined;
     for (const position of candidates) {
@@ -44,9 +59,17 @@ export class Copies {
       if (position < this.engine.journal.start) continue;
       const block = loaded?.get(position) ?? this.engine.journal.find(position);
       if (!block) return position;
-      if (isIt(textOfRecord(block, position))) return { position, receipt: this.receiptOf(block, position) };
+      if (isIt(block, position)) return { position, receipt: this.receiptOf(block, position) };
     }
     return undefined;
+  }
+
+  /** Where its sender wanted it: a full topic's message is among a group's dead letters. */
+  private topicOf(block: Block, position: number): Topic | undefined {
+    const { topics } = this.engine.state;
+    const topic = topics.byTopicId(recordAt.topicId(block, position));
+    if (topic.deadLettersOf === undefined) return topic;
+    return topics.get(pastOfRecord(block, position)?.origin.topic ?? topic.name);
   }
 
   /** What the sender of the record at `position` is told when it sends it again. */

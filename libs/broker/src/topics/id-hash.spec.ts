@@ -12,7 +12,7 @@ function hashInRecord(id: string, tag: string): number {
   const times = { bornAtMs: 0, storedAtMs: 0, deliverAtMs: 0, ttlMs: 0 };
   const fields = { topicId, partition, offset, priority, ...times, tag, key: undefined };
   const position = writeRecord(out, { ...fields, id, headers: {}, body: Buffer.alloc(0) });
-  return hashOfIdAt(block, position);
+  return hashOfIdAt(block, position, topicId);
 }
 
 describe('the hash of a message id', () => {
@@ -20,7 +20,7 @@ describe('the hash of a message id', () => {
     const text = fc.oneof(fc.string({ maxLength: 40 }), fc.string({ unit: 'grapheme', maxLength: 40 }));
     const withoutNul = text.filter((each) => !each.includes('\0'));
     fc.assert(
-      fc.property(withoutNul, withoutNul, (id, tag) => hashOfId(id) === hashInRecord(id, tag)),
+      fc.property(withoutNul, withoutNul, (id, tag) => hashOfId(id, 1) === hashInRecord(id, tag)),
       { numRuns: 1_000 },
     );
   });
@@ -30,6 +30,11 @@ describe('the hash of a message id', () => {
       { length: 10_000 },
       (_, n) => `0190c9a1-7d3e-7000-8000-${String(n).padStart(12, '0')}`,
     );
-    expect(new Set(ids.map(hashOfId)).size).toBeGreaterThan(ids.length - 5);
+    expect(new Set(ids.map((id) => hashOfId(id, 1))).size).toBeGreaterThan(ids.length - 5);
+  });
+
+  it('is another one in another topic', () => {
+    const hashes = Array.from({ length: 10_000 }, (_, topicId) => hashOfId('A-1', topicId));
+    expect(new Set(hashes).size).toBeGreaterThan(hashes.length - 5);
   });
 });

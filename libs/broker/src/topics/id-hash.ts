@@ -10,9 +10,15 @@ const WORD_FACTOR = 0x9e3779b1;
 const CHARACTER_FACTOR = 0x01000193;
 const SEED = 0x811c9dc5;
 
-export function hashOfId(id: string): number {
+/** For whoever asks for an id in whatever topic. */
+export const ANY_TOPIC = 0;
+
+/** An id is its topic's: the same one in another topic is another hash. */
+const seedOf = (topicId: number): number => SEED ^ Math.imul(topicId, WORD_FACTOR);
+
+export function hashOfId(id: string, topicId: number): number {
   const { length } = id;
-  let hash = SEED;
+  let hash = seedOf(topicId);
   let i = 0;
   for (; i + 4 <= length; i += 4) {
     const word =
@@ -27,15 +33,15 @@ export function hashOfId(id: string): number {
 }
 
 /** `hashOfId` of the id of the record at `position`, read as words unless it is not ASCII. */
-export function hashOfIdAt(block: Block, position: number): number {
+export function hashOfIdAt(block: Block, position: number, topicId: number): number {
   const { view } = block;
   let at = position - block.start + RECORD_HEADER_BYTES;
   // A NUL ends the id, or the text does.
   const end = at + view.getUint32(at - 8, true);
-  let hash = SEED;
+  let hash = seedOf(topicId);
   for (; at + 4 <= end; at += 4) {
     const word = view.getInt32(at, true);
-    if ((word & 0x80808080) !== 0) return hashOfId(textOfRecord(block, position)[0]!);
+    if ((word & 0x80808080) !== 0) return hashOfId(textOfRecord(block, position)[0]!, topicId);
     // Whether one of the four bytes is 0 (Mycroft's test).
     if (((word - 0x01010101) & ~word & 0x80808080) !== 0) break;
     hash = mixWord(hash, word);
@@ -43,7 +49,7 @@ export function hashOfIdAt(block: Block, position: number): number {
   for (; at < end; at++) {
     const character = view.getUint8(at);
     if (character === 0) break;
-    if (character > 0x7f) return hashOfId(textOfRecord(block, position)[0]!);
+    if (character > 0x7f) return hashOfId(textOfRecord(block, position)[0]!, topicId);
     hash = Math.imul(hash ^ character, CHARACTER_FACTOR);
   }
   return finish(hash);

@@ -5,7 +5,7 @@
  * tables outside of the heap; whoever finds a candidate compares the id in the record itself.
  * Two generations: when the young one is full or as old as the window, it becomes the old one and the
  * former old one is forgotten. An id is therefore remembered for one to two windows, unless more
- * than `maxIds` came meanwhile.
+ * than half of `maxIds` came meanwhile.
  */
 export class RecentIds {
   private young: Generation;

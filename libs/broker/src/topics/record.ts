@@ -201,6 +201,8 @@ export const recordAt = {
     block.view.getUint16(position - block.start + 8, true),
   isRetry: (block: Block, position: number): boolean =>
     (block.view.getUint8(position - block.start + 10) & IS_RETRY) !== 0,
+  hasTimerId: (block: Block, position: number): boolean =>
+    (block.view.getUint8(position - block.start + 10) & HAS_TIMER_ID) !== 0,
   priority: (block: Block, position: number): number => block.view.getUint8(position - block.start + 11),
   offset: (block: Block, position: number): number =>
     block.view.getFloat64(position - block.start + 12, true),

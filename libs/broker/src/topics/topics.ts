@@ -1,4 +1,4 @@
-import { MessagingError, type TopicLimit, deadLetterTopic } from '#libs/messaging/port';
+import { MessagingError, type TopicLimit, type TopicOptions, deadLetterTopic } from '#libs/messaging/port';
 import { OffsetIndex } from './offset-index.js';
 import { hashOf } from './record.js';
 import { checkLimit } from './topic-limit.js';
@@ -104,6 +104,21 @@ export class Topic {
     if (count === 1) return this.partitions[0]!;
     const number = key === undefined ? this.turn++ % count : spread(hashOf(key)) % count;
     return this.partitions[number]!;
+  }
+
+  /**
+   * Whoever creates a topic that is there may leave options out, and must not be told that others hold.
+   * @throws {MessagingError} `INVALID_ARGUMENT`
+   */
+  checkAgrees(options: TopicOptions): void {
+    const { flush, limit = {} } = this;
+    const has: TopicOptions = { whenFull: 'reject', ...limit, partitions: this.partitions.length, flush };
+    const differs = (Object.keys(options) as (keyof TopicOptions)[]).filter(
+      (name) => options[name] !== undefined && options[name] !== has[name],
+    );
+    if (differs.length === 0) return;
+    const each = differs.map((name) => `${name} ${has[name] ?? 'unbounded'}, not ${options[name]}`);
+    throw new MessagingError('INVALID_ARGUMENT', `topic ${this.name} is there, with ${each.join('; ')}`);
   }
 
   /** Topics that the broker makes for itself: retries and dead letters. */

@@ -1,7 +1,7 @@
 import type { TraceEvent } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';
-import { hashOfId, hashOfIdAt } from '../topics/id-hash.js';
+import { ANY_TOPIC, hashOfId, hashOfIdAt } from '../topics/id-hash.js';
 import { textOfRecord } from '../topics/record.js';
 
 /** Blocks of a megabyte that are read from files for one question. */
@@ -43,7 +43,7 @@ export async function stepsOf(
   ids: ReadonlySet<string>,
   records: TracedRecords,
 ): Promise<Map<string, TraceEvent[]>> {
-  const hashes = new Set([...ids].map(hashOfId));
+  const hashes = new Set([...ids].map((id) => hashOfId(id, ANY_TOPIC)));
   const idAt = new Map<number, string>();
   const positions = engine.trace.recordPositions();
   for await (const { from, to } of windowsBack(0, positions.length)) {
@@ -51,7 +51,7 @@ export async function stepsOf(
       const position = positions[i]!;
       if (position === positions[i - 1]) continue;
       const block = engine.journal.find(position) ?? (await records.blockAt(position));
-      if (!block || !hashes.has(hashOfIdAt(block, position))) continue;
+      if (!block || !hashes.has(hashOfIdAt(block, position, ANY_TOPIC))) continue;
       const id = textOfRecord(block, position)[0]!;
       if (ids.has(id)) idAt.set(position, id);
     }

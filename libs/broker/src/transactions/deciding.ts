@@ -9,6 +9,7 @@ import type { AuditNote } from '../audit/audit.js';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
+import { timerHandleOf } from '../timers/handles.js';
 import { checkMessages } from '../topics/check-message.js';
 import {
   DEFAULT_PRIORITY,
@@ -142,6 +143,11 @@ export class Deciding {
         const text = textOfRecord(block, position);
         const dueAtMs = recordAt.deliverAtMs(block, position);
         const waits = dueAtMs > now;
+        if (dueAtMs > 0 && this.wasRecalled(block, position, topic)) {
+          engine.trace.add(text[0]!, 'timer-recalled', now, undefined, id);
+          receipts.push(receipt(text[0]!, topic, undefined, -1));
+          continue;
+        }
         const partition = waits ? undefined : topic.partitionFor(text[2] === '' ? undefined : text[2]);
         const offset = partition ? (ends.get(partition) ?? partition.end) : -1;
         if (partition) ends.set(partition, offset + 1);
@@ -158,6 +164,12 @@ export class Deciding {
       }
     });
     return receipts;
+  }
+
+  /** Whether its handle was taken back since it was prepared: that was said of this message as well. */
+  private wasRecalled(block: Block, position: number, topic: Topic): boolean {
+    const recalledAt = this.engine.state.recalls.positionOf(timerHandleOf(block, position), topic.id);
+    return recalledAt !== undefined && recalledAt > position;
   }
 
   /** Asks producers for the decisions that are overdue, at the pace that the options allow. */

@@ -283,6 +283,12 @@ describe('JSON on the wire', () => {
     expect(fromJson(toJson(undefined))).toBeUndefined();
   });
 
+  it('carries whatever names an application gives, those that mark binary values included', () => {
+    const headers = { $bytes: 'AAAA', $$bytes: 'x', other: '1' };
+    const value = [{ headers, body: Buffer.from([1]) }, { headers: { $bytes: 'AAAA' } }];
+    expect(fromJson(toJson(value))).toEqual(value);
+  });
+
   it('carries the code and the kind of an error, and names one that is not ours', () => {
     const error = fromWireError(toWireError(fromWireError({ code: 'QUEUE_FULL', detail: 'at 10' })));
     expect(error).toMatchObject({ code: 'QUEUE_FULL', kind: 'transient', message: 'QUEUE_FULL: at 10' });

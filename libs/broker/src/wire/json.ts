@@ -10,7 +10,7 @@ export function toJson(value: unknown): string {
     const original = this[key];
     return original instanceof Uint8Array
       ? { $bytes: Buffer.from(original.buffer, original.byteOffset, original.byteLength).toString('base64') }
-      : item;
+      : renamed(item, LOOKS_LIKE_BYTES, (name) => `$${name}`);
   });
 }
 
@@ -19,11 +19,27 @@ export function fromJson(text: string): unknown {
   if (text === '') return undefined;
   try {
     return JSON.parse(text, (_key, item: unknown) =>
-      isBytes(item) ? Buffer.from(item.$bytes, 'base64') : item,
+      isBytes(item)
+        ? Buffer.from(item.$bytes, 'base64')
+        : renamed(item, LOOKED_LIKE_BYTES, (name) => name.slice(1)),
     );
   } catch (error) {
     throw new MessagingError('PROTOCOL_ERROR', 'a frame holds broken JSON', { cause: error });
   }
+}
+
+const LOOKS_LIKE_BYTES = /^\$+bytes$/;
+const LOOKED_LIKE_BYTES = /^\$\$+bytes$/;
+
+/** An application's own name of this kind, of a header say, travels with one more `$`. */
+function renamed(item: unknown, which: RegExp, rename: (name: string) => string): unknown {
+  if (typeof item !== 'object' || item === null || Array.isArray(item)) return item;
+  if (!Object.keys(item).some((name) => which.test(name))) return item;
+  const entries = Object.entries(item).map(([name, value]): [string, unknown] => [
+    which.test(name) ? rename(name) : name,
+    value,
+  ]);
+  return Object.fromEntries(entries);
 }
 
 function isBytes(item: unknown): item is { $bytes: string } {

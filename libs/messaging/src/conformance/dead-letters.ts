@@ -77,8 +77,8 @@ export function deadLetterSection(stage: () => Stage): void {
   it('gives back all that match, oldest first, each once, whoever asks how often', async () => {
     const [topic, group] = [stage().topic(), stage().group()];
     let healed = false;
-    const collector = await givingUp(topic, group, () => healed);
     await stage().port.admin.createTopic(topic, { partitions: 1 });
+    const collector = await givingUp(topic, group, () => healed);
     for (const n of range(6)) {
       await stage().send(topic, `bad ${n}`, { tag: n < 2 ? 'other' : 'sent' });
       await until(async () => (await letters(group)).length === n + 1, 'the dead letter');
