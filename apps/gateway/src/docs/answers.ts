@@ -31,6 +31,9 @@ export const problemForNow = (codes: string): ZodOpenApiResponseObject => ({
   headers: z.object({ 'retry-after': retryAfter }),
 });
 
-export const body = (schema: z.ZodType) => ({ required: true, content: { 'application/json': { schema } } });
+export const body = (schema: z.ZodType, example?: object) => ({
+  required: true,
+  content: { 'application/json': { schema, ...(example !== undefined && { example }) } },
+});
 /** A route that asks for no token. */
 export const open: [] = [];

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { NewShow } from '#libs/contracts';
 import { openApiDocument } from './openapi.js';
 
 test('the description is OpenAPI 3.1 and has every call of the API', () => {
@@ -20,6 +21,7 @@ test('the description is OpenAPI 3.1 and has every call of the API', () => {
     'GET /api/orders',
     'GET /api/orders/{orderNo}',
     'GET /api/orders/{orderNo}/events',
+    'GET /api/provider/checkouts/{intentId}',
     'GET /api/shows',
     'GET /health/ready',
     'POST /api/admin/shows',
@@ -34,6 +36,7 @@ test('the description is OpenAPI 3.1 and has every call of the API', () => {
     'POST /api/orders/{orderNo}/events/token',
     'POST /api/orders/{orderNo}/payments',
     'POST /api/payments/webhook',
+    'POST /api/provider/checkouts/{intentId}',
   ]);
 });
 
@@ -48,6 +51,40 @@ test('every call has a name of its own, and says what it refuses', () => {
     expect(responses).toHaveProperty('400');
     if (security === undefined) expect(responses).toHaveProperty('401');
   }
+});
+
+test('every link leads to a call that takes what it carries', () => {
+  const { paths } = openApiDocument();
+  type Operation = {
+    operationId: string;
+    parameters?: { name: string }[];
+    requestBody?: object;
+    responses: Record<string, { links?: Record<string, Link> }>;
+  };
+  type Link = { operationId: string; parameters?: object; requestBody?: object };
+  const operations = Object.values(paths ?? {}).flatMap((item) =>
+    Object.values(item as unknown as Record<string, Operation>),
+  );
+  const links = operations
+    .flatMap(({ responses }) => Object.values(responses))
+    .flatMap(({ links = {} }) => Object.values(links));
+  for (const { operationId, parameters = {}, requestBody } of links) {
+    const target = operations.find((each) => each.operationId === operationId);
+    const taken = target?.parameters?.map(({ name }) => name) ?? [];
+    expect([operationId, taken]).toEqual([operationId, expect.arrayContaining(Object.keys(parameters))]);
+    if (requestBody !== undefined) expect(target).toHaveProperty('requestBody');
+  }
+  const linked = new Set(links.map(({ operationId }) => operationId));
+  for (const operationId of ['placeOrder', 'payOrder', 'cancelOrder', 'redriveDeadLetter']) {
+    expect(linked).toContain(operationId);
+  }
+});
+
+test('the example of a show can be put on sale', () => {
+  const media = openApiDocument().paths?.['/api/admin/shows']?.post?.requestBody as {
+    content: Record<string, { example: unknown }>;
+  };
+  expect(NewShow.safeParse(media.content['application/json']?.example).success).toBe(true);
 });
 
 test('text that comes in is described without what is refused in every string', () => {

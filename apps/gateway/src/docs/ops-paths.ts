@@ -16,6 +16,7 @@ import {
   VerdictQuery,
 } from '#libs/contracts';
 import { body, json, open, problem } from './answers.js';
+import { auditPageLinks, deadLetterPageLinks, deadLetterTraceLinks } from './links.js';
 
 const tags = ['ops'];
 const id = z.object({ id: z.string() });
@@ -47,7 +48,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
       tags,
       summary: 'Messages that no retry could save',
       requestParams: { query: ListDeadLettersQuery },
-      responses: { '200': json(DeadLetterPage, 'A page, newest first') },
+      responses: { '200': { ...json(DeadLetterPage, 'A page, newest first'), links: deadLetterPageLinks } },
     },
   },
   '/api/ops/dead-letters/{id}': {
@@ -56,7 +57,10 @@ export const opsPaths: ZodOpenApiPathsObject = {
       tags,
       summary: 'One dead letter with its body, attempts and cause',
       requestParams: { path: id },
-      responses: { '200': json(DeadLetterView, 'The dead letter'), '404': notFound },
+      responses: {
+        '200': { ...json(DeadLetterView, 'The dead letter'), links: deadLetterTraceLinks },
+        '404': notFound,
+      },
     },
     delete: {
       operationId: 'discardDeadLetter',
@@ -107,7 +111,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
       tags,
       summary: 'Who did what by hand',
       requestParams: { query: ListAuditQuery },
-      responses: { '200': json(AuditPage, 'A page, newest first') },
+      responses: { '200': { ...json(AuditPage, 'A page, newest first'), links: auditPageLinks } },
     },
   },
   '/api/ops/verdict': {

@@ -14,6 +14,7 @@ import {
   StreamTokenResponse,
 } from '#libs/contracts';
 import { body, json, problem, problemForNow } from './answers.js';
+import { orderLinks, orderPageLinks } from './links.js';
 
 const path = z.object({ orderNo: OrderNo });
 const unauthenticated = problem('UNAUTHENTICATED');
@@ -30,7 +31,10 @@ export const orderPaths: ZodOpenApiPathsObject = {
       requestParams: { header: z.object({ 'idempotency-key': IdempotencyKey }) },
       requestBody: body(PlaceOrderRequest),
       responses: {
-        '202': json(PlaceOrderResponse, 'The tickets are held and the order is queued'),
+        '202': {
+          ...json(PlaceOrderResponse, 'The tickets are held and the order is queued'),
+          links: orderLinks,
+        },
         '400': problem('INVALID_REQUEST, also for a missing Idempotency-Key'),
         '401': unauthenticated,
         '403': problem('SALE_NOT_OPEN'),
@@ -46,7 +50,10 @@ export const orderPaths: ZodOpenApiPathsObject = {
       tags: ['orders'],
       summary: 'Your orders, newest first',
       requestParams: { query: ListOrdersQuery },
-      responses: { '200': json(OrderPage, 'A page of orders'), '401': unauthenticated },
+      responses: {
+        '200': { ...json(OrderPage, 'A page of orders'), links: orderPageLinks },
+        '401': unauthenticated,
+      },
     },
   },
   '/api/orders/{orderNo}': {

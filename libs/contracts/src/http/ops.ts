@@ -80,7 +80,7 @@ export const ListDeadLettersQuery = z.strictObject({
   group: z.string().max(255).optional(),
   reason: z.string().max(64).optional(),
   status: DeadLetterStatus.optional(),
-  cursor: z.string().max(200).optional(),
+  cursor: z.string().min(1).max(200).optional(),
   limit: z.coerce.number().int().min(1).max(100).default(20),
 });
 export type ListDeadLettersQuery = z.output<typeof ListDeadLettersQuery>;
@@ -127,7 +127,7 @@ export const AuditEntryView = z.object({
 export type AuditEntryView = z.output<typeof AuditEntryView>;
 
 export const ListAuditQuery = z.strictObject({
-  cursor: z.string().max(200).optional(),
+  cursor: z.string().min(1).max(200).optional(),
   limit: z.coerce.number().int().min(1).max(100).default(20),
 });
 export type ListAuditQuery = z.output<typeof ListAuditQuery>;

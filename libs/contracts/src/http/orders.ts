@@ -40,7 +40,7 @@ export const OrderView = z.object({
 export type OrderView = z.output<typeof OrderView>;
 
 export const ListOrdersQuery = z.strictObject({
-  cursor: z.string().max(200).optional(),
+  cursor: z.string().min(1).max(200).optional(),
   limit: z.coerce.number().int().min(1).max(100).default(20),
 });
 export const OrderPage = z.object({ items: z.array(OrderView), nextCursor: z.string().optional() });
