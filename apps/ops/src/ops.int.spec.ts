@@ -229,6 +229,21 @@ describe('ops, from the broker to HTTP', () => {
     );
   });
 
+  test('what is odd about a payment is an alert for an operator, once per event', async () => {
+    const anomaly = { eventId: 'e', kind: 'dispute', paymentId: 'p', recordedAt: new Date().toISOString() };
+    const message = {
+      topic: 'payment',
+      tag: 'anomaly',
+      key: 'e',
+      body: Buffer.from(JSON.stringify(anomaly)),
+    };
+    await port.send([message, message]);
+    const mine = async () =>
+      (await alerts()).firing.filter(({ name }) => name.startsWith('payment-anomaly:'));
+    const raised = await until(async () => ((await mine()).length > 0 ? mine() : undefined));
+    expect(raised).toMatchObject([{ name: 'payment-anomaly:dispute:e', status: 'firing', count: 1 }]);
+  });
+
   test('the verdict holds over an empty shop', async () => {
     const verdict = await until(async () => {
       const answer = (await call('/verdict')).body as Verdict;

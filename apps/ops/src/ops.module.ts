@@ -6,6 +6,7 @@ import { AlertStore } from './alerts/alert-store.js';
 import { AlertWatch } from './alerts/alert-watch.js';
 import { AlertWebhook } from './alerts/alert-webhook.js';
 import { AlertsController } from './alerts/alerts.controller.js';
+import { PaymentAnomalyConsumer } from './alerts/payment-anomaly.consumer.js';
 import { AuditController } from './audit/audit.controller.js';
 import { AuditLog } from './audit/audit-log.js';
 import { DeadLetterCollector } from './collect-dead-letters/dead-letter-collector.js';
@@ -45,6 +46,7 @@ import { VerdictController } from './verdict/verdict.controller.js';
     AlertsController,
     AuditController,
     VerdictController,
+    PaymentAnomalyConsumer,
   ],
   providers: [
     { provide: OPS_CONFIG, useFactory: () => loadConfig(OpsConfig) },

@@ -156,8 +156,10 @@ export const MONEY: readonly Mutant[] = [
     ],
   ]),
   ...slipsIn(`${PAYMENT}/accept-webhook/webhook-anomalies.ts`, 'webhooks', ODD, [
-    ['anomalies-count-again', 'if (isNew === 0) return;', ''],
-    ['anomalies-are-not-counted', 'this.counter.inc({ kind });\n    const', 'const'],
+    ['anomalies-count-again', 'if (stored === 0) throw new WriteRaceLost();', ''],
+    ['anomalies-are-not-counted', 'this.counter.inc({ kind });\n      const', 'const'],
+    ['anomalies-are-not-told', "kind !== 'unknown-type'", 'false'],
+    ['what-nobody-needs-is-told', "kind !== 'unknown-type'", 'true'],
   ]),
   ...slipsIn(
     `${PAYMENT}/accept-webhook/read-webhook.ts`,

@@ -138,6 +138,37 @@ describe('an alert', () => {
     expect(await prisma.alert.count()).toBe(0);
   });
 
+  test('of something that happened is raised once, told, and ends after a day', async () => {
+    const { watch, gauge } = newWatch();
+    const dispute = { kind: 'dispute', eventId: 'e1', paymentId: 'p1' };
+    await watch.raiseAnomaly(dispute);
+    await watch.raiseAnomaly({ kind: 'dispute', eventId: 'e2' });
+    await watch.lookOnce();
+    await untilTold(2);
+    expect(told.map(({ name }) => name).sort()).toEqual([
+      'payment-anomaly:dispute:e1',
+      'payment-anomaly:dispute:e2',
+    ]);
+    expect(await gauge()).toContain('alert="payment-anomaly:dispute",service="ops"} 1');
+
+    await prisma.$executeRaw`UPDATE alerts SET fired_at = fired_at - interval '25 hours' WHERE name LIKE '%e1'`;
+    await watch.lookOnce();
+    await untilTold(3);
+    expect(told[2]).toMatchObject({ name: 'payment-anomaly:dispute:e1', status: 'resolved' });
+    // A copy of the message that comes as late as this.
+    await watch.raiseAnomaly(dispute);
+    expect(await new AlertStore(prisma).firing()).toHaveLength(1);
+    expect(await prisma.alert.count()).toBe(2);
+  });
+
+  test('of something that happened is told again when a copy comes, for the first may have died before it told', async () => {
+    const { watch } = newWatch();
+    const dispute = { kind: 'dispute', eventId: 'e3' };
+    await Promise.all([watch.raiseAnomaly(dispute), newWatch().watch.raiseAnomaly(dispute)]);
+    await untilTold(2);
+    expect(await prisma.alert.count()).toBe(1);
+  });
+
   test('is told again until the receiver takes it', async () => {
     refusals = 2;
     await die('m');

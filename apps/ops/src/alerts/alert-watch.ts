@@ -5,11 +5,22 @@ import { BROKER_PORT, type BrokerPort } from '#libs/messaging';
 import { LOGGER, Metrics } from '#libs/service-kit';
 import type { Alert } from '#prisma/ops';
 import { DeadLetterStore } from '../collect-dead-letters/dead-letter-store.js';
-import { decideAlerts, type GroupLoad } from '../domain/alert.js';
+import {
+  ANOMALY_PREFIX,
+  breachOfAnomaly,
+  decideAlerts,
+  isAnomaly,
+  kindOfAnomaly,
+  type Anomaly,
+  type GroupLoad,
+} from '../domain/alert.js';
 import { OPS_CONFIG, type OpsConfig } from '../ops.config.js';
 import { AlertStore } from './alert-store.js';
 import { toAlertView } from './alert-view.js';
 import { AlertWebhook } from './alert-webhook.js';
+
+/** Nothing but time ends an alert of something that happened: whoever looks once a day sees it. */
+const ANOMALY_FIRES_MS = 86_400_000;
 
 /**
  * Raises an alert once when a group's dead letters pass the threshold, and resolves it when they no
@@ -91,6 +102,7 @@ export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
     );
     this.firing.reset();
     for (const { name } of decision.firing) this.firing.set({ alert: name }, 1);
+    for (const { name } of firingNow.filter(isAnomaly)) this.firing.set({ alert: kindOfAnomaly(name) }, 1);
     for (const breach of decision.firing) {
       const raised = await this.alerts.raise(breach);
       if (raised !== undefined) this.tell(raised);
@@ -99,6 +111,15 @@ export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
       const resolved = await this.alerts.resolve(name);
       if (resolved !== undefined) this.tell(resolved);
     }
+    for (const old of await this.alerts.resolveOld(ANOMALY_PREFIX, ANOMALY_FIRES_MS)) this.tell(old);
+  }
+
+  /** Raises the alert of something that happened once. A repeat may tell of it again, and raises no second one. */
+  async raiseAnomaly(anomaly: Anomaly): Promise<void> {
+    const raised = await this.alerts.raiseOnce(breachOfAnomaly(anomaly));
+    if (raised === undefined) return;
+    this.firing.set({ alert: kindOfAnomaly(raised.name) }, 1);
+    this.tell(raised);
   }
 
   /** Deliveries handled are asked of the broker only where a ratio needs them: counting must work without it. */

@@ -58,3 +58,24 @@ function breachOf(
   }
   return undefined;
 }
+
+export const ANOMALY_PREFIX = 'payment-anomaly:';
+
+/** Something odd about a payment, once per event of the provider. */
+export type Anomaly = { kind: string; eventId: string; paymentId?: string | undefined };
+
+export const isAnomaly = ({ name }: { name: string }): boolean => name.startsWith(ANOMALY_PREFIX);
+
+/** `payment-anomaly:dispute:…` → `payment-anomaly:dispute`: for a metric, which must not have a label for each event. */
+export const kindOfAnomaly = (name: string): string => name.split(':', 2).join(':');
+
+/** One is one too many. */
+export function breachOfAnomaly({ kind, eventId, paymentId }: Anomaly): Breach {
+  const subject = paymentId === undefined ? 'a payment' : `payment ${paymentId}`;
+  return {
+    name: `${ANOMALY_PREFIX}${kind}:${eventId}`,
+    detail: `the provider told of ${subject}: ${kind} (event ${eventId}, table payment.webhook_anomalies)`,
+    count: 1,
+    threshold: 1,
+  };
+}

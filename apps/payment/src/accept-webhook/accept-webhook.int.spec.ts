@@ -227,9 +227,10 @@ describe('captures that arrive together', () => {
       'PAYMENT_NOT_FOUND',
       ...['taken', 'taken', 'taken', 'taken', 'taken', 'taken'],
     ]);
-    for (const { paymentId } of [good, paid, twice]) {
+    for (const { paymentId } of [paid, twice]) {
       expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
     }
+    expect(payments.messagesOf(good.paymentId).sort()).toEqual(['payment.anomaly', 'payment.succeeded']);
     expect(await payments.anomaliesOf(good.paymentId)).toEqual(['amount-differs']);
   });
 

@@ -12,10 +12,10 @@ import {
 import { Batcher, CLOCK, type Clock } from '#libs/service-kit';
 import { paymentContested, paymentNotCaptured, paymentNotFound } from '../domain/errors.js';
 import { effectOf, type AnomalyKind, type PaymentState } from '../domain/payment-state.js';
+import { PRODUCER_GROUP } from '../domain/producer-group.js';
 import { PaymentBook, type PaymentRow } from './payment-book.js';
 import { WebhookAnomalies } from './webhook-anomalies.js';
 
-export const PRODUCER_GROUP = 'payment';
 /** A payment has fewer states than this. */
 const MAX_ROUNDS = 5;
 /** A payment of ours is written within seconds of its intent. One that is unknown for longer was never ours. */

@@ -70,7 +70,7 @@ test.each([
   const webhook = payments.webhook('payment.succeeded', paymentId, change);
   expect([await payments.deliver(webhook), await payments.deliver(webhook)]).toEqual([204, 204]);
   expect(await payments.statusOf(paymentId)).toBe('PENDING');
-  expect(payments.messagesOf(paymentId)).toEqual([]);
+  expect(payments.messagesOf(paymentId)).toEqual(['payment.anomaly']);
   expect(await payments.anomaliesOf(paymentId)).toEqual(['amount-differs']);
   expect(await counted('amount-differs')).toBe(before + 1);
 });
@@ -95,6 +95,38 @@ describe('a payment that we do not know', () => {
   });
 });
 
+describe('an anomaly and the message that tells of it', () => {
+  const odd = () => payments.webhook('dispute.opened', randomUUID(), old);
+
+  test('are one: the sender dies after the write, and the check-back tells', async () => {
+    const webhook = odd();
+    payments.bus.crashAt = 'before the commit';
+    expect(await payments.deliver(webhook)).toBe(500);
+    await payments.askBack();
+    expect(payments.messagesOf(webhook.paymentId)).toEqual(['payment.anomaly']);
+    expect(await payments.deliver(webhook)).toBe(204);
+    expect(payments.messagesOf(webhook.paymentId)).toEqual(['payment.anomaly']);
+  });
+
+  test('are one: the sender dies before the write, and only what the provider sends again is told', async () => {
+    const webhook = odd();
+    payments.bus.crashAt = 'before the local write';
+    expect(await payments.deliver(webhook)).toBe(500);
+    expect(await payments.anomaliesOf(webhook.paymentId)).toEqual([]);
+    expect(await payments.deliver(webhook)).toBe(204);
+    expect(await payments.askBack()).toEqual(['unknown']);
+    payments.bus.forget();
+    expect(payments.messagesOf(webhook.paymentId)).toEqual(['payment.anomaly']);
+  });
+
+  test('are told once of copies that come at the same moment', async () => {
+    const webhook = odd();
+    const answers = await Promise.all([1, 2, 3, 4].map(() => payments.deliver(webhook)));
+    expect(answers).toEqual([204, 204, 204, 204]);
+    expect(payments.messagesOf(webhook.paymentId)).toEqual(['payment.anomaly']);
+  });
+});
+
 test('one of a known type that cannot be read is kept as it came', async () => {
   const { paymentId } = await payments.created();
   const webhook = { ...payments.webhook('payment.succeeded', paymentId), amountMinor: '50.00' };
@@ -111,7 +143,11 @@ describe('in the dashboard', () => {
     await recorded(paymentId, 'refund-by-provider');
     const again = payments.webhook('refund.succeeded', paymentId);
     expect(await payments.deliver(again)).toBe(204);
-    expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.refunded']);
+    expect(payments.messagesOf(paymentId)).toEqual([
+      'payment.succeeded',
+      'payment.anomaly',
+      'payment.refunded',
+    ]);
     const told = payments.bus.visible.find(
       ({ contract, payload }) =>
         contract.name === 'payment.refunded' && (payload as PaymentRefunded).paymentId === paymentId,
@@ -127,7 +163,7 @@ describe('in the dashboard', () => {
     const { paymentId, intentId } = await payments.captured();
     await inDashboard('refunds', { intentId, amountMinor: 1_000 });
     await recorded(paymentId, 'partial-refund');
-    expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
+    expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.anomaly']);
     expect(await payments.database.refund.count({ where: { paymentId } })).toBe(0);
   });
 
@@ -135,7 +171,7 @@ describe('in the dashboard', () => {
     const { paymentId, intentId } = await payments.captured();
     await inDashboard('disputes', { intentId });
     await recorded(paymentId, 'dispute');
-    expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
+    expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.anomaly']);
   });
 });
 
@@ -145,5 +181,9 @@ test('a refund that overtakes the capture waits for it', async () => {
   expect(await payments.deliver(refund)).toBe(503);
   expect(await payments.deliver(payments.webhook('payment.succeeded', paymentId))).toBe(204);
   expect(await payments.deliver(refund)).toBe(204);
-  expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.refunded']);
+  expect(payments.messagesOf(paymentId)).toEqual([
+    'payment.succeeded',
+    'payment.anomaly',
+    'payment.refunded',
+  ]);
 });

@@ -3,12 +3,18 @@ import { createHash } from 'node:crypto';
 import { Counter } from 'prom-client';
 import type { Logger } from 'pino';
 import { PrismaClient } from '#prisma/payment';
-import { LOGGER, Metrics } from '#libs/service-kit';
+import { PaymentAnomalyRecorded } from '#libs/contracts';
+import { envelope, MessageBus, WriteRaceLost } from '#libs/messaging';
+import { CLOCK, inTime, LOGGER, Metrics, type Clock } from '#libs/service-kit';
+import { paymentContested } from '../domain/errors.js';
 import { ANOMALY_KINDS, type AnomalyKind } from '../domain/payment-state.js';
+import { PRODUCER_GROUP } from '../domain/producer-group.js';
 
 /** What is kept of a body. A genuine webhook has a few hundred characters. */
 const MAX_BODY_CHARS = 4_096;
 const MAX_FIELD_CHARS = 200;
+/** A race is lost to a copy of the event, which then is there. */
+const MAX_ROUNDS = 3;
 
 /** A genuine webhook without the usual effect. The fields are what could be read of it. */
 export type Anomaly = {
@@ -19,13 +25,18 @@ export type Anomaly = {
   body: string;
 };
 
-/** Keeps what an operator has to look at: in a table, in the log and as a metric, once per event. */
+/**
+ * Keeps what an operator has to look at, once per event: in a table, in the log, as a metric, and as a message, of which ops makes an
+ * alert. Row and message are one.
+ */
 @Injectable()
 export class WebhookAnomalies {
   private readonly counter: Counter<'kind'>;
 
   constructor(
     private readonly database: PrismaClient,
+    private readonly bus: MessageBus,
+    @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
     metrics: Metrics,
   ) {
@@ -38,24 +49,58 @@ export class WebhookAnomalies {
     for (const kind of ANOMALY_KINDS) this.counter.inc({ kind }, 0);
   }
 
-  /** Resolves when it is stored; one that is stored already is not counted again. */
-  async record({ kind, eventId, type, paymentId, body }: Anomaly): Promise<void> {
-    const id = eventId ?? `sha256:${createHash('sha256').update(body).digest('hex')}`;
-    const isNew = await this.database.$executeRawUnsafe(
-      `INSERT INTO webhook_anomalies (event_id, kind, type, payment_id, body) VALUES ($1, $2, $3, $4, $5)
-       ON CONFLICT (event_id) DO NOTHING`,
-      field(id),
-      kind,
-      type === undefined ? null : field(type),
-      paymentId === undefined ? null : field(paymentId),
-      storable(body.slice(0, MAX_BODY_CHARS)),
-    );
-    if (isNew === 0) return;
-    this.counter.inc({ kind });
-    const level = kind === 'unknown-type' ? 'info' : 'error';
-    this.logger[level]({ kind, eventId: id, type, paymentId }, 'a webhook that somebody should look at');
+  /**
+   * Resolves when it is stored; one that is stored already is neither counted nor told again.
+   *
+   * @throws {DomainError} `PAYMENT_CONTESTED` when it could not be stored in time.
+   */
+  async record(anomaly: Anomaly): Promise<void> {
+    const { kind, type, paymentId, body } = anomaly;
+    const eventId = field(anomaly.eventId ?? `sha256:${createHash('sha256').update(body).digest('hex')}`);
+    for (let round = 1; round <= MAX_ROUNDS; round++) {
+      if ((await this.database.webhookAnomaly.findUnique({ where: { eventId } })) !== null) return;
+      if (!(await this.store(eventId, anomaly))) continue;
+      this.counter.inc({ kind });
+      const level = isForOperator(kind) ? 'error' : 'info';
+      this.logger[level]({ kind, eventId, type, paymentId }, 'a webhook that somebody should look at');
+      return;
+    }
+    throw paymentContested(`The event ${eventId}`);
+  }
+
+  /** False when a copy of it was faster, or the write deadline has passed; nothing is stored or told then. */
+  private async store(eventId: string, { kind, type, paymentId, body }: Anomaly): Promise<boolean> {
+    const recordedAt = new Date(this.clock.now()).toISOString();
+    const subject = paymentId === undefined ? {} : { paymentId: field(paymentId) };
+    const messages = isForOperator(kind)
+      ? [envelope(PaymentAnomalyRecorded, { eventId, kind, ...subject, recordedAt })]
+      : [];
+    try {
+      await this.bus.transactional(PRODUCER_GROUP, messages, async () => {
+        const stored = await this.database.$executeRawUnsafe(
+          `WITH ${inTime('$6::text')}
+           INSERT INTO webhook_anomalies (event_id, kind, type, payment_id, body, received_at)
+           SELECT $1, $2, $3, $4, $5, $6::text::timestamptz WHERE (SELECT in_time.is_so FROM in_time)
+           ON CONFLICT (event_id) DO NOTHING`,
+          eventId,
+          kind,
+          type === undefined ? null : field(type),
+          subject.paymentId ?? null,
+          storable(body.slice(0, MAX_BODY_CHARS)),
+          recordedAt,
+        );
+        if (stored === 0) throw new WriteRaceLost();
+      });
+      return true;
+    } catch (error) {
+      if (error instanceof WriteRaceLost) return false;
+      throw error;
+    }
   }
 }
+
+/** Events that nobody here needs to know are no alarm. */
+const isForOperator = (kind: AnomalyKind): boolean => kind !== 'unknown-type';
 
 /** No text column takes a NUL, nor half a surrogate pair. */
 const storable = (text: string): string => text.replaceAll(/[\0\p{Cs}]/gu, '\uFFFD');

@@ -1,9 +1,9 @@
 import { Injectable } from '@nestjs/common';
 import { PrismaClient } from '#prisma/payment';
-import { PaymentFailed, PaymentRefunded, PaymentSucceeded } from '#libs/contracts';
+import { PaymentAnomalyRecorded, PaymentFailed, PaymentRefunded, PaymentSucceeded } from '#libs/contracts';
 import { CheckBack, decideByWrite, type CheckedMessage, type TransactionDecision } from '#libs/messaging';
 import { writesHaveEnded } from '#libs/service-kit';
-import { PRODUCER_GROUP } from '../accept-webhook/accept-webhook.js';
+import { PRODUCER_GROUP } from '../domain/producer-group.js';
 
 /**
  * Answers for half messages whose sender died: does the payment say what the message says? When another
@@ -32,6 +32,10 @@ export class PaymentCheckBack {
         const { paymentId, refundedAt } = PaymentRefunded.payload.parse(message.payload);
         return this.decide(() => this.isRefunded(paymentId), refundedAt);
       }
+      case PaymentAnomalyRecorded.name: {
+        const { eventId, recordedAt } = PaymentAnomalyRecorded.payload.parse(message.payload);
+        return this.decide(() => this.isRecorded(eventId, recordedAt), recordedAt);
+      }
       default:
         return 'unknown';
     }
@@ -51,6 +55,12 @@ export class PaymentCheckBack {
 
   private async isRefunded(paymentId: string): Promise<boolean> {
     return (await this.database.refund.findUnique({ where: { paymentId } }))?.status === 'SUCCEEDED';
+  }
+
+  /** By this very message: a copy of the event has told of itself. */
+  private async isRecorded(eventId: string, recordedAt: string): Promise<boolean> {
+    const recorded = await this.database.webhookAnomaly.findUnique({ where: { eventId } });
+    return recorded?.receivedAt.toISOString() === recordedAt;
   }
 
   private decide(isWritten: () => Promise<boolean>, at: string): Promise<TransactionDecision> {

@@ -74,3 +74,23 @@ export const PaymentRefunded = defineEvent({
   payload: Payment.extend({ buyerId, reason: RefundReason, refundedAt: Instant }),
 });
 export type PaymentRefunded = PayloadOf<typeof PaymentRefunded>;
+
+/**
+ * The provider told something of a payment that somebody should look at: another amount, a dispute, money sent back in
+ * its dashboard, a payment that is not ours. `kind` is open, so that a new one reaches the operator at once.
+ */
+export const PaymentAnomalyRecorded = defineEvent({
+  topic: 'payment',
+  tag: 'anomaly',
+  version: 1,
+  key: (anomaly) => anomaly.eventId,
+  payload: z.object({
+    /** The provider's; of one that has none, a hash of what it sent. */
+    eventId: z.string().min(1).max(200),
+    kind: z.string().min(1).max(64),
+    /** As the provider wrote it: not always one of ours. */
+    paymentId: z.string().max(200).optional(),
+    recordedAt: Instant,
+  }),
+});
+export type PaymentAnomalyRecorded = PayloadOf<typeof PaymentAnomalyRecorded>;
