@@ -22,7 +22,7 @@ const SLOWEST_SPEC_MS = 240_000;
 const PATIENCE_MS = 30_000;
 const PATIENCE_TIMES = 4;
 
-type Options = { mutants: readonly Mutant[]; jobs: number; isWhole: boolean };
+type Options = { mutants: readonly Mutant[]; jobs: number; seed: number; isWhole: boolean };
 
 function readOptions(args: string[]): Options {
   const { values } = parseArgs({
@@ -48,13 +48,14 @@ function readOptions(args: string[]): Options {
   console.log(`${mutants.length} of ${MUTANTS.length} mutants, seed ${seed}`);
   return {
     mutants,
+    seed,
     jobs: Math.floor(number('jobs', values.jobs, 1, 16)),
     isWhole: mutants.length === MUTANTS.length,
   };
 }
 
 async function main(): Promise<boolean> {
-  const { mutants, jobs, isWhole } = readOptions(process.argv.slice(2));
+  const { mutants, jobs, seed, isWhole } = readOptions(process.argv.slice(2));
   const startedMs = performance.now();
   const postgres = await startPostgres({ migrated: false });
   const sandboxes: Sandbox[] = [];
@@ -71,7 +72,7 @@ async function main(): Promise<boolean> {
       console.log(lineOf(outcome));
     });
     const minutes = (performance.now() - startedMs) / 60_000;
-    console.log(`\n${tableOf(outcomes)}\n\n${minutes.toFixed(1)} minutes`);
+    console.log(`\n${tableOf(outcomes)}\n\n${minutes.toFixed(1)} minutes, seed ${seed}`);
     for (const outcome of outcomes) if (!isAsItShouldBe(outcome)) console.log(lineOf(outcome));
     if (isWhole) await save(join(repositoryRoot(), 'e2e/mutants/results'), outcomes, minutes);
     return outcomes.every(isAsItShouldBe);

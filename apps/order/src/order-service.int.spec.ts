@@ -244,6 +244,8 @@ test('a buyer pages through their orders, newest first, each once', async () => 
   expect(seen.map(({ orderNo }) => orderNo)).toEqual(expect.arrayContaining(orderNos));
   const written = seen.map(({ history }) => history[1]?.at ?? '');
   expect(written).toEqual(written.toSorted().toReversed());
+  const other = signToken({ sub: 'another buyer', roles: [], expiresInSeconds: 60 }, JWT_SECRET);
+  expect(await (await call('GET', '/api/orders', other)).json()).toEqual({ items: [] });
   expect((await call('GET', '/api/orders?cursor=nonsense')).status).toBe(400);
   expect((await call('GET', '/api/orders?limit=0')).status).toBe(400);
 });

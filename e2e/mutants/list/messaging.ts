@@ -86,7 +86,15 @@ export const MESSAGING: readonly Mutant[] = [
       'return this.fail(work, error);\n    }\n    await this.ack(work, outcome);',
       "return this.fail(work, error);\n    } finally {\n      await this.ack(work, 'handled');\n    }",
     ],
-    ['a-lost-lease-is-handled', 'if (delivered.signal.aborted) {', 'if (false as boolean) {'],
+    [
+      'a-lost-lease-is-handled',
+      'if (delivered.signal.aborted) {',
+      'if (false as boolean) {',
+      {
+        equivalent:
+          'What was lost is left out again right before its handler, and the broker refuses its verdict; this spares the way there.',
+      },
+    ],
     [
       'takes-the-process-down-for-ever',
       'if (attempt > route.retry.attempts + MAX_LOST_LEASES) {',
@@ -117,7 +125,7 @@ export const MESSAGING: readonly Mutant[] = [
     ],
     [
       'an-outage-dead-letters-what-was-never-tried-alone',
-      'return batch.every(({ delivered }) => delivered.attempt < route.retry.attempts);',
+      'return batch.every(({ delivered }) => triesOf(delivered) < route.retry.attempts);',
       'return true;',
     ],
     ['a-permanent-failure-is-an-outage', "|| (kind !== 'transient' && kind !== 'unknown')", ''],
@@ -126,12 +134,20 @@ export const MESSAGING: readonly Mutant[] = [
       'what-was-lost-between-the-halves-is-handled',
       'this.unsettled(work, error);\n          return undefined;',
       'return work;',
+      {
+        equivalent:
+          'A lease that cannot be extended is lost, and what is lost is left out right before the handler.',
+      },
     ],
     [
       'a-failure-of-a-lost-lease-is-settled',
       'if (delivered.signal.aborted || error instanceof CircuitStopped) return',
       'if (error instanceof CircuitStopped) return',
-      { specs: [...PIPELINE, ...OUTAGE] },
+      {
+        specs: [...PIPELINE, ...OUTAGE],
+        equivalent:
+          'The broker refuses the verdict of a lost lease, which ends the same way; this spares the call.',
+      },
     ],
     [
       'a-dead-letter-is-acknowledged',

@@ -10,6 +10,7 @@ const CHECK_BACK = [`${ORDER}/check-back/order-check-back.int.spec.ts`];
 const RECONCILING = [`${ORDER}/reconcile-orders/reconcile-orders.int.spec.ts`];
 const CANCELLING = [`${ORDER}/cancel-order/cancel-order.int.spec.ts`];
 const SERVICE = [`${ORDER}/order-service.int.spec.ts`];
+const ANNOUNCING = [`${ORDER}/change-orders/announcement.spec.ts`];
 
 /** Every order ends one way, once, and everybody hears of it. */
 export const ORDERS: readonly Mutant[] = [
@@ -163,6 +164,7 @@ export const ORDERS: readonly Mutant[] = [
       'a-timer-that-nobody-can-take-back',
       '{ deliverAtMs: payBeforeMs, timerId: paymentTimeoutTimerId(orderNo) }',
       '{ deliverAtMs: payBeforeMs }',
+      { specs: SERVICE },
     ],
     [
       'free-tickets-go-to-the-provider',
@@ -215,29 +217,25 @@ export const ORDERS: readonly Mutant[] = [
     ],
   ),
   ...slipsIn(`${ORDER}/change-orders/announcement.ts`, 'order-changes', SETTLING, [
+    ['a-refund-of-another-amount', 'amountMinor: order.totalMinor,', 'amountMinor: order.totalMinor - 1,'],
     [
-      'a-refund-of-another-amount',
-      'amountMinor: order.totalMinor,',
-      'amountMinor: order.totalMinor - 1,',
-      {
-        specs: [...SETTLING, ...RECONCILING],
-        equivalent:
-          'The payment service sends the whole payment back, whatever a request names; nobody reads this amount.',
-      },
+      'a-late-payment-is-told-as-one-in-time',
+      'reacquired: change.reacquired,',
+      'reacquired: false,',
+      { specs: ANNOUNCING },
     ],
-    ['a-late-payment-is-told-as-one-in-time', 'reacquired: change.reacquired,', 'reacquired: false,'],
     ['tickets-that-came-back-are-not-told', 'ticketsReturned: change.ticketsReturned,', ''],
     [
       'an-answer-again-as-in-time',
       "const reacquired = before?.status === 'CANCELLED';",
       'const reacquired = false;',
-      { specs: RECONCILING },
+      { specs: ANNOUNCING },
     ],
     [
       'an-answer-again-with-another-time',
       "{ to: 'PAID', paymentId, reacquired }, entry.at)",
       "{ to: 'PAID', paymentId, reacquired }, new Date().toISOString())",
-      { specs: RECONCILING },
+      { specs: ANNOUNCING },
     ],
   ]),
   ...slipsIn(
@@ -299,7 +297,16 @@ export const ORDERS: readonly Mutant[] = [
       'if (outcome === undefined) throw orderNotFound(payment.orderNo);',
       'if (outcome === undefined) return;',
     ],
-    ['answers-for-another-payment', 'if (order.paymentId !== paymentId) return;', '', { specs: RECONCILING }],
+    [
+      'answers-for-another-payment',
+      'if (order.paymentId !== paymentId) return;',
+      '',
+      {
+        specs: RECONCILING,
+        equivalent:
+          'Nothing is decided only of the payment that the order has; the line says so where it is read.',
+      },
+    ],
     [
       'never-answers-again',
       'payment.unanswered === true ? this.answerAgain(payment, order) : undefined',

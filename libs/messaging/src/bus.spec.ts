@@ -4,7 +4,7 @@ import { MessageBus } from './bus.js';
 import { defineEvent } from './contract.js';
 import { envelope } from './envelope.js';
 import { DomainError, MessagingError } from './errors.js';
-import { decideByWrite, WriteRaceLost } from './local-write.js';
+import { ROLLBACK_AFTER_MS, WRITE_DEADLINE_MS, WriteRaceLost, decideByWrite } from './local-write.js';
 import { FakeBroker } from './testing/fake-broker.js';
 import { parseTraceparent, traceContext } from './trace-context.js';
 
@@ -158,6 +158,10 @@ describe('a transactional message', () => {
 });
 
 describe('a check-back', () => {
+  it('rolls back later than any write that is in time, also when a clock is set back a little', () => {
+    expect(ROLLBACK_AFTER_MS).toBeGreaterThanOrEqual(WRITE_DEADLINE_MS + 10_000);
+  });
+
   const decide = (looks: boolean[], hasEnded: boolean): ReturnType<typeof decideByWrite> =>
     decideByWrite({
       isWritten: () => Promise.resolve(looks.shift() ?? false),

@@ -276,6 +276,16 @@ describe('a batch', () => {
     expect(outcomes().filter((outcome) => outcome === 'handled')).toHaveLength(7);
   });
 
+  it('dead-letters nobody for a failure that can never succeed who was not tried alone', async () => {
+    await consume(
+      route((ns) => (ns.length > 1 ? failing('invalid') : undefined)),
+      100,
+    );
+    await sendAll(32);
+    expect(broker.deadLettered).toEqual([]);
+    expect(outcomes()).toEqual(Array(32).fill('handled'));
+  });
+
   it('keeps what cannot be parsed from its handler', async () => {
     await consume(
       route(() => undefined),

@@ -321,11 +321,13 @@ class SecondCheckBack {
 }
 
 describe('a check-back', () => {
-  it('reaches its method, and the answer the broker', async () => {
+  it('reaches its method with all messages of the transaction, and the answer the broker', async () => {
     await start([], [ShopCheckBack]);
-    const message = { topic: 'shop', tag: 'asked', body: Buffer.from('{"n":1}') };
-    expect(await broker.checkBack('shop', 'tx1', [message])).toBe('commit');
-    expect(steps).toEqual(['tx1 [{"contract":"shop.asked","payload":{"n":1}}]']);
+    const messages = [1, 2].map((n) => ({ topic: 'shop', tag: 'asked', body: Buffer.from(`{"n":${n}}`) }));
+    expect(await broker.checkBack('shop', 'tx1', messages)).toBe('commit');
+    expect(steps).toEqual([
+      'tx1 [{"contract":"shop.asked","payload":{"n":1}},{"contract":"shop.asked","payload":{"n":2}}]',
+    ]);
   });
 
   it('has one method per producer group', async () => {

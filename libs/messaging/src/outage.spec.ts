@@ -244,6 +244,41 @@ it('a message whose lease is lost while it waits is left to its new owner', asyn
   expect(broker.verdicts).toEqual(['ack m1']);
 });
 
+it('so is a single one', async () => {
+  await consume(one());
+  await send([0, 1]);
+  await jest.advanceTimersByTimeAsync(1_000);
+  broker.loseLease('m1');
+  await comeBack();
+  expect(handled).toEqual([0]);
+  expect(broker.verdicts).toEqual(['ack m0']);
+});
+
+it('a batch of which one part failed for another reason is no outage', async () => {
+  isAway = false;
+  const failure = new AggregateError([away(), new DomainError('WRONG', 'invalid', 'wrong')]);
+  await consume(
+    batch((ns) => (ns.includes(1) ? failure : undefined)),
+    2,
+  );
+  await send([0, 1]);
+  await jest.advanceTimersByTimeAsync(TEN_MINUTES_MS);
+  await broker.settled();
+  expect(pauses).toEqual([]);
+  expect(handled).toEqual([0]);
+  expect(deadIds()).toEqual(['m1']);
+});
+
+it('who comes after the stop does not wait either', async () => {
+  await consume(one());
+  await send([0]);
+  await jest.advanceTimersByTimeAsync(1_000);
+  pipeline.stop();
+  await send([1]);
+  await broker.settled();
+  expect(broker.verdicts).toEqual([]);
+});
+
 it('who stops does not wait for what is away, and settles nothing', async () => {
   await consume(one());
   await send(ids(3));

@@ -27,6 +27,15 @@ test('a batch is written whole, every order with its message and its timer', asy
   expect((first?.payBeforeMs ?? 0) - (first?.createdAtMs ?? 0)).toBe(1_800_000);
 });
 
+test('an order that comes twice in one batch is written once, and every hold of the batch is claimed', async () => {
+  const orders = await shop.submitted(await shop.ticketType(3), 3);
+  await shop.placeOrders.execute([...orders, ...orders]);
+  for (const { orderNo } of orders) {
+    expect(shop.bus.namesOf(orderNo)).toEqual(CREATED);
+    expect((await shop.stock.hold(orderNo))?.state).toBe('claimed');
+  }
+});
+
 test('the same message ten times at once gives one order, announced once', async () => {
   const orders = await shop.submitted(await shop.ticketType(5), 5);
   await Promise.all(Array.from({ length: 10 }, () => shop.placeOrders.execute(orders)));

@@ -277,6 +277,17 @@ test('a payment that overtakes its order is retried, and the others of its batch
   expect((await shop.statuses(early.orderNo)).at(-1)).toBe('PAID');
 });
 
+test('what is owed to the others of a batch does not wait for the one that fails', async () => {
+  const ticketTypeId = await shop.ticketType(2);
+  const [early] = await shop.submitted(ticketTypeId);
+  const order = await shop.placedOne(ticketTypeId);
+  if (early === undefined) throw new Error('nothing submitted');
+  await shop.settlePayment.execute([shop.payment(order)]);
+  const second = shop.payment(order);
+  await expect(shop.settlePayment.execute([shop.payment(early), second])).rejects.toThrow();
+  expect(refund(second.paymentId)).toMatchObject({ reason: 'paid-twice' });
+});
+
 describe('a crash', () => {
   test.each(CRASH_POINTS)('%s: the redelivery and the check-back complete the payment', async (point) => {
     const orders = await shop.placed(await shop.ticketType(3), 3);

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { PaymentWebhookHeaders, type PaymentWebhook } from '#libs/contracts';
 import { WRITE_DEADLINE_MS, WriteRaceLost, type DomainError } from '#libs/messaging';
@@ -151,6 +152,19 @@ test.each([
     expect(payments.messagesOf(paymentId)).toEqual([type]);
   },
 );
+
+test('a refund that was asked for is not one that was made: its half message is not committed', async () => {
+  const { paymentId } = await payments.created();
+  await payments.deliver(payments.webhook('payment.succeeded', paymentId));
+  const { orderNo } = await payments.database.payment.findUniqueOrThrow({ where: { id: paymentId } });
+  const refund = { paymentId, orderNo, amountMinor: 5_000n, currency: 'EUR', reason: 'sold-out' };
+  await payments.database.refund.create({ data: { id: randomUUID(), ...refund, status: 'REQUESTED' } });
+  const payload = { ...refund, amountMinor: 5_000, refundedAt: new Date().toISOString() };
+  const half = [{ contract: 'payment.refunded', payload }];
+  expect(await payments.checkBack.check('', half)).toBe('unknown');
+  await payments.database.refund.update({ where: { paymentId }, data: { status: 'SUCCEEDED' } });
+  expect(await payments.checkBack.check('', half)).toBe('commit');
+});
 
 test('a webhook whose statement waited for the table until its deadline had passed writes nothing', async () => {
   const { paymentId } = await payments.created();
