@@ -16,6 +16,7 @@ import { ServiceModule } from '../service.module.js';
 import { ZodBody, ZodQuery } from '../validation/zod-params.js';
 
 const SECRET = 'a secret of thirty-two characters';
+const OLDER_SECRET = 'the secret before it and as long as it has to be';
 /** The slow handler tells that it has begun, and is told to end. */
 const slow = new EventEmitter();
 const Order = z.strictObject({ ticketTypeId: z.string(), quantity: z.int().min(1) });
@@ -77,7 +78,13 @@ let service: RunningService;
 const before = { ...process.env };
 
 beforeAll(async () => {
-  Object.assign(process.env, { NODE_ENV: 'test', JWT_SECRET: SECRET, PORT: '0', LOG_LEVEL: 'silent' });
+  Object.assign(process.env, {
+    NODE_ENV: 'test',
+    JWT_SECRET: SECRET,
+    JWT_SECRET_PREVIOUS: OLDER_SECRET,
+    PORT: '0',
+    LOG_LEVEL: 'silent',
+  });
   const testing = await Test.createTestingModule({ imports: [FixtureModule] })
     .overrideProvider(BROKER_PORT)
     .useValue({ ready: () => Promise.resolve(), close: () => Promise.resolve() })
@@ -231,6 +238,15 @@ describe('a bearer token', () => {
       userId: 'u1',
       roles: ['admin'],
     });
+  });
+
+  test('holds under an older secret that is still listed, and under no other', async () => {
+    const signed = (secret: string): RequestInit => {
+      const token = signToken({ sub: 'u1', roles: [], expiresInSeconds: 60 }, secret);
+      return { headers: { authorization: `Bearer ${token}` } };
+    };
+    expect((await call('/things/mine', signed(OLDER_SECRET))).body).toMatchObject({ userId: 'u1' });
+    expectProblem(await call('/things/mine', signed(`${OLDER_SECRET}!`)), 401, 'UNAUTHENTICATED');
   });
 
   test('opens a restricted route only with the role', async () => {
