@@ -10,8 +10,10 @@ const SHARES = {
   pays: 50,
   /** The provider's webhook comes in several copies, the last ones late. */
   'pays-noisily': 10,
-  /** The money comes when the order has timed out. */
-  'pays-late': 8,
+  /** The money comes about when the order times out. */
+  'pays-late': 5,
+  /** The money comes when the order is cancelled. */
+  'pays-too-late': 3,
   /** The card is declined, then another one is taken. */
   'is-declined': 7,
   abandons: 9,
@@ -143,6 +145,13 @@ export class Buyers {
         await wait(this.sale.paymentTimeoutMs * (0.9 + this.sale.dice.random() / 2));
         if (checkout !== undefined) await this.checkOut(buyer, orderNo, checkout, 'succeed');
         break;
+      }
+      case 'pays-too-late': {
+        const checkout = await this.pay(buyer, orderNo);
+        await this.until(buyer, orderNo, (state) => state !== 'PENDING_PAYMENT');
+        if (checkout !== undefined) await this.checkOut(buyer, orderNo, checkout, 'succeed');
+        await this.until(buyer, orderNo, (state) => state !== 'CANCELLED' && state !== 'REFUNDING');
+        return;
       }
       case 'is-declined': {
         const first = await this.pay(buyer, orderNo);

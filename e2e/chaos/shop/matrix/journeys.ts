@@ -3,14 +3,19 @@ import { eventually } from '../../../harness/client.js';
 import type { ShopClient } from '../../../load/shop-client.js';
 import type { Buyers } from '../buyers.js';
 import type { ShopUnderChaos } from '../shop-under-chaos.js';
-import type { Journey } from './steps.js';
+import type { Striking } from '../strike.js';
+import { script, type Journey } from './steps.js';
 
+/** libs/stock-ledger/src/stock-keys.ts */
+const EPOCH_KEY = 'stock:epoch';
+const VERIFIED_WITHIN_MS = 30_000;
 const DEAD_WITHIN_MS = 60_000;
 const REDRIVEN_WITHIN_MS = 60_000;
 
 export type Travelling = {
   shop: ShopUnderChaos;
   buyers: Buyers;
+  striking: Striking;
   /** Past all proxies. */
   direct: ShopClient;
   adminToken: string;
@@ -19,16 +24,25 @@ export type Travelling = {
 
 /** Does what leads to the step; resolves when the buyer has come to an end. */
 export async function travel(journey: Journey, buyer: string, travelling: Travelling): Promise<void> {
-  const { shop, buyers, ticketTypeId } = travelling;
+  const { shop, buyers, striking, ticketTypeId } = travelling;
   switch (journey) {
     case 'buys':
       return buyers.buy(buyer, ticketTypeId, 1, 'pays');
     case 'gives-up': {
-      // Held, never queued, never asked for again.
-      const link = shop.link('gateway-broker');
-      link.refuse();
-      await buyers.askOnce(buyer, ticketTypeId);
-      link.resume();
+      // Held, and the gateway is gone before it has queued the order; nobody asks again.
+      const strike = {
+        atMs: 0,
+        victim: 'process:gateway',
+        how: 'kill',
+        process: 'gateway',
+        forMs: 0,
+      } as const;
+      const act = (): 'reset' => {
+        striking.soon(strike);
+        return 'reset';
+      };
+      const isHeld = shop.link('gateway-redis').intercept(script('stockReserve'), { when: 'after', act });
+      await Promise.all([isHeld, buyers.askOnce(buyer, ticketTypeId)]);
       return;
     }
     case 'redis-forgets':
@@ -44,6 +58,12 @@ export async function travel(journey: Journey, buyer: string, travelling: Travel
 async function forget(url: string): Promise<void> {
   const redis = new Redis(url);
   try {
+    // Not while it is still being put right from the last time.
+    await eventually(
+      async () => (await redis.get(EPOCH_KEY)) ?? undefined,
+      VERIFIED_WITHIN_MS,
+      () => 'Redis is not verified',
+    );
     await redis.flushall();
   } finally {
     redis.disconnect();

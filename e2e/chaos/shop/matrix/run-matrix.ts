@@ -86,8 +86,8 @@ class MatrixRun {
       deadlineMs: () => deadline.atMs,
     });
     const ticketTypeId = ticketTypes[0]?.ticketTypeId ?? '';
-    const travelling = { shop, buyers, direct, adminToken, ticketTypeId };
     const striking = new Striking(shop, clock);
+    const travelling = { shop, buyers, striking, direct, adminToken, ticketTypeId };
     return new MatrixRun(shop, client, travelling, ticketTypes, striking, clock, deadline);
   }
 
