@@ -157,8 +157,8 @@ async function tableOf(client: pg.Client, schema: string, name: string): Promise
   } = await client.query<{ rows: string | null; definition: string }>(
     `SELECT json_agg(t)::text AS rows FROM ${table} AS t`,
   );
-  // The one table that no migration makes; some of the others are born with rows.
-  const create = name === '_prisma_migrations' ? [BOOKKEEPING_TABLE] : [`TRUNCATE ${table} CASCADE`];
+  // The one table that no migration makes; some of the others are born with rows. Nothing cascades: triggers are off.
+  const create = name === '_prisma_migrations' ? [BOOKKEEPING_TABLE] : [`DELETE FROM ${table}`];
   if (!found?.rows) return create;
   const rows = client.escapeLiteral(found.rows);
   return [

@@ -32,6 +32,13 @@ describe.each(keptVersions())('of the data that %s has left', (version) => {
         [kept.open.orderNo]: 'PENDING_PAYMENT',
         [kept.due.orderNo]: 'PENDING_PAYMENT',
       });
+      const sold = await client.query(
+        `SELECT t.id, t.sold, count(l.id)::int AS movements FROM stock.ticket_types AS t
+         JOIN stock.sessions AS s ON s.id = t.session_id JOIN stock.ledger AS l ON l.ticket_type_id = t.id
+         GROUP BY t.id`,
+      );
+      // Four deductions, a confirmation, a roll-back, and the first SYNC.
+      expect(sold.rows).toEqual([{ id: kept.ticketTypeId, sold: 3, movements: 7 }]);
       const again = await migrate({ adminUrl: database.adminUrl, passwords: testPasswords });
       expect(again).toEqual([]);
     } finally {
