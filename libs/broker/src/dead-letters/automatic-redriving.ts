@@ -42,21 +42,21 @@ export class AutomaticRedriving {
     group: Group,
     { coolDownMs, maxPerMessage = DEFAULT_MAX_PER_MESSAGE, ratePerSecond }: AutomaticRedrive,
     now: number,
-  ): [id: string, letter: Letter][] {
+  ): Letter[] {
     const most = ratePerSecond ?? DEFAULT_PER_SECOND;
-    const due: [id: string, letter: Letter][] = [];
-    for (const each of this.engine.state.deadLetters.live(group.name)) {
-      const { atMs, cause, automaticRedrives } = each[1];
+    const due: Letter[] = [];
+    for (const letter of this.engine.state.deadLetters.live(group.name)) {
+      const { atMs, cause, automaticRedrives } = letter;
       if (due.length >= most || atMs > now - coolDownMs) break;
       const isTransient = cause.reason === 'retries-exhausted' && cause.kind === 'transient';
-      if (isTransient && automaticRedrives < maxPerMessage) due.push(each);
+      if (isTransient && automaticRedrives < maxPerMessage) due.push(letter);
     }
     return due;
   }
 
   private async give(
     { name: group }: Group,
-    due: readonly [id: string, letter: Letter][],
+    due: readonly Letter[],
     { ratePerSecond: perSecond = DEFAULT_PER_SECOND }: AutomaticRedrive,
     now: number,
   ): Promise<void> {

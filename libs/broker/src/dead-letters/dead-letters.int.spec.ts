@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import type { RawDelivery } from '../session.js';
+import { MemoryFiles } from '../testing/memory-files.js';
 import { BrokerSandbox, EngineClient, message, settled, until } from '../testing/engine-client.js';
 
 let sandbox: BrokerSandbox;
@@ -55,6 +56,64 @@ describe('dead letters', () => {
       history: [{ error: 'first' }, { error: 'broken' }],
       message: { id: 'm1', topic: 't' },
     });
+  });
+
+  it('are two when two messages of one id died, the older one first', async () => {
+    await client.attach({ topics: [{ topic: 'order' }, { topic: 'billing' }] });
+    for (const topic of ['order', 'billing']) {
+      await client.session.append([message(topic, { topic, id: 'A-1' })]);
+      await bury(await client.take());
+    }
+    broker = await sandbox.reopen();
+    client = new EngineClient(broker);
+    const topics = async (): Promise<string[]> =>
+      ((await admin('deadLetters', 'g')) as { message: { topic: string } }[]).map(
+        (each) => each.message.topic,
+      );
+    expect(await topics()).toEqual(['order', 'billing']);
+    expect(await admin('discard', 'g', 'A-1')).toBe(true);
+    expect(await topics()).toEqual(['billing']);
+    expect(await admin('redriveAll', 'g', {}, {})).toMatchObject({ redriven: 1, remaining: 0 });
+    expect(await topics()).toEqual([]);
+  });
+
+  it('are one when the same message died again after a reset', async () => {
+    await client.attach();
+    await client.session.append([message('x', { id: 'm' })]);
+    await bury(await client.take());
+    await admin('resetGroup', 'g', 'earliest');
+    await bury(await client.take(), 'again');
+    expect(await admin('deadLetters', 'g')).toMatchObject([{ id: 'm', error: 'again' }]);
+  });
+
+  it('are listed when one of them cannot be read: it is told by what is known of it, and may be discarded', async () => {
+    const files = new MemoryFiles();
+    broker = await sandbox.reopen({ files, tailCacheBytes: 1, readCacheBytes: 1, segmentBytes: 64 * 1024 });
+    client = new EngineClient(broker);
+    await client.attach();
+    for (const id of ['m1', 'm2']) {
+      await client.session.append([message('x'.repeat(60_000), { id, tag: 'big' })]);
+      await bury(await client.take());
+    }
+    for (let n = 0; n < 40; n++) {
+      await client.session.append([message('y'.repeat(60_000))]);
+      await client.ack(await client.take());
+    }
+    const [first] = files
+      .paths()
+      .filter((path) => path.endsWith('.log') && files.content(path).includes('broken'));
+    files.failsToRead = (path) => path === first;
+    expect(await admin('deadLetters', 'g')).toMatchObject([
+      {
+        id: 'm1',
+        reason: 'rejected',
+        error: expect.stringContaining('it cannot be read: EIO'),
+        message: { topic: 't', tag: 'big' },
+      },
+      { id: 'm2', error: 'broken' },
+    ]);
+    expect(await admin('discard', 'g', 'm1')).toBe(true);
+    expect(await admin('deadLetters', 'g')).toMatchObject([{ id: 'm2' }]);
   });
 
   it('reach whoever subscribes to %DLQ%*, of groups that come later too, but not its own', async () => {

@@ -18,7 +18,7 @@ export const DEAD_LETTER_DEFAULTS: DeadLetterRetention = {
 const TOLD_EVERY_MS = 3_600_000;
 
 /**
- * Keeps what nobody looks at from growing for ever: a live dead letter holds its segment of the journal.
+ * Keeps what nobody looks at from growing for ever: retention carries a live dead letter along.
  * Looked at with every tick, so the count is exceeded by what dies within a second at the most.
  */
 export class LetterRetention {
@@ -44,7 +44,7 @@ export class LetterRetention {
     const diedBefore = this.engine.now() - this.options.maxAgeMs;
     const tooMany = deadLetters.count(group) - this.options.maxPerGroup;
     const surplus = { count: 0, before: 0 };
-    for (const [, { offset, atMs }] of deadLetters.live(group)) {
+    for (const { offset, atMs } of deadLetters.live(group)) {
       if (surplus.count >= tooMany && atMs >= diedBefore) break;
       surplus.count += 1;
       surplus.before = offset + 1;

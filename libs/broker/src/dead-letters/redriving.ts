@@ -14,7 +14,14 @@ import { AnswerRoom } from '../engine/answer-room.js';
 import type { Engine } from '../engine/engine.js';
 import { bounded } from '../groups/consumer.js';
 import { EntryType } from '../journal/format.js';
-import { type DecodedRecord, encodePast, maxRecordBytes, readRecord, writeRecord } from '../topics/record.js';
+import {
+  DEFAULT_PRIORITY,
+  type DecodedRecord,
+  encodePast,
+  maxRecordBytes,
+  readRecord,
+  writeRecord,
+} from '../topics/record.js';
 import type { Letter } from './dead-letters.js';
 
 const DEFAULT_PER_SECOND = 100;
@@ -33,25 +40,43 @@ export async function listDeadLetters(
 ): Promise<DeadLetter[]> {
   const letters: DeadLetter[] = [];
   const room = new AnswerRoom();
-  for (const [, { offset }] of engine.state.deadLetters.live(group)) {
+  for (const letter of [...engine.state.deadLetters.live(group)]) {
     if (letters.length >= limit) break;
-    if (offset <= afterOffset) continue;
-    const { message, past } = await readLetter(engine, group, offset);
-    if (!past?.deadLetter) continue;
-    const { atMs: deadAtMs, ...cause } = past.deadLetter;
-    const { history: attempts, automaticRedrives = 0 } = past;
-    const about = { id: message.id, offset, ...cause, automaticRedrives, attempts, deadAtMs };
-    const { body, ...rest } = { ...message, ...past.origin };
+    if (letter.offset <= afterOffset) continue;
+    const { message, ...about } = await describe(engine, group, letter);
+    const { body, ...rest } = message;
     if (!room.take(body.byteLength, { ...about, ...rest })) break;
-    letters.push({ ...about, message: { ...rest, body } });
+    letters.push({ ...about, message });
   }
   return letters;
 }
 
-async function readLetter(engine: Engine, group: string, offset: number): Promise<DecodedRecord> {
-  const topic = engine.state.topics.require(deadLetterTopic(group));
-  const position = topic.partitions[0]!.index.get(offset);
-  return readRecord(await engine.load(position), position, topic.name);
+/** What there is to tell of a letter. One that cannot be read is told by what is known without it, and can be discarded. */
+async function describe(engine: Engine, group: string, letter: Letter): Promise<DeadLetter> {
+  const { id, offset, cause, automaticRedrives, origin, atMs } = letter;
+  try {
+    const { message, past } = await readLetter(engine, group, letter);
+    if (!past?.deadLetter) throw new MessagingError('LOG_CORRUPT', 'its record does not say of what it died');
+    const { atMs: deadAtMs, ...why } = past.deadLetter;
+    const about = { id, offset, ...why, automaticRedrives, attempts: past.history, deadAtMs };
+    return { ...about, message: { ...message, ...past.origin } };
+  } catch (failure) {
+    const error = `it cannot be read: ${failure instanceof Error ? failure.message : String(failure)}`;
+    const { topic, tag, reason, kind } = cause;
+    const times = { bornAtMs: atMs, storedAtMs: atMs };
+    const rest = { key: undefined, headers: {}, body: Buffer.alloc(0), priority: DEFAULT_PRIORITY };
+    const about = { id, offset, group, reason, ...(kind && { kind }), error, automaticRedrives };
+    return {
+      ...about,
+      attempts: [],
+      deadAtMs: atMs,
+      message: { id, topic, tag, ...origin, ...times, ...rest },
+    };
+  }
+}
+
+async function readLetter(engine: Engine, group: string, { position }: Letter): Promise<DecodedRecord> {
+  return readRecord(await engine.load(position), position, deadLetterTopic(group));
 }
 
 /** Gives dead letters back to their groups, or drops them. */
@@ -67,12 +92,12 @@ export class Redriving {
     this.stopped = true;
   }
 
-  /** Gives one back, as a first attempt with its history. False when it is not there. */
+  /** Gives one back, as a first attempt with its history: the oldest, should several messages of that id be dead. False when there is none. */
   async redrive(group: string, id: string, by: string): Promise<boolean> {
     const letter = this.engine.state.deadLetters.find(group, id);
     if (!letter) return false;
     const note = { ...this.noteOf(by, group), action: 'redrive', subject: id } as const;
-    const given = await this.give(group, id, letter, note);
+    const given = await this.give(group, letter, note);
     await this.engine.journal.flush(true);
     return given;
   }
@@ -89,7 +114,7 @@ export class Redriving {
     const limit = bounded('limit', pace.limit ?? MAX_PER_CALL, MAX_PER_CALL);
     const { deadLetters } = this.engine.state;
     const all = deadLetters.matching(group, filter);
-    const upToOffset = filter.upToOffset ?? all.at(-1)?.[1].offset ?? -1;
+    const upToOffset = filter.upToOffset ?? all.at(-1)?.offset ?? -1;
     const note = {
       ...this.noteOf(by, group),
       action: 'redrive-all',
@@ -105,19 +130,20 @@ export class Redriving {
   /** Gives letters back one after the other, at the group's pace; the answer is how many were. */
   async giveAll(
     group: string,
-    letters: Iterable<[id: string, letter: Letter]>,
+    letters: Iterable<Letter>,
     { perSecond, limit, forMs }: { perSecond: number; limit: number; forMs: number },
     note: Omit<AuditNote, 'atMs'>,
   ): Promise<number> {
     const { state, options } = this.engine;
     const endsAtMs = performance.now() + forMs;
     let given = 0;
-    for (const [id, letter] of letters) {
+    for (const letter of letters) {
+      const { id, offset } = letter;
       if (given >= limit) break;
-      if (state.deadLetters.find(group, id) !== letter) continue;
+      if (state.deadLetters.find(group, id, offset) !== letter) continue;
       if (!(await this.turn(group, perSecond, endsAtMs))) break;
       try {
-        if (await this.give(group, id, letter, { ...note, atMs: this.engine.now() })) given += 1;
+        if (await this.give(group, letter, { ...note, atMs: this.engine.now() })) given += 1;
       } catch (error) {
         if (this.stopped || this.engine.journal.failed) throw error;
         // It stays where it is; those behind it need not wait for it.
@@ -138,11 +164,12 @@ export class Redriving {
   }
 
   /** In one entry it leaves the one place and enters the other. */
-  private async give(group: string, id: string, letter: Letter, audit: AuditNote): Promise<boolean> {
+  private async give(group: string, letter: Letter, audit: AuditNote): Promise<boolean> {
     const { engine } = this;
-    const { message, past } = await readLetter(engine, group, letter.offset);
+    const { id, offset } = letter;
+    const { message, past } = await readLetter(engine, group, letter);
     // Again, because somebody may have redriven or discarded it while it was read.
-    if (!past || this.stopped || engine.state.deadLetters.find(group, id) !== letter) return false;
+    if (!past || this.stopped || engine.state.deadLetters.find(group, id, offset) !== letter) return false;
     const topic = engine.internalTopic('retry', group);
     const partition = topic.partitions[0]!;
     const now = engine.now();
@@ -150,7 +177,7 @@ export class Redriving {
     const { origin, history } = past;
     const encodedPast = encodePast({ origin, attempt: 0, history, automaticRedrives });
     const bytes = maxRecordBytes(message) + encodedPast.byteLength;
-    engine.commit(EntryType.REDRIVEN, { group, id, audit }, bytes, (out) => {
+    engine.commit(EntryType.REDRIVEN, { group, id, offset, audit }, bytes, (out) => {
       const place = { topicId: topic.id, partition: partition.number, offset: partition.end };
       writeRecord(out, { ...message, ...place, storedAtMs: now, deliverAtMs: 0, ttlMs: 0 }, encodedPast);
     });
@@ -158,12 +185,13 @@ export class Redriving {
     return true;
   }
 
-  /** Drops a dead letter for good; its bytes go when their segment goes. */
+  /** Drops a dead letter, the oldest with this id, for good; its bytes go when their segment goes. */
   async discard(group: string, id: string, by: string): Promise<boolean> {
     const { engine } = this;
-    if (!engine.state.deadLetters.find(group, id)) return false;
+    const letter = engine.state.deadLetters.find(group, id);
+    if (!letter) return false;
     const audit: AuditNote = { ...this.noteOf(by, group), action: 'discard', subject: id };
-    engine.commit(EntryType.DISCARDED, { group, id, audit });
+    engine.commit(EntryType.DISCARDED, { group, id, offset: letter.offset, audit });
     engine.trace.add(id, 'discarded', engine.now(), group);
     await engine.journal.flush(true);
     return true;

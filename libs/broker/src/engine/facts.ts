@@ -23,14 +23,28 @@ export type Facts = {
   prepared: { id: string; producerGroup: string; atMs: number };
   /** A producer answered a check-back with `unknown`; when it had been asked. */
   checked: { id: string; askedAtMs: number };
+  /** The entry's records, in this order. `offset`: in the dead-letter topic; `preparedAt`: a journal position. */
+  carried: {
+    timers: [hash: number, position: number][];
+    letters: [group: string, offset: number][];
+    transactions: {
+      id: string;
+      producerGroup: string;
+      atMs: number;
+      preparedAt: number;
+      checks: number;
+      messages: number;
+    }[];
+  };
   decided: { id: string; decision: 'commit' | 'rollback' } & Audited;
   groupReset: { groupId: number; cursors: Place[] } & Audited;
-  redriven: { group: string; id: string } & Audited;
+  /** `offset`, in the dead-letter topic, is absent in older logs: there, a group had one letter of an id. */
+  redriven: { group: string; id: string; offset?: number } & Audited;
   producerOpened: ProducerFacts;
   /** `place` is the first offset that is kept. */
   missed: { atMs: number; groups: { groupId: number; place: Place }[] };
   undecodable: { atMs: number; groupId: number; place: Place };
-  discarded: { group: string; id: string } & Audited;
+  discarded: { group: string; id: string; offset?: number } & Audited;
   /** `before` is the first offset of the dead-letter topic that is kept. */
   deadLettersDropped: { group: string; before: number } & Audited;
 };

@@ -2,7 +2,6 @@
  * What is known about messages whose bytes were damaged and quarantined (`onDamage: 'quarantine'`). Their
  * offsets stay taken: a consumer passes over them, and no other message ever has them.
  */
-import { deadLetterTopic } from '#libs/messaging/port';
 import type { Group } from '../groups/group.js';
 import type { Partition } from '../topics/topics.js';
 import { type Snapshot, restoreAnswers } from './snapshot.js';
@@ -100,10 +99,8 @@ export function settleLoss(state: BrokerState): void {
     }
   }
   for (const group of state.deadLetters.groups()) {
-    const letters = state.topics.get(deadLetterTopic(group))?.partitions[0];
-    for (const [id, { offset }] of state.deadLetters.live(group)) {
-      if (letters && offset < letters.end && letters.index.get(offset) >= 0) continue;
-      state.deadLetters.remove(group, id);
+    for (const { id, offset, position } of [...state.deadLetters.live(group)]) {
+      if (position < 0) state.deadLetters.remove(group, id, offset);
     }
   }
 }

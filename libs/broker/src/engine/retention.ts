@@ -1,7 +1,7 @@
-import { deadLetterTopic } from '#libs/messaging/port';
 import type { Segment } from '../journal/segments.js';
 import type { Partition } from '../topics/topics.js';
 import { passOver } from '../groups/missing.js';
+import { Carrying } from './carrying.js';
 import type { Engine } from './engine.js';
 
 export type RetentionOptions = {
@@ -25,18 +25,21 @@ export const RETENTION_DEFAULTS: RetentionOptions = {
 
 /**
  * Drops whole segments from the front of the journal when age or size allows it and nobody needs them: no
- * message in them is unsettled in any group that reads its topic, none waits in a timer or a
- * transaction, none is a live dead letter. So nothing is ever dropped that somebody was promised;
+ * message in them is unsettled in any group that reads its topic. So nothing is ever dropped that somebody was promised;
  * a group that nobody consumes for keeps the journal growing, and shows as lag. Unless `unsettled: 'drop'`
- * says otherwise: then a group that is too far behind is moved on, and told what it missed.
+ * says otherwise: then a group that is too far behind is moved on, and told what it missed. Delayed and half messages
+ * and dead letters are carried forward (`carrying.ts`), unless they are most of their segment: it stays then.
  */
 export class Retention {
   private running: Promise<void> | undefined;
+  private readonly carrying: Carrying;
 
   constructor(
     private readonly engine: Engine,
     private readonly options: RetentionOptions,
-  ) {}
+  ) {
+    this.carrying = new Carrying(engine);
+  }
 
   /** Resolves when all that can go has gone. */
   enforce(): Promise<void> {
@@ -54,9 +57,10 @@ export class Retention {
   private async dropAll(): Promise<void> {
     try {
       for (let oldest = this.droppable(); oldest; oldest = this.droppable()) {
+        if (!(await this.carrying.empty(oldest, this.engine.segments.nextBase(oldest.base)))) return;
         // What made it droppable must be on disk first: where a retry was moved to, for one.
         await this.engine.journal.flush(true);
-        if (this.droppable() === oldest) await this.drop(oldest);
+        if (this.droppable() === oldest && !this.owes(oldest)) await this.drop(oldest);
       }
     } catch (error) {
       this.engine.options.onProblem({
@@ -78,10 +82,16 @@ export class Retention {
     return this.isNeeded(second.base) ? undefined : oldest;
   }
 
+  /** Whether something came to wait in it that was not carried. */
+  private owes(oldest: Segment): boolean {
+    const { timers, transactions, deadLetters } = this.engine.state;
+    const before = this.engine.segments.nextBase(oldest.base);
+    if (transactions.lowestPosition() < before || !deadLetters.before(before).next().done) return true;
+    return timers.lowestPosition() < before && !timers.before(before).next().done;
+  }
+
   private isNeeded(before: number): boolean {
-    const { timers, transactions, topics } = this.engine.state;
-    if (transactions.lowestPosition() < before || timers.lowestPosition() < before) return true;
-    for (const topic of topics.all()) {
+    for (const topic of this.engine.state.topics.all()) {
       for (const partition of topic.partitions) if (this.isNeededIn(partition, before)) return true;
     }
     return false;
@@ -94,8 +104,6 @@ export class Retention {
       const cursor = group.cursors.get(partition);
       const mayMiss = this.options.unsettled === 'drop' && !partition.topic.isInternal;
       if (cursor && !mayMiss && cursor.settled.committed < kept) return true;
-      const isDeadLetters = partition.topic.name === deadLetterTopic(group.name);
-      if (isDeadLetters && (this.engine.state.deadLetters.oldest(group.name) ?? Infinity) < kept) return true;
     }
     return false;
   }

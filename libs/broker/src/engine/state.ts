@@ -133,6 +133,8 @@ export class BrokerState {
       }
       case EntryType.PREPARED:
         return this.transactions.prepared(facts as Facts['prepared'], positionsOf(block, from, to));
+      case EntryType.CARRIED:
+        return this.applyCarried(facts as Facts['carried'], positionsOf(block, from, to), block);
       case EntryType.CHECKED:
         return this.transactions.checked(facts as Facts['checked']);
       case EntryType.DECIDED: {
@@ -143,8 +145,8 @@ export class BrokerState {
       case EntryType.GROUP_RESET:
         return applyReset(this, facts as Facts['groupReset']);
       case EntryType.REDRIVEN: {
-        const { group, id } = facts as Facts['redriven'];
-        this.deadLetters.remove(group, id);
+        const { group, id, offset } = facts as Facts['redriven'];
+        this.deadLetters.remove(group, id, offset);
         return this.applyRecords(block, from, to, false);
       }
       case EntryType.MISSED:
@@ -154,8 +156,8 @@ export class BrokerState {
       case EntryType.PRODUCER_OPENED:
         return this.sequences.open(facts as Facts['producerOpened']);
       case EntryType.DISCARDED: {
-        const { group, id } = facts as Facts['discarded'];
-        this.deadLetters.remove(group, id);
+        const { group, id, offset } = facts as Facts['discarded'];
+        this.deadLetters.remove(group, id, offset);
         return;
       }
       case EntryType.DEAD_LETTERS_DROPPED: {
@@ -243,8 +245,11 @@ export class BrokerState {
     const [id, tag] = textOfRecord(block, position) as [string, string];
     const { reason, kind, atMs } = past.deadLetter;
     const cause = { topic: past.origin.topic, tag, reason, ...(kind && { kind }) };
-    this.deadLetters.add(group, id, {
+    this.deadLetters.add(group, {
+      id,
       offset,
+      position,
+      origin: { partition: past.origin.partition, offset: past.origin.offset },
       atMs,
       automaticRedrives: past.automaticRedrives ?? 0,
       cause,
@@ -261,6 +266,26 @@ export class BrokerState {
     const handle = timerHandleOf(block, position);
     this.timers.set(hashOf(handle), position, dueAtMs);
     this.recalls.reused(handle, topic.id);
+  }
+
+  private applyCarried(
+    { timers, letters, transactions }: Facts['carried'],
+    positions: readonly number[],
+    block: Block,
+  ): void {
+    let next = 0;
+    for (const [hash, from] of timers) {
+      const position = positions[next++]!;
+      const wasKnown = this.timers.remove(hash, from);
+      const isRetry = recordAt.isRetry(block, position);
+      const dueAtMs = recordAt.deliverAtMs(block, position);
+      this.timers.set(isRetry ? hashOfPosition(position) : hash, position, dueAtMs);
+      if (isRetry && !wasKnown)
+        this.countWaitingRetry(this.topics.byTopicId(recordAt.topicId(block, position)).name, 1);
+    }
+    for (const [group, offset] of letters) this.deadLetters.carried(group, offset, positions[next++]!);
+    for (const { messages, ...transaction } of transactions)
+      this.transactions.carried(transaction, positions.slice(next, (next += messages)));
   }
 
   private countWaitingRetry(topicName: string, change: 1 | -1): void {

@@ -81,6 +81,8 @@ export const EntryType = {
   TIMERS_FIRED: 20,
   /** A producer was asked for its decision and does not know it yet. At most `maxChecks` of them for a transaction. */
   CHECKED: 21,
+  /** Messages that wait, dead letters and half messages of an old segment, written anew so that it can go. */
+  CARRIED: 22,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 

@@ -235,6 +235,14 @@ export class TimerStore {
     return earliest === Infinity ? undefined : earliest;
   }
 
+  /** Pending timers whose records lie before a position of the journal. Looks at every timer. */
+  *before(position: number): Generator<{ hash: number; position: number }> {
+    for (let slot = 0; slot < this.slots; slot++) {
+      const at = this.positions.get(slot);
+      if (at !== FREE && at < position) yield { hash: this.hashes.get(slot), position: at };
+    }
+  }
+
   /** A journal position before which no pending timer has its record; at most 1 MiB before the first that has. */
   lowestPosition(): number {
     while (this.lowestStretch < this.stretches && this.perStretch.get(this.lowestStretch) === 0)

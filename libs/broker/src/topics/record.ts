@@ -193,6 +193,12 @@ export function copyRecord(
   return out.start + at;
 }
 
+/** Appends the record at `position` of `block` as it is. */
+export function copyUnchanged(out: Out, block: Block, position: number): void {
+  const from = position - block.start;
+  out.at += block.bytes.copy(out.bytes, out.at, from, from + block.view.getUint32(from, true));
+}
+
 /** Reads single fields of the record at `position` without decoding the rest. */
 export const recordAt = {
   length: (block: Block, position: number): number => block.view.getUint32(position - block.start, true),

@@ -131,7 +131,11 @@ export class Deciding {
     return [];
   }
 
-  private commit({ id }: Transaction, halves: readonly Half[], audit: AuditNote | undefined): SendReceipt[] {
+  private commit(
+    { id, preparedAt }: Transaction,
+    halves: readonly Half[],
+    audit: AuditNote | undefined,
+  ): SendReceipt[] {
     const { engine } = this;
     const now = engine.now();
     const receipts: SendReceipt[] = [];
@@ -143,7 +147,7 @@ export class Deciding {
         const text = textOfRecord(block, position);
         const dueAtMs = recordAt.deliverAtMs(block, position);
         const waits = dueAtMs > now;
-        if (dueAtMs > 0 && this.wasRecalled(block, position, topic)) {
+        if (dueAtMs > 0 && this.wasRecalled(block, position, topic, preparedAt)) {
           engine.trace.add(text[0]!, 'timer-recalled', now, undefined, id);
           receipts.push(receipt(text[0]!, topic, undefined, -1));
           continue;
@@ -167,9 +171,9 @@ export class Deciding {
   }
 
   /** Whether its handle was taken back since it was prepared: that was said of this message as well. */
-  private wasRecalled(block: Block, position: number, topic: Topic): boolean {
+  private wasRecalled(block: Block, position: number, topic: Topic, preparedAt: number): boolean {
     const recalledAt = this.engine.state.recalls.positionOf(timerHandleOf(block, position), topic.id);
-    return recalledAt !== undefined && recalledAt > position;
+    return recalledAt !== undefined && recalledAt > preparedAt;
   }
 
   /** Asks producers for the decisions that are overdue, at the pace that the options allow. */

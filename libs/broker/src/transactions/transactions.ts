@@ -25,6 +25,8 @@ export type Transaction = {
   preparedAtMs: number;
   /** Journal positions of the half messages, in sending order. */
   positions: readonly number[];
+  /** Where the first of them was when it was prepared; retention may have had them written anew since. */
+  preparedAt: number;
   /** Check-backs that were answered with `unknown`. */
   checks: number;
   /** When the check was asked that is not answered yet. Not in the journal: after a restart it is asked again. */
@@ -55,9 +57,23 @@ export class Transactions {
       producerGroup: facts.producerGroup,
       preparedAtMs: facts.atMs,
       positions,
+      preparedAt: positions[0] ?? 0,
       checks: 0,
       nextCheckAtMs: facts.atMs + this.options.firstCheckMs,
     });
+  }
+
+  /** Its half messages are at other positions now. They are all that is left when those before were dropped. */
+  carried(
+    facts: { id: string; producerGroup: string; atMs: number; preparedAt: number; checks: number },
+    positions: readonly number[],
+  ): void {
+    const known = this.pending.get(facts.id);
+    if (!known) this.prepared(facts, positions);
+    const transaction = this.pending.get(facts.id)!;
+    transaction.positions = positions;
+    transaction.preparedAt = facts.preparedAt;
+    if (!known) transaction.checks = facts.checks;
   }
 
   /** Applies a decision. */
