@@ -245,12 +245,11 @@ export const MESSAGING: readonly Mutant[] = [
         'Math.max(retry.delayMs(attempt, random), retryAfterMs(error))',
         'retry.delayMs(attempt, random)',
       ],
-      ['a-full-disk-of-the-broker-is-an-attempt', "'STORAGE_FAILED',\n]);", ']);', { specs: OUTAGE }],
+      ['a-full-disk-of-the-broker-is-an-attempt', "'STORAGE_FAILED',\n]);", ']);'],
       [
         'a-broker-that-is-away-is-an-attempt',
         "'BROKER_UNAVAILABLE',\n  'REQUEST_TIMEOUT',",
         "'REQUEST_TIMEOUT',",
-        { specs: OUTAGE },
       ],
     ],
   ),

@@ -1,7 +1,14 @@
 import { RpcException } from '@nestjs/microservices';
 import { describe, expect, it } from '@jest/globals';
-import { DomainError, MessagingError, type ErrorKind } from './errors.js';
-import { describeError, kindOf, verdictOn } from './failure.js';
+import {
+  DomainError,
+  MESSAGING_ERRORS,
+  MessagingError,
+  UnavailableError,
+  type ErrorKind,
+  type MessagingErrorCode,
+} from './errors.js';
+import { describeError, isUnavailable, kindOf, verdictOn } from './failure.js';
 import { fixedInterval } from './retry.js';
 
 const twice = fixedInterval({ attempts: 2, everyMs: 100 });
@@ -28,6 +35,20 @@ describe('the verdict on a failed message', () => {
   it('waits as long as the failure says it will last, and at least as long as the policy', () => {
     expect(verdictOn(failure('transient', 5_000), 1, twice)).toEqual({ action: 'retry', delayMs: 5_000 });
     expect(verdictOn(failure('transient', 5), 1, twice)).toEqual({ action: 'retry', delayMs: 100 });
+  });
+});
+
+describe('what is away, so that a failure is no attempt,', () => {
+  const AWAY = ['BROKER_UNAVAILABLE', 'REQUEST_TIMEOUT', 'BUFFER_FULL', 'STORAGE_FAILED'];
+
+  it.each(Object.keys(MESSAGING_ERRORS) as MessagingErrorCode[])('by %s', (code) => {
+    expect(isUnavailable(new MessagingError(code, 'x'))).toBe(AWAY.includes(code));
+  });
+
+  it('is what says so itself, and no failure that is merely transient', () => {
+    expect(isUnavailable(new UnavailableError('AWAY', 'x'))).toBe(true);
+    expect(isUnavailable(failure('transient'))).toBe(false);
+    expect(isUnavailable(new Error('x'))).toBe(false);
   });
 });
 
