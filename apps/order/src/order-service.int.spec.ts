@@ -88,7 +88,7 @@ beforeAll(async () => {
     currency: 'EUR',
     perUserLimit: 100,
     saleOpensAtMs: 0,
-    saleClosesAtMs: Number.MAX_SAFE_INTEGER,
+    saleClosesAtMs: Date.UTC(2199, 0),
     orders: [],
   });
 }, 60_000);

@@ -157,13 +157,13 @@ export const ORDERS: readonly Mutant[] = [
     ],
     [
       'without-a-timer',
-      'envelope(\n      PaymentTimeout,\n      { orderNo },\n      { deliverAtMs: payBeforeMs, timerId: paymentTimeoutTimerId(orderNo) },\n    ),',
+      'envelope(\n      PaymentTimeout,\n      { orderNo },\n      { deliverAtMs: Date.parse(payBefore), timerId: paymentTimeoutTimerId(orderNo) },\n    ),',
       '',
     ],
     [
       'a-timer-that-nobody-can-take-back',
-      '{ deliverAtMs: payBeforeMs, timerId: paymentTimeoutTimerId(orderNo) }',
-      '{ deliverAtMs: payBeforeMs }',
+      '{ deliverAtMs: Date.parse(payBefore), timerId: paymentTimeoutTimerId(orderNo) }',
+      '{ deliverAtMs: Date.parse(payBefore) }',
       { specs: SERVICE },
     ],
     [

@@ -102,6 +102,7 @@ describe('reserve', () => {
       state: 'held',
       unitPriceMinor: 4_950,
       currency: 'EUR',
+      saleClosesAtMs: Number.MAX_SAFE_INTEGER,
     });
     expect(await reserve(order('b', 3))).toMatchObject({ outcome: 'reserved', position: 2 });
     expect(await counters()).toEqual({ free: 5, held: 5, sold: 0 });

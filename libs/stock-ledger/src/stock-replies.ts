@@ -66,7 +66,7 @@ function stateOf(letter: string): HoldState {
 }
 
 export function reserveAnswerOf(reply: readonly (number | string)[]): ReserveAnswer {
-  const [code, position, letter, price, currency, orderNo] = reply;
+  const [code, position, letter, price, currency, orderNo, saleClosesAt] = reply;
   if (code !== 1 && code !== 2) return { outcome: named(REFUSALS, Number(code)) };
   return {
     outcome: code === 1 ? 'reserved' : 'replayed',
@@ -75,6 +75,7 @@ export function reserveAnswerOf(reply: readonly (number | string)[]): ReserveAns
     state: stateOf(String(letter)),
     unitPriceMinor: Number(price),
     currency: String(currency),
+    saleClosesAtMs: Number(saleClosesAt),
   };
 }
 

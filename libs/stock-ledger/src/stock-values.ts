@@ -35,6 +35,8 @@ export type ReserveAnswer =
       state: HoldState;
       unitPriceMinor: number;
       currency: string;
+      /** When its session begins at the latest. */
+      saleClosesAtMs: number;
     }
   | { outcome: ReserveRefusal };
 

@@ -58,11 +58,18 @@ describe('an accepted order', () => {
       currency: 'EUR',
       perUserLimit: 2,
       saleOpensAtMs: 0,
-      saleClosesAtMs: Number.MAX_SAFE_INTEGER,
+      saleClosesAtMs: Date.UTC(2199, 0),
       orders: [],
     });
     const { body } = await gateway.placeOrder('buyer-1', { ticketTypeId, quantity: 2 }, 'key-1');
     expect(body['orderNo']).toBe('0123456789-4gj61hhp1x4044ec');
+  });
+
+  test('carries the end of its sale, past which it cannot be paid', async () => {
+    const closesAtMs = Date.now() + 60_000;
+    const ticketTypeId = await gateway.ticketType(1, { closesAtMs });
+    await gateway.placeOrder('buyer', { ticketTypeId, quantity: 1 });
+    expect(submitted()[0]?.payload).toMatchObject({ saleEndsAt: new Date(closesAtMs).toISOString() });
   });
 
   test('learns how many are before it in the queue', async () => {

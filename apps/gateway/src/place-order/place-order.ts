@@ -126,6 +126,7 @@ export class PlaceOrder {
         totalMinor: reservation.unitPriceMinor * quantity,
         currency: reservation.currency,
         submittedAt: new Date(this.clock.now()).toISOString(),
+        saleEndsAt: new Date(reservation.saleClosesAtMs).toISOString(),
       });
     } catch (error) {
       if (!(error instanceof SubmitFailed)) throw error;

@@ -95,7 +95,7 @@ export class GatewayUnderTest {
       currency: 'EUR',
       perUserLimit: options.limit ?? 100,
       saleOpensAtMs: options.opensAtMs ?? 0,
-      saleClosesAtMs: options.closesAtMs ?? Number.MAX_SAFE_INTEGER,
+      saleClosesAtMs: options.closesAtMs ?? Date.UTC(2199, 0),
       orders: [],
     });
     return ticketTypeId;

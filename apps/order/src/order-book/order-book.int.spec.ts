@@ -62,7 +62,6 @@ describe('changes of several orders', () => {
 describe('the write deadline', () => {
   /** A write whose deadline is this far away. */
   const leaves = (ms: number): string => new Date(Date.now() - WRITE_DEADLINE_MS + ms).toISOString();
-  const payBefore = (): string => new Date(Date.now() + 60_000).toISOString();
   const until = async (condition: string): Promise<void> => {
     const is = async (): Promise<boolean> => {
       const [row] = await shop.database.$queryRawUnsafe<{ so: boolean }[]>(`SELECT (${condition}) AS so`);
@@ -96,15 +95,13 @@ describe('the write deadline', () => {
     'counts when the row is written: an %s that waited for the table is refused',
     async (kind) => {
       const order = await newOrder();
-      if (kind === 'change') await shop.book.insert([order], now(), payBefore());
+      if (kind === 'change') await shop.book.insert([order], now());
       const at = leaves(400);
       let writing: Promise<unknown> | undefined;
       // As CREATE INDEX takes it.
       await holding('LOCK TABLE orders IN SHARE MODE', async () => {
         const write = (): Promise<void> =>
-          kind === 'insert'
-            ? shop.book.insert([order], at, payBefore())
-            : shop.book.change([cancelled(order)], at);
+          kind === 'insert' ? shop.book.insert([order], at) : shop.book.change([cancelled(order)], at);
         writing = write().catch((error: unknown) => error);
         await until(waitsFor('relation'));
         await until(`clock_timestamp() > '${at}'::timestamptz + interval '${WRITE_DEADLINE_MS} ms'`);
@@ -117,7 +114,7 @@ describe('the write deadline', () => {
 
   test('of a write that waits for a row, in time when it began, is not over until it has ended', async () => {
     const order = await newOrder();
-    await shop.book.insert([order], now(), payBefore());
+    await shop.book.insert([order], now());
     const at = leaves(300);
     let writing: Promise<unknown> | undefined;
     const lock = `SELECT 1 FROM orders WHERE order_no = '${order.orderNo}' FOR UPDATE`;

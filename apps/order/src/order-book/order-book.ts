@@ -18,6 +18,8 @@ export type NewOrder = Pick<
 > & {
   status: 'PENDING_PAYMENT' | 'PAID' | 'REJECTED';
   submittedAt: string;
+  /** Of one that waits for its payment. */
+  payBefore?: string | undefined;
 };
 
 /** One conditional change: nothing happens to an order that has left `from`. */
@@ -100,7 +102,7 @@ export class OrderBook {
    *
    * @throws {WriteRaceLost} when one of them exists, or the write deadline has passed; nothing is written then.
    */
-  async insert(orders: readonly NewOrder[], at: string, payBefore: string): Promise<void> {
+  async insert(orders: readonly NewOrder[], at: string): Promise<void> {
     const column = <Field extends keyof NewOrder>(field: Field): NewOrder[Field][] =>
       orders.map((order) => order[field]);
     let written: number;
@@ -113,11 +115,12 @@ export class OrderBook {
                 jsonb_build_array(
                   jsonb_build_object('status', 'QUEUED', 'at', o.submitted_at),
                   jsonb_build_object('status', o.status, 'at', $9::text)),
-                CASE o.status WHEN 'PENDING_PAYMENT' THEN $10::text::timestamptz END,
+                o.pay_before::timestamptz,
                 $9::text::timestamptz, $9::text::timestamptz
          FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[],
-                     $8::text[])
-              AS o(order_no, buyer_id, ticket_type_id, quantity, total_minor, currency, status, submitted_at)
+                     $8::text[], $10::text[])
+              AS o(order_no, buyer_id, ticket_type_id, quantity, total_minor, currency, status, submitted_at,
+                   pay_before)
          WHERE (SELECT in_time.is_so FROM in_time)`,
         column('orderNo'),
         column('buyerId'),
@@ -128,7 +131,7 @@ export class OrderBook {
         column('status'),
         column('submittedAt'),
         at,
-        payBefore,
+        orders.map(({ payBefore }) => payBefore ?? null),
       );
     } catch (error) {
       if (isUniqueViolation(error)) throw new WriteRaceLost({ cause: error });

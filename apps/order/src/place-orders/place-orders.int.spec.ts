@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { OrderSubmitted } from '#libs/contracts';
+import { paymentTimeoutTimerId, type OrderSubmitted } from '#libs/contracts';
 import { CRASH_POINTS, Crash } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
 import { OrderUnderTest } from '../testing/order-under-test.js';
 
@@ -14,6 +14,11 @@ afterEach(() => {
 });
 
 const CREATED = ['order.created', 'order.payment-timeout'];
+const created = (orderNo: string): unknown =>
+  shop.bus.visible.find(
+    ({ contract, payload }) =>
+      contract.name === 'order.created' && (payload as { orderNo: string }).orderNo === orderNo,
+  )?.payload;
 
 test('a batch is written whole, every order with its message and its timer', async () => {
   const orders = await shop.submitted(await shop.ticketType(500), 500);
@@ -64,6 +69,38 @@ test('an order whose hold was released is rejected, beside others that are not',
   expect(await shop.statuses(late.orderNo)).toEqual(['QUEUED', 'REJECTED']);
   expect(shop.bus.namesOf(late.orderNo)).toEqual(['order.rejected']);
   expect(shop.bus.namesOf(inTime.orderNo)).toEqual(CREATED);
+});
+
+test('an order can be paid until its sale ends, if that is earlier, beside others of other sales', async () => {
+  const endsAtMs = Math.floor(shop.clock.now()) + 60_000;
+  const [soon] = await shop.submitted(await shop.ticketType(1, endsAtMs));
+  const [later] = await shop.submitted(await shop.ticketType(1));
+  if (soon === undefined || later === undefined) throw new Error('nothing submitted');
+  const { saleEndsAt: _, ...old } = later;
+  await shop.placeOrders.execute([soon, old]);
+  const written = await shop.book.find([soon.orderNo, old.orderNo]);
+  expect(written.get(soon.orderNo)?.payBeforeMs).toBe(endsAtMs);
+  const other = written.get(old.orderNo);
+  expect((other?.payBeforeMs ?? 0) - (other?.createdAtMs ?? 0)).toBe(1_800_000);
+  const timer = shop.bus.visible.find(
+    ({ options }) => options.timerId === paymentTimeoutTimerId(soon.orderNo),
+  );
+  expect(timer?.options.deliverAtMs).toBe(endsAtMs);
+  expect(created(soon.orderNo)).toMatchObject({ payBefore: new Date(endsAtMs).toISOString() });
+});
+
+test('one that is written after its sale has ended is over at once, and its money goes back', async () => {
+  const endsAtMs = shop.clock.now() + 60_000;
+  const ticketTypeId = await shop.ticketType(1, endsAtMs);
+  const [order] = await shop.submitted(ticketTypeId);
+  if (order === undefined) throw new Error('nothing submitted');
+  await shop.placeOrders.execute([{ ...order, saleEndsAt: new Date(Date.now() - 1_000).toISOString() }]);
+  await shop.expire(order);
+  await shop.rollBackStock(order);
+  shop.clock.aheadMs = 61_000;
+  const payment = shop.payment(order);
+  await shop.settlePayment.execute([payment]);
+  expect((await shop.statuses(order.orderNo)).slice(2)).toEqual(['CANCELLED', 'REFUNDING']);
 });
 
 describe('an order that costs nothing', () => {

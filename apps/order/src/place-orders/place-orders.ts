@@ -43,12 +43,7 @@ export class PlaceOrders {
       const unwritten = distinct.filter(({ orderNo }) => !written.has(orderNo));
       if (unwritten.length === 0) return;
       const lost = await this.claimHolds(unwritten);
-      const orders = unwritten.map((order): NewOrder => ({
-        ...factsOf(order),
-        status: statusOf(order, lost),
-        submittedAt: order.submittedAt,
-      }));
-      if (await this.write(orders)) return;
+      if (await this.write(unwritten, lost)) return;
     }
     throw orderContested(distinct[0]?.orderNo ?? '');
   }
@@ -74,15 +69,21 @@ export class PlaceOrders {
   }
 
   /** False when somebody else wrote one of them first; none is written then. */
-  private async write(orders: readonly NewOrder[]): Promise<boolean> {
+  private async write(submitted: readonly OrderSubmitted[], lost: ReadonlySet<string>): Promise<boolean> {
     const nowMs = this.clock.now();
     const at = new Date(nowMs).toISOString();
-    const payBeforeMs = nowMs + this.config.PAYMENT_TIMEOUT_MS;
+    const orders = submitted.map((order): NewOrder => {
+      const status = statusOf(order, lost);
+      const { submittedAt } = order;
+      if (status !== 'PENDING_PAYMENT') return { ...factsOf(order), status, submittedAt };
+      const payBeforeMs = payBeforeOf(order, nowMs + this.config.PAYMENT_TIMEOUT_MS);
+      return { ...factsOf(order), status, submittedAt, payBefore: new Date(payBeforeMs).toISOString() };
+    });
     try {
       await this.bus.transactional(
         PRODUCER_GROUP,
-        orders.flatMap((order) => messagesOf(order, at, payBeforeMs)),
-        () => this.book.insert(orders, at, new Date(payBeforeMs).toISOString()),
+        orders.flatMap((order) => messagesOf(order, at)),
+        () => this.book.insert(orders, at),
       );
       return true;
     } catch (error) {
@@ -98,25 +99,29 @@ function statusOf(order: OrderSubmitted, lost: ReadonlySet<string>): NewOrder['s
   return order.totalMinor === 0 ? 'PAID' : 'PENDING_PAYMENT';
 }
 
+/** Whoever has not paid when the sale ends, as it does when the session begins, is late: see `SettlePayment`. */
+const payBeforeOf = ({ saleEndsAt }: OrderSubmitted, timeoutMs: number): number =>
+  saleEndsAt === undefined ? timeoutMs : Math.min(timeoutMs, Date.parse(saleEndsAt));
+
 /** The timeout travels with the order: there is no written order without its timer, and no timer without an order. */
-function messagesOf(order: NewOrder, at: string, payBeforeMs: number): Envelope[] {
+function messagesOf(order: NewOrder, at: string): Envelope[] {
+  const { orderNo, payBefore } = order;
   if (order.status === 'REJECTED') {
     return [envelope(OrderRejected, { ...factsOf(order), reason: 'hold-lost', rejectedAt: at })];
   }
-  if (order.status === 'PAID') {
+  if (payBefore === undefined) {
     return [envelope(OrderPaid, { ...factsOf(order), paidAt: at, reacquired: false })];
   }
-  const { orderNo } = order;
   return [
     envelope(OrderCreated, {
       ...factsOf(order),
       createdAt: at,
-      payBefore: new Date(payBeforeMs).toISOString(),
+      payBefore,
     }),
     envelope(
       PaymentTimeout,
       { orderNo },
-      { deliverAtMs: payBeforeMs, timerId: paymentTimeoutTimerId(orderNo) },
+      { deliverAtMs: Date.parse(payBefore), timerId: paymentTimeoutTimerId(orderNo) },
     ),
   ];
 }

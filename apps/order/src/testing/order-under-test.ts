@@ -83,7 +83,7 @@ export class OrderUnderTest {
   }
 
   /** A ticket type on sale. */
-  async ticketType(quantity: number, saleClosesAtMs = Number.MAX_SAFE_INTEGER): Promise<string> {
+  async ticketType(quantity: number, saleClosesAtMs = Date.UTC(2199, 0)): Promise<string> {
     const ticketTypeId = newTicketTypeId();
     await this.stock.rebuild({
       ticketTypeId,
@@ -122,6 +122,7 @@ export class OrderUnderTest {
           totalMinor: PRICE_MINOR,
           currency: 'EUR',
           submittedAt: new Date(nowMs).toISOString(),
+          saleEndsAt: new Date(answer.saleClosesAtMs).toISOString(),
         };
       }),
     );

@@ -7,6 +7,10 @@ export const OrderSubmitted = defineEvent({
   tag: 'submitted',
   version: 1,
   key: (order) => order.orderNo,
-  payload: OrderFacts.extend({ submittedAt: Instant }),
+  payload: OrderFacts.extend({
+    submittedAt: Instant,
+    /** Nothing is paid for after it. Absent in messages of before there was one. */
+    saleEndsAt: Instant.optional(),
+  }),
 });
 export type OrderSubmitted = PayloadOf<typeof OrderSubmitted>;

@@ -5,8 +5,8 @@
 -- ARGV[6] epoch: run id of the Redis the caller is connected to
 -- ARGV[7] a hold from before (ms) answers for no request any more, then the other numbers of the same request
 --
--- Returns {1, position, 'h', price, currency, number}      reserved
---         {2, position, state, price, currency, number}    the request was reserved before, under `number`; nothing is taken again
+-- Returns {1, position, 'h', price, currency, number, end of the sale (ms)}      reserved
+--         {2, position, state, price, currency, number, end of the sale (ms)}    the request was reserved before, under `number`; nothing is taken again
 --         {-1} the counters are of another epoch: not verified since Redis (re)started
 --         {-2} sold out  {-3} over the buyer's limit  {-4} the sale is not open yet  {-5} no such counter
 --         {-6} the sale is over
@@ -36,7 +36,7 @@ if known then
     redis.call('ZADD', KEYS[3], ARGV[5], number)
     position = math.max(1, tonumber(seq) - tonumber(counter[5]))
   end
-  return {2, position, state, counter[8], counter[9], number}
+  return {2, position, state, counter[8], counter[9], number, counter[10]}
 end
 
 if tonumber(counter[7]) > tonumber(ARGV[4]) then return {-4} end
@@ -53,4 +53,4 @@ redis.call('HSET', KEYS[2], ARGV[1],
   'h|' .. ARGV[3] .. '|' .. ARGV[4] .. '|' .. ARGV[5] .. '|' .. accepted .. '|0|' .. ARGV[2])
 redis.call('ZADD', KEYS[3], ARGV[5], ARGV[1])
 redis.call('HSET', KEYS[4], ARGV[2], bought + quantity)
-return {1, accepted - tonumber(counter[5]), 'h', counter[8], counter[9], ARGV[1]}
+return {1, accepted - tonumber(counter[5]), 'h', counter[8], counter[9], ARGV[1], counter[10]}
