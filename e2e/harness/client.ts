@@ -8,6 +8,7 @@ import type {
   ShowView,
   Verdict,
 } from '#libs/contracts';
+import { nextPage } from './next-page.js';
 
 const POLL_EVERY_MS = 50;
 
@@ -178,12 +179,18 @@ export class ShopClient {
     await this.checkOut(body.checkoutUrl, { outcome: 'succeed', ...outcome });
   }
 
+  /** Undefined when it is on none of the pages. */
   async remaining(ticketTypeId: string): Promise<number | undefined> {
-    const { body } = await this.call<ShowView[]>('GET', '/api/shows?limit=200');
-    return body
-      .flatMap((show) => show.sessions)
-      .flatMap((session) => session.ticketTypes)
-      .find(({ id }) => id === ticketTypeId)?.remaining;
+    for (let page: string | undefined = '/api/shows?limit=200'; page !== undefined;) {
+      const { body, headers }: Answer<ShowView[]> = await this.call<ShowView[]>('GET', page);
+      const found = body
+        .flatMap((show) => show.sessions)
+        .flatMap((session) => session.ticketTypes)
+        .find(({ id }) => id === ticketTypeId);
+      if (found !== undefined) return found.remaining;
+      page = nextPage(headers.get('link'));
+    }
+    return undefined;
   }
 
   /** Waits until every check of the verdict holds. */

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Refusal } from '../verdict/shop-access.js';
-import { callWithRetries, type ShopClient } from './shop-client.js';
+import { callWithRetries, type Answer, type ShopClient } from './shop-client.js';
 
 const ON_SALE_WITHIN_MS = 30_000;
 const DAY_MS = 86_400_000;
@@ -50,11 +50,20 @@ export async function openSale(shop: ShopClient, adminToken: string, tickets: nu
 async function untilOnSale(shop: ShopClient, ticketTypeId: string, tickets: number): Promise<void> {
   const deadline = Date.now() + ON_SALE_WITHIN_MS;
   while (Date.now() < deadline) {
-    const { body } = await shop.call('/api/shows?limit=200', { method: 'GET' });
-    const types = Array.isArray(body) ? (body as Show[]).flatMap(({ sessions }) => sessions) : [];
-    const found = types.flatMap(({ ticketTypes }) => ticketTypes).find(({ id }) => id === ticketTypeId);
-    if (found?.remaining === tickets) return;
+    if ((await remaining(shop, ticketTypeId)) === tickets) return;
     await wait(200);
   }
   throw new Refusal(`${ticketTypeId} is not on sale after ${ON_SALE_WITHIN_MS / 1000} s`);
+}
+
+/** A new show may be behind hundreds of older ones. */
+async function remaining(shop: ShopClient, ticketTypeId: string): Promise<number | undefined> {
+  for (let page: string | undefined = '/api/shows?limit=200'; page !== undefined;) {
+    const { body, nextPage }: Answer = await shop.call(page, { method: 'GET' });
+    const types = Array.isArray(body) ? (body as Show[]).flatMap(({ sessions }) => sessions) : [];
+    const found = types.flatMap(({ ticketTypes }) => ticketTypes).find(({ id }) => id === ticketTypeId);
+    if (found !== undefined) return found.remaining;
+    page = nextPage;
+  }
+  return undefined;
 }

@@ -54,6 +54,10 @@ class FakeShop {
       this.tickets = show.sessions[0]?.ticketTypes[0]?.quantity ?? 0;
       return [201, this.show()];
     }
+    // Behind a page of older ones.
+    if (url.pathname === '/api/shows' && !url.searchParams.has('cursor')) {
+      return [200, [], { link: '</api/shows?limit=200&cursor=older>; rel="next"' }];
+    }
     if (url.pathname === '/api/shows') return [200, [this.show()]];
     if (url.pathname === '/api/ops/verdict') {
       this.demand = url.searchParams.get('demand') ?? '';

@@ -5,6 +5,7 @@ import { callWithRetries, type Answer } from './shop-client.js';
 const answer = (status: number): Answer => ({
   status,
   body: undefined,
+  nextPage: undefined,
   code: undefined,
   retryAfterMs: status === 202 ? undefined : 0,
 });

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Agent, request } from 'undici';
+import { nextPage } from '../harness/next-page.js';
 
 export type Answer = {
   status: number;
@@ -8,6 +9,8 @@ export type Answer = {
   /** The problem's code; for a failed connection, `NETWORK_ERROR`. */
   code: string | undefined;
   retryAfterMs: number | undefined;
+  /** Where a list goes on. */
+  nextPage: string | undefined;
 };
 
 type Call = { method: 'GET' | 'POST'; token?: string; body?: unknown; idempotencyKey?: string };
@@ -52,10 +55,17 @@ export class ShopClient {
         body: parsed,
         code: typeof parsed?.['code'] === 'string' ? parsed['code'] : undefined,
         retryAfterMs: retryAfterMs(response.headers['retry-after']),
+        nextPage: nextPage(response.headers.link),
       };
     } catch {
       // Refused, reset or timed out: counted under this name, and retried by whoever may.
-      return { status: 0, body: undefined, code: 'NETWORK_ERROR', retryAfterMs: undefined };
+      return {
+        status: 0,
+        body: undefined,
+        code: 'NETWORK_ERROR',
+        retryAfterMs: undefined,
+        nextPage: undefined,
+      };
     }
   }
 
