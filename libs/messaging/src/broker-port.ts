@@ -67,7 +67,11 @@ export type Subscription = {
   maxInFlightMessages?: number;
   /** Most body bytes delivered and unsettled at this member. Default 16 MiB. */
   maxInFlightBytes?: number;
-  /** How long a delivery may stay unsettled before it is given to another member. Default 30,000 ms. */
+  /**
+   * How long a delivery may stay unsettled before it is given to another member. Default 30,000 ms. With `subscribe` the client
+   * keeps it alive while the delivery waits for its handler and while that is at work, for ten times as long at most; a
+   * handler that extends it itself is left to that.
+   */
   leaseMs?: number;
   /** `at-most-once` commits a message before it is handed over, as durably as its topic confirms sends. Default `at-least-once`. */
   guarantee?: 'at-least-once' | 'at-most-once';

@@ -15,6 +15,8 @@ const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 2_000;
 /** After a refusal (wrong token, other protocol) a fast retry helps nobody. */
 const REFUSED_BACKOFF_MS = 30_000;
+/** A connection that ends sooner counts as another failure: a broker that takes us and drops us is not asked faster and faster. */
+const STABLE_MS = 2_000;
 /** How long TCP, TLS and hello may take together. */
 const CONNECT_MS = 5_000;
 
@@ -44,6 +46,7 @@ export class BrokerLink {
   private socket: FrameSocket | undefined;
   private timer: NodeJS.Timeout | undefined;
   private failures = 0;
+  private upSinceMs = Infinity;
   private started = false;
   private readonly endpoint: { host: string; port: number; tls: boolean };
 
@@ -121,7 +124,7 @@ export class BrokerLink {
 
   private accepted(socket: FrameSocket): void {
     if (this.failures > 0) this.options.log.info({ url: this.options.url }, 'connected to the broker again');
-    this.failures = 0;
+    this.upSinceMs = performance.now();
     this.error = undefined;
     this.events.up(socket);
   }
@@ -129,6 +132,8 @@ export class BrokerLink {
   private lost(socket: FrameSocket, error: MessagingError): void {
     if (socket !== this.socket) return;
     this.socket = undefined;
+    if (performance.now() - this.upSinceMs >= STABLE_MS) this.failures = 0;
+    this.upSinceMs = Infinity;
     if (this.failures === 0 || error.code !== this.error?.code) {
       this.options.log.warn({ url: this.options.url, error: error.message }, 'no connection to the broker');
     }

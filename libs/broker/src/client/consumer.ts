@@ -10,6 +10,11 @@ const DEFAULT_DRAIN_MS = 10_000;
 /** Back-off for a handler that threw and left its messages without a verdict: 1 s, 2 s, 4 s … 1 min. */
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60_000;
+const DEFAULT_LEASE_MS = 30_000;
+/** Leases are extended three times as often as they run out, so that one lost call loses none. */
+const KEEPS_PER_LEASE = 3;
+/** A handler that has not come to an end after so many leases hangs: its messages go to somebody else. */
+const MAX_LEASES = 10;
 /** Given-out entries at the head of the queue before it is cut. */
 const COMPACT_AT = 1_024;
 
@@ -53,6 +58,11 @@ export class OpenDeliveries implements DeliveryOwner {
   loseAll(): void {
     for (const delivery of this.open.all()) delivery.lose();
   }
+
+  /** Those without a verdict whose leases are to be kept alive. */
+  kept(): Delivery[] {
+    return this.open.filter(({ isKept, state }) => isKept && state === 'open');
+  }
 }
 
 /**
@@ -61,6 +71,10 @@ export class OpenDeliveries implements DeliveryOwner {
  * Deliveries of a tick are gathered into batches of at most `maxBatchMessages`. As many calls run
  * beside each other as whole batches fit into the in-flight bound; while all are busy, arrivals
  * gather, so batches grow under load. Example: in-flight 1,000 and batches of 500 make two calls.
+ *
+ * Leases are kept alive while a delivery waits here and while its handler is at work, for ten leases each at most: a
+ * slow handler would otherwise race the next owner of its messages, and one that hangs keep them for ever. What
+ * waited for so long is given back, uncounted, since nobody began with it.
  */
 export class PushConsumer implements BrokerConsumer {
   readonly deliveries: OpenDeliveries;
@@ -73,16 +87,27 @@ export class PushConsumer implements BrokerConsumer {
   private readonly maxCalls: number;
   /** Keys with a running call; only used when the subscription is by key. */
   private readonly busyKeys: Set<string> | undefined;
+  private readonly leaseMs: number;
+  private readonly keeper: NodeJS.Timeout;
+  /** Counts the rounds of the keeper: a clock that costs nothing to read for each delivery. */
+  private round = 0;
 
   constructor(private readonly parts: PushConsumerParts) {
     const { limits, settler, subscription } = parts;
+    this.leaseMs = subscription.leaseMs ?? DEFAULT_LEASE_MS;
+    this.keeper = setInterval(() => this.keepLeases(), this.leaseMs / KEEPS_PER_LEASE);
+    this.keeper.unref();
     this.deliveries = new OpenDeliveries(settler, limits.maxInFlightMessages);
     this.maxCalls = Math.max(1, Math.floor(limits.maxInFlightMessages / limits.maxBatchMessages));
     this.busyKeys = subscription.order === 'by-key' ? new Set() : undefined;
   }
 
   take(raws: readonly RawDelivery[]): void {
-    for (const raw of raws) this.queue.push(this.deliveries.add(raw));
+    for (const raw of raws) {
+      const delivery = this.deliveries.add(raw);
+      delivery.keptSince = this.round;
+      this.queue.push(delivery);
+    }
     this.schedule();
   }
 
@@ -94,6 +119,7 @@ export class PushConsumer implements BrokerConsumer {
   /** The session is gone; nothing can be settled any more. */
   abandon(): void {
     this.closing ??= Promise.resolve();
+    clearInterval(this.keeper);
     this.deliveries.loseAll();
     this.queue = [];
     this.head = 0;
@@ -105,6 +131,7 @@ export class PushConsumer implements BrokerConsumer {
       await session.pause(id);
       await this.settledOrTimeout(drainMs);
     } finally {
+      clearInterval(this.keeper);
       forget(id);
       await session.detach(id).finally(() => this.deliveries.loseAll());
     }
@@ -154,6 +181,7 @@ export class PushConsumer implements BrokerConsumer {
       if (delivery.state === 'open') {
         const { key } = delivery.message;
         if (busyKeys !== undefined && key !== undefined && busyKeys.has(key)) continue;
+        delivery.keptSince = this.round;
         batch.push(delivery);
       }
       queue[scan] = undefined;
@@ -184,10 +212,39 @@ export class PushConsumer implements BrokerConsumer {
       else this.parts.log.info(details, 'a handler threw; it has nothing left to settle');
       for (const delivery of batch) this.retryLater(delivery, errorText(error));
     }
+    for (const delivery of batch) delivery.isKept = false;
     if (this.busyKeys !== undefined) releaseKeys(this.busyKeys, batch);
     this.running--;
     if (this.running === 0) for (const resolve of this.idle.splice(0)) resolve();
     this.dispatch();
+  }
+
+  private keepLeases(): void {
+    this.round++;
+    const kept = this.deliveries.kept();
+    if (kept.length === 0) return;
+    const waiting = new Set(this.queue);
+    for (const delivery of kept) {
+      const isOver = this.round - delivery.keptSince > MAX_LEASES * KEEPS_PER_LEASE;
+      if (isOver) delivery.isKept = false;
+      const asked = !isOver
+        ? delivery.keep(this.leaseMs)
+        : waiting.has(delivery)
+          ? delivery.release()
+          : this.giveUp(delivery);
+      asked.catch(() => {
+        // Lost, or being settled: whoever works on it hears so from its signal and its verdict.
+      });
+    }
+  }
+
+  private giveUp({ message: { id } }: Delivery): Promise<void> {
+    const { group } = this.parts.subscription;
+    this.parts.log.warn(
+      { group, messageId: id },
+      'a handler does not come to an end; its message goes to somebody else',
+    );
+    return Promise.resolve();
   }
 
   private retryLater(delivery: Delivery, error: string): void {

@@ -14,6 +14,10 @@ export interface DeliveryOwner {
 /** A delivery as the handler sees it. A class without closures: one is made per message. */
 export class Delivery implements DeliveredMessage {
   state: DeliveryState = 'open';
+  /** Its lease is kept alive: it waits for its handler, or the handler is at work and does not extend the lease itself. */
+  isKept = true;
+  /** When it came, and then when it was handed over, in the consumer's own count. */
+  keptSince = 0;
   private abort: AbortController | undefined;
 
   constructor(
@@ -58,7 +62,18 @@ export class Delivery implements DeliveredMessage {
 
   extend(leaseMs: number): Promise<void> {
     if (this.state !== 'open') return Promise.reject(leaseLost(this));
+    this.isKept = false;
+    return this.keep(leaseMs);
+  }
+
+  /** Starts the lease anew, and goes on keeping it. */
+  keep(leaseMs: number): Promise<void> {
     return this.owner.settler.add(this, { deliveryId: this.raw.deliveryId, verdict: 'extend', leaseMs });
+  }
+
+  /** Gives it back: nobody began with it. */
+  release(): Promise<void> {
+    return this.settle({ deliveryId: this.raw.deliveryId, verdict: 'release' });
   }
 
   /** The broker said that this delivery is no longer ours. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { BatchHandler, DeliveredMessage, Subscription } from '#libs/messaging/port';
+import { BrokerSandbox } from '../testing/engine-client.js';
 import { FakeBroker } from '../testing/fake-broker.js';
 import { until } from '../testing/until.js';
 import { portOver } from './port.js';
@@ -166,5 +167,63 @@ describe('the port over a session', () => {
     await until(() => broker.decisions.length === 1);
     await new Promise((resolve) => setImmediate(resolve));
     expect(broker.decisions).toEqual([['t1', 'commit']]);
+  });
+
+  it('keeps the leases of what waits and of what is handled, and lets go of what hangs', async () => {
+    const { broker, send, subscribe } = open();
+    const handled: string[] = [];
+    await subscribe({ leaseMs: 30, maxInFlightMessages: 2, maxBatchMessages: 2 }, async (batch) => {
+      handled.push(...batch.map(({ message }) => message.id));
+      await new Promise(() => undefined);
+    });
+    await send('hangs');
+    await until(() => handled.length === 1);
+    await send('waits');
+    const of = (verdict: string): number => broker.settled.filter((each) => each.verdict === verdict).length;
+    await until(() => of('extend') >= 10);
+    // What nobody began with goes back to the group; what hangs is left to its lease.
+    await until(() => of('release') > 0);
+    expect(of('extend')).toBeLessThanOrEqual(62);
+    expect(broker.settled.every(({ verdict }) => verdict === 'extend' || verdict === 'release')).toBe(true);
+  });
+
+  it('leaves the lease to a handler that extends it itself', async () => {
+    const { broker, send, subscribe } = open();
+    let release: () => void = () => undefined;
+    await subscribe({ leaseMs: 30 }, async (batch) => {
+      await batch[0]!.extend(60_000);
+      await new Promise<void>((resolve) => (release = resolve));
+      await ackAll(batch);
+    });
+    await send('x');
+    await until(() => broker.settled.length === 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    release();
+    await until(() => broker.settled.length === 2);
+    expect(broker.settled.map(({ verdict }) => verdict)).toEqual(['extend', 'ack']);
+  });
+
+  it('stores sends in the order of their calls, also those behind one that was refused', async () => {
+    const sandbox = await BrokerSandbox.make();
+    const broker = await sandbox.open();
+    await broker.createTopic('tight', { partitions: 1, maxMessages: 1 });
+    await broker.createTopic('order', { partitions: 1 });
+    const port = portOver((events) => broker.openSession('spec', events), { log, producer: {} });
+    const message = (topic: string, text: string) => ({ topic, tag: 't', body: Buffer.from(text) });
+    await port.send([message('tight', 'fills it')]);
+    await port.send([message('order', '0')]);
+    const offsets: Promise<number>[] = [];
+    const refused: Promise<unknown>[] = [];
+    for (let round = 0; round < 20; round++) {
+      refused.push(port.send([message('tight', 'too much')]).catch((error: { code: string }) => error.code));
+      offsets.push(port.send([message('order', 'first')]).then(([receipt]) => receipt!.offset));
+      await new Promise((resolve) => setImmediate(resolve));
+      offsets.push(port.send([message('order', 'then')]).then(([receipt]) => receipt!.offset));
+    }
+    const stored = await Promise.all(offsets);
+    expect(stored).toEqual(stored.map((_, i) => i + 1));
+    expect(new Set(await Promise.all(refused))).toEqual(new Set(['QUEUE_FULL']));
+    await port.close();
+    await sandbox.cleanUp();
   });
 });

@@ -19,9 +19,14 @@ export type SendBounds = {
   maxAppends?: number;
 };
 
+/** Times that a send which was certainly not stored, through no fault of one before it, goes again under a new epoch of its producer. */
+const MAX_AGAIN = 3;
+
 type PendingSend = {
   messages: readonly OutgoingMessage[];
   bytes: number;
+  /** Times that it went again. */
+  again: number;
   resolve: (receipts: SendReceipt[]) => void;
   reject: (error: unknown) => void;
 };
@@ -30,12 +35,22 @@ type PendingSend = {
  * Turns the sends of one tick into one append, so that a caller who sends message by message pays for
  * a frame, a write and a flush once per tick. Bounded: what does not fit is refused at once with
  * `BUFFER_FULL`, and then was not stored.
+ *
+ * Sends are stored in the order of their calls. When one caller's message refuses an append that others shared, those
+ * go again, each by itself; the broker has refused what came behind it as out of sequence, and that follows:
+ *
+ *     sent        1: a bad b   2: c   3: d
+ *     answers     1 refused, 2 and 3 out of sequence
+ *     then        4: a   5: bad (refused, to its caller)   6: b   7: c   8: d
  */
 export class SendBuffer {
   private gathered: PendingSend[] = [];
   /** Batches that are as large as they may be, and wait until an append has its answer. */
   private readonly filled: PendingSend[][] = [];
   private appends = 0;
+  private lastAppend = 0;
+  /** Appends of which nothing was stored, to go again in their order once none is under way. */
+  private again: { place: number; batches: PendingSend[][] }[] = [];
   /** True when something would have been sent but for `maxAppends`. */
   private held = false;
   private gatheredMessages = 0;
@@ -62,7 +77,7 @@ export class SendBuffer {
     if (!this.fits(messages.length, bytes)) return Promise.reject(this.full());
     const identified = this.nextId ? withIds(messages, this.nextId) : messages;
     return new Promise((resolve, reject) => {
-      this.gather({ messages: identified, bytes, resolve, reject });
+      this.gather({ messages: identified, bytes, again: 0, resolve, reject });
     });
   }
 
@@ -116,7 +131,7 @@ export class SendBuffer {
   private flush(): void {
     const { maxAppends = Infinity } = this.bounds;
     while (this.filled.length + this.gathered.length > 0) {
-      this.held = this.appends >= maxAppends;
+      this.held = this.again.length > 0 || this.appends >= maxAppends;
       if (this.held) return;
       void this.append(this.filled.shift() ?? this.takeGathered());
     }
@@ -130,24 +145,34 @@ export class SendBuffer {
     return sends;
   }
 
-  private async append(sends: readonly PendingSend[]): Promise<void> {
+  private async append(sends: PendingSend[]): Promise<void> {
     this.appends += 1;
+    const place = ++this.lastAppend;
+    let batches: PendingSend[][] | undefined;
     try {
       const receipts = await this.session.append(concat(sends));
       this.appends -= 1;
       distribute(sends, receipts);
     } catch (error) {
       this.appends -= 1;
-      if (sends.length > 1 && concernsOneMessage(error)) return this.appendApart(sends);
-      for (const send of sends) send.reject(error);
+      batches = toGoAgain(sends, error);
+      if (batches) this.again.push({ place, batches });
+      else for (const send of sends) send.reject(error);
     }
-    this.release(sends);
+    if (!batches) this.release(sends);
+    this.goAgain();
     if (this.held) this.flush();
   }
 
-  /** One caller's bad message refused all that shared its append; each now gets an answer of its own. */
-  private async appendApart(sends: readonly PendingSend[]): Promise<void> {
-    await Promise.all(sends.map((send) => this.append([send])));
+  /** What was not stored goes before everything that has gathered meanwhile. */
+  private goAgain(): void {
+    if (this.again.length === 0 || this.appends > 0) return;
+    const inOrder = this.again.sort((a, b) => a.place - b.place).flatMap(({ batches }) => batches);
+    this.again = [];
+    // Those behind it may have to go again because of it, as often as that takes.
+    for (const send of inOrder[0]!) send.again += 1;
+    this.filled.unshift(...inOrder);
+    this.flush();
   }
 
   private release(sends: readonly PendingSend[]): void {
@@ -158,6 +183,15 @@ export class SendBuffer {
     if (this.pendingMessages > 0) return;
     for (const resolve of this.idle.splice(0)) resolve();
   }
+}
+
+/** Of a failed append of which nothing was stored: what may go again, and in which appends. */
+function toGoAgain(sends: PendingSend[], error: unknown): PendingSend[][] | undefined {
+  if (sends.length > 1 && concernsOneMessage(error)) return sends.map((send) => [send]);
+  const isOutOfSequence =
+    error instanceof MessagingError && (error.code === 'SEQUENCE_GAP' || error.code === 'UNKNOWN_PRODUCER');
+  if (!isOutOfSequence || sends.some(({ again }) => again >= MAX_AGAIN)) return undefined;
+  return [sends];
 }
 
 function concat(sends: readonly PendingSend[]): readonly OutgoingMessage[] {

@@ -68,16 +68,20 @@ describe('the sequencer', () => {
     await next;
   });
 
-  it('sends again what the broker says was out of sequence', async () => {
+  it('begins anew behind several messages that were refused together, and not behind one', async () => {
     const broker = new Scripted();
     const sequencer = new Sequencer(broker, 'shop');
-    const sent = sequencer.append(batch);
+    const one = sequencer.append(batch);
     await turn();
-    broker.calls[0]!.fail('SEQUENCE_GAP');
+    broker.calls[0]!.fail('QUEUE_FULL');
+    await expect(one).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    const two = sequencer.append([...batch, ...batch]);
     await turn();
-    expect(broker.places).toEqual(['1:1', '2:1']);
-    broker.calls[1]!.resolve([]);
-    await expect(sent).resolves.toEqual([]);
+    broker.calls[1]!.fail('QUEUE_FULL');
+    await expect(two).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    void sequencer.append(batch);
+    await turn();
+    expect(broker.places).toEqual(['1:1', '1:2', '2:1']);
   });
 
   it('gives up for good when a newer instance has its name', async () => {

@@ -4,9 +4,6 @@ import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import type { BrokerSession, ProducerIdentity } from '../session.js';
 import { concernsOneMessage } from '../topics/check-message.js';
 
-/** Times that a batch which was certainly not stored is sent again under a new epoch. */
-const MAX_AGAIN = 3;
-
 /**
  * Numbers the appends of one client, so that a batch that is sent again (after a lost connection, say) is
  * stored once, and none is left out unnoticed.
@@ -14,7 +11,7 @@ const MAX_AGAIN = 3;
  * It registers with the first send. When an append ends otherwise than with receipts or a refusal of what is in
  * it, the broker's count and ours may differ: then it waits until all that is under way has an answer,
  * registers anew and begins again at 1 (Kafka does the same, KIP-360). Batches that the broker says
- * are out of sequence were not stored, and go again under the new epoch.
+ * are out of sequence were not stored; `SendBuffer` sends them again, under the new epoch.
  */
 export class Sequencer implements Pick<BrokerSession, 'append'> {
   private readonly owner = randomBytes(12).toString('base64url');
@@ -36,13 +33,9 @@ export class Sequencer implements Pick<BrokerSession, 'append'> {
   }
 
   append(messages: readonly OutgoingMessage[]): Promise<SendReceipt[]> {
-    return this.number(messages, MAX_AGAIN);
-  }
-
-  private number(messages: readonly OutgoingMessage[], again: number): Promise<SendReceipt[]> {
     if (this.fenced) return Promise.reject(this.fenced);
     const { identity } = this;
-    if (identity === undefined) return this.open().then(() => this.number(messages, again));
+    if (identity === undefined) return this.open().then(() => this.append(messages));
     this.lastSequence += 1;
     this.underWay += 1;
     const { producerId, epoch } = identity;
@@ -52,21 +45,18 @@ export class Sequencer implements Pick<BrokerSession, 'append'> {
         return receipts;
       },
       (error: unknown) => {
-        const goAgain = this.failed(error, identity) && again > 0;
+        this.failed(error, identity, messages.length);
         this.answered();
-        if (!goAgain) throw error;
-        return this.number(messages, again - 1);
+        throw error;
       },
     );
   }
 
-  /** Draws the conclusions from a failure; true when the batch may go again: it was not stored, or so long ago that its id tells. */
-  private failed(error: unknown, identity: ProducerIdentity): boolean {
-    if (concernsOneMessage(error)) return false;
-    const code = error instanceof MessagingError ? error.code : undefined;
-    if (code === 'PRODUCER_FENCED') this.fenced = error as MessagingError;
+  /** A message that was refused took its number; of several that were refused together none did, so that those behind them were refused too. */
+  private failed(error: unknown, identity: ProducerIdentity, messages: number): void {
+    if (concernsOneMessage(error) && messages === 1) return;
+    if (error instanceof MessagingError && error.code === 'PRODUCER_FENCED') this.fenced = error;
     if (this.identity === identity) this.identity = undefined;
-    return code === 'SEQUENCE_GAP' || code === 'UNKNOWN_PRODUCER';
   }
 
   private answered(): void {

@@ -27,6 +27,9 @@ export type TcpSessionOptions = LinkOptions & {
   requestTimeoutMs: number;
 };
 
+const FIRST_RESUME_WAIT_MS = 1_000;
+const MAX_RESUME_WAIT_MS = 30_000;
+
 type Member = { subscription: Subscription; mode: 'push' | 'pull' };
 
 /**
@@ -198,9 +201,11 @@ export class TcpSession implements OpenableSession, LinkEvents {
 
   up(socket: FrameSocket): void {
     this.socket = socket;
-    for (const producerGroup of this.producerGroups) this.resume(FrameType.registerProducer, [producerGroup]);
+    for (const producerGroup of this.producerGroups) {
+      this.resume(FrameType.registerProducer, [producerGroup], () => true);
+    }
     for (const [consumerId, { subscription, mode }] of this.members) {
-      this.resume(FrameType.attach, [consumerId, subscription, mode]);
+      this.resume(FrameType.attach, [consumerId, subscription, mode], () => this.members.has(consumerId));
     }
     this.requests.sendAll(socket);
     for (const done of [...this.waitingForUp]) done();
@@ -255,14 +260,24 @@ export class TcpSession implements OpenableSession, LinkEvents {
     });
   }
 
-  /** Re-establishes what the last connection had. */
-  private resume(type: FrameType, args: unknown): void {
+  /**
+   * Re-establishes what the last connection had. What the broker refuses (its group has another order by now, say) is asked
+   * for again by itself, after 1 s, 2 s, 4 s … 30 s; everything else of this client goes on.
+   */
+  private resume(type: FrameType, args: unknown, isWanted: () => boolean, failures = 0): void {
+    const { socket } = this;
     this.call<unknown>(type, args, { answer: undefined }).catch((error: unknown) => {
-      this.options.log.warn(
-        { error: errorText(error) },
-        'a subscription could not be resumed; connecting anew',
-      );
-      this.link.drop(error instanceof Error ? error : new Error(errorText(error)));
+      // Another connection has resumed it meanwhile, or nobody needs it any more.
+      if (socket !== this.socket || this.closed || !isWanted()) return;
+      if (error instanceof MessagingError && error.code === 'REQUEST_TIMEOUT') return this.link.drop(error);
+      if (failures === 0) {
+        this.options.log.warn({ error: errorText(error) }, 'a subscription was refused; it is tried again');
+      }
+      const waitMs = Math.min(MAX_RESUME_WAIT_MS, FIRST_RESUME_WAIT_MS * 2 ** failures);
+      setTimeout(() => {
+        if (socket === this.socket && isWanted())
+          this.resume(type, args, isWanted, Math.min(failures + 1, 16));
+      }, waitMs).unref();
     });
   }
 

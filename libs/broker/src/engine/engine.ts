@@ -70,6 +70,8 @@ export class Engine implements CommitObserver {
     this.dispatcher = new Dispatcher({
       trace: this.trace,
       now: () => options.clock.now(),
+      monotonicMs: () => options.clock.monotonicMs(),
+      noteUnderWay: (delivery) => this.settling.noteUnderWay(delivery),
       expired: (cursor, offset, message) => this.settling.expire(cursor, offset, message),
       held: ({ group, partition: { topic, number } }, offset, error) =>
         options.onProblem({
@@ -167,7 +169,10 @@ export class Engine implements CommitObserver {
       for (const partition of topic.partitions) partition.visibleEnd = partition.end;
     }
     for (const group of this.state.groups.all()) {
-      for (const cursor of group.cursors.values()) cursor.next = cursor.settled.committed;
+      for (const cursor of group.cursors.values()) {
+        cursor.next = cursor.settled.committed;
+        cursor.endAtStart = cursor.partition.end;
+      }
     }
     this.state.recentIds.start(this.now());
     this.state.timers.start(this.now());
@@ -188,6 +193,11 @@ export class Engine implements CommitObserver {
 
   now(): number {
     return this.options.clock.now();
+  }
+
+  /** What leases are counted in. */
+  monotonicMs(): number {
+    return this.options.clock.monotonicMs();
   }
 
   /**

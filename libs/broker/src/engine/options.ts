@@ -6,7 +6,12 @@ import { TRANSACTION_DEFAULTS, type TransactionOptions } from '../transactions/t
 
 import { RETENTION_DEFAULTS, type RetentionOptions } from './retention.js';
 
-export type BrokerClock = { now(): number };
+export type BrokerClock = {
+  /** Epoch milliseconds. */
+  now(): number;
+  /** Milliseconds from any point in time, which no setting of the clock moves: leases are counted in them. Default: `now`. */
+  monotonicMs?(): number;
+};
 
 export type BrokerOptions = {
   /** Data directory; made when it is not there. One broker at a time. */
@@ -43,8 +48,9 @@ export type BrokerOptions = {
 };
 
 export type ResolvedOptions = Required<
-  Omit<BrokerOptions, 'transactions' | 'deduplication' | 'retention' | 'deadLetters'>
+  Omit<BrokerOptions, 'clock' | 'transactions' | 'deduplication' | 'retention' | 'deadLetters'>
 > & {
+  clock: Required<BrokerClock>;
   retention: RetentionOptions;
   deadLetters: DeadLetterRetention;
   transactions: TransactionOptions;
@@ -53,10 +59,12 @@ export type ResolvedOptions = Required<
 
 const MIB = 1024 * 1024;
 
+const MACHINE_CLOCK: BrokerClock = { now: () => Date.now(), monotonicMs: () => performance.now() };
+
 export function resolveOptions(options: BrokerOptions): ResolvedOptions {
+  const { clock = MACHINE_CLOCK } = options;
   return {
     flush: 'sync',
-    clock: { now: () => Date.now() },
     files: nodeFiles,
     tailCacheBytes: 32 * MIB,
     readCacheBytes: 32 * MIB,
@@ -66,6 +74,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     traceSteps: 100_000,
     onProblem: () => undefined,
     ...options,
+    clock: { now: () => clock.now(), monotonicMs: () => clock.monotonicMs?.() ?? clock.now() },
     segmentBytes: Math.max(64 * 1024, options.segmentBytes ?? 64 * MIB),
     retention: { ...RETENTION_DEFAULTS, ...options.retention },
     deadLetters: { ...DEAD_LETTER_DEFAULTS, ...options.deadLetters },

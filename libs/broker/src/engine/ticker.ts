@@ -70,7 +70,7 @@ export class Ticker {
     for (const group of engine.state.groups.everyone()) group.releaseDue(now);
     if (Math.abs(now - this.sweptAtMs) < MIN_SWEEP_MS) return;
     this.sweptAtMs = now;
-    this.sweepLeases(now);
+    this.sweepLeases();
     engine.deciding.check();
     engine.letterRetention.enforce();
     engine.automaticRedriving.look();
@@ -79,10 +79,11 @@ export class Ticker {
     void engine.retention.enforce();
   }
 
-  private sweepLeases(now: number): void {
+  private sweepLeases(): void {
+    const nowMs = this.engine.monotonicMs();
     for (const group of this.engine.state.groups.everyone()) {
       for (const member of group.members) {
-        const expired = member.expired(now);
+        const expired = member.expired(nowMs);
         if (expired.length === 0) continue;
         this.engine.settling.loseLeases(expired, 'the lease ran out');
         member.events.leaseLost(

@@ -27,7 +27,9 @@ export class Consumer {
   readonly leaseMs: number;
   readonly atMostOnce: boolean;
   /** What the running dispatch has given to it. */
-  outbox: RawDelivery[] = [];
+  outbox: Delivery[] = [];
+  /** Flushes that what is in the outbox waits for. */
+  flushes = 0;
   pull: PullWaiter | undefined;
 
   constructor(
@@ -77,8 +79,7 @@ export class Consumer {
     this.inFlightBytes += delivery.bodyBytes;
     delivery.block.users += 1;
     this.outbox.push(delivery);
-    // Within this process a message may be looked at long after it was settled: it is decoded while its block is there.
-    if (!this.events.copiesDeliveries) void delivery.message;
+    if (!this.events.copiesDeliveries) delivery.keepReadable();
   }
 
   /**
@@ -100,16 +101,18 @@ export class Consumer {
     return this.inFlight.filter(({ deadlineMs }) => deadlineMs <= nowMs);
   }
 
-  /** Hands over what the dispatch has gathered. */
-  emit(): void {
-    const { outbox, pull } = this;
-    if (outbox.length === 0) return;
-    this.outbox = [];
+  /** Hands over what the dispatch has gathered, up to a delivery. */
+  emit(lastId = Infinity): void {
+    const { pull } = this;
+    const count = this.outbox.findLastIndex(({ deliveryId }) => deliveryId <= lastId) + 1;
+    if (count === 0) return;
+    const handedOver = this.outbox;
+    this.outbox = handedOver.splice(count);
     if (this.mode === 'push') {
-      this.events.deliveries(this.id, outbox);
+      this.events.deliveries(this.id, handedOver);
     } else if (pull) {
       this.pull = undefined;
-      pull.resolve(outbox);
+      pull.resolve(handedOver);
     }
   }
 }

@@ -24,6 +24,10 @@ export class Cursor implements PartitionListener {
   private loadedIfAny: Block | undefined;
   /** Settled, not yet in the journal. */
   readonly unrecorded: number[] = [];
+  /** Where the partition ended when the broker started: what lies before it may have been under way when the last run ended. */
+  endAtStart = 0;
+  /** Deliveries of those that were noted as under way. */
+  noted = 0;
   private lookaheadIfAny: PriorityLookahead | undefined;
   /** By offset: those that failed, or whose consumer was lost, and that were not delivered again since. */
   readonly heldBack = new Map<number, HeldBack>();

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { GroupInfo } from '#libs/messaging/port';
+import type { DeadLetter, GroupInfo } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import type { JournalFile } from '../journal/files.js';
 import {
@@ -171,6 +171,8 @@ describe('delivery', () => {
     for (let alive = false; acked.length < 19;) {
       if (!alive) {
         await client.session.close();
+        // For a while there is no member at all.
+        await settled(2);
         client = new EngineClient(broker);
         await client.attach({ maxInFlightMessages: 10 });
       }
@@ -197,6 +199,72 @@ describe('delivery', () => {
     expect(client.delivered).toEqual([]);
     await client.ack(suspect);
     expect(textOf(await client.take())).toBe('new');
+  });
+
+  it('knows after the death of its own process what was under way, and tries the suspect alone', async () => {
+    let files = new MemoryFiles();
+    client = new EngineClient(await sandbox.reopen({ files }));
+    await send(...Array.from({ length: 12 }, (_, i) => String(i)));
+    const seen: { batch: number; attempt: number }[] = [];
+    const acked: string[] = [];
+    for (let run = 0; run < 8; run++) {
+      clock.advance(60_000);
+      files = files.kill();
+      broker = await sandbox.reopen({ files });
+      client = new EngineClient(broker);
+      await client.attach({ maxInFlightMessages: 10 });
+      // Consumer and broker die as soon as message 7 is handed over.
+      for (let alive = true; alive;) {
+        await pass(1);
+        const batch = client.delivered.splice(0);
+        const poison = batch.find((delivery) => textOf(delivery) === '7');
+        if (poison) seen.push({ batch: batch.length, attempt: poison.attempt });
+        alive = poison === undefined;
+        for (const delivery of alive ? batch : []) {
+          await client.ack(delivery);
+          acked.push(textOf(delivery));
+        }
+      }
+    }
+    expect(acked).toEqual(expect.arrayContaining(['0', '1', '2', '3', '4', '5', '6', '8', '9']));
+    expect(new Set(acked).size).toBe(acked.length);
+    expect(seen.map(({ attempt }) => attempt)).toEqual([1, 1, 2, 3, 4, 5, 6, 7]);
+    expect(seen.slice(3).every(({ batch }) => batch === 1)).toBe(true);
+  });
+
+  it('keeps leases over a step of the wall clock', async () => {
+    let monotonicMs = 0;
+    broker = await sandbox.reopen({ clock: { now: () => clock.now(), monotonicMs: () => monotonicMs } });
+    client = new EngineClient(broker);
+    await client.attach({ leaseMs: 1_000 });
+    await send('x');
+    const delivery = await client.take();
+    await pass(3_600_000);
+    expect(client.lost).toEqual([]);
+    monotonicMs += 1_001;
+    await pass(-3_600_000);
+    expect(client.lost).toEqual([delivery.deliveryId]);
+  });
+
+  it('gives a handler in this process a message of its own: what it writes reaches no other group and no retry', async () => {
+    await client.attach();
+    await client.attach({ group: 'h' });
+    await client.session.append([message('secret', { headers: { name: 'value' } })]);
+    await until(() => client.delivered.length === 2);
+    const [first, second] = client.delivered.splice(0);
+    first!.message.body.fill(48);
+    (first!.message.headers as Record<string, string>)['name'] = 'changed';
+    expect(textOf(second!)).toBe('secret');
+    expect(second!.message.headers).toEqual({ name: 'value' });
+    await client.retry(first!);
+    const again = await client.take();
+    expect(again).toMatchObject({ attempt: 2, message: { headers: { name: 'value' } } });
+    expect(textOf(again)).toBe('secret');
+    again.message.body.fill(48);
+    const { deliveryId } = again;
+    await client.session.settle([{ deliveryId, verdict: 'dead-letter', reason: 'rejected', error: 'no' }]);
+    const [letter] = (await client.session.admin({ method: 'deadLetters', args: ['g'] })) as DeadLetter[];
+    expect(Buffer.from(letter!.message.body).toString()).toBe('secret');
   });
 
   it('takes only the tags asked for, and leaves no lag behind for the others', async () => {

@@ -30,7 +30,12 @@ export const FIRST_TRY: Tries = { attempt: 1, history: Object.freeze([]), lost: 
  */
 export class Delivery implements RawDelivery, StoredRecord {
   readonly bodyBytes: number;
-  private decoded: StoredMessage | undefined;
+  /** What its handler has, and may write into. */
+  private own: StoredMessage | undefined;
+  /** Decoded once for all groups that read it now. Nobody's own. */
+  private shared: StoredMessage | undefined;
+  /** The journal knows that it is under way: should the process end, that was a try. */
+  isNoted = false;
   /** Of a message that was delivered before as another record. */
   private past: ReturnType<typeof asDelivered> | undefined;
 
@@ -69,15 +74,33 @@ export class Delivery implements RawDelivery, StoredRecord {
 
   /** Where its key waits in order: a retried message is of the topic that it came from. */
   get laneTopic(): string {
-    return this.cursor.isRetry ? this.message.topic : this.topic;
+    return this.cursor.isRetry ? this.withPast().message.topic : this.topic;
   }
 
   get asStored(): StoredRecord | undefined {
     return hasPast(this.block, this.position) ? undefined : this;
   }
 
+  /**
+   * Its handler's own, body and headers: what that writes into it reaches no other group, and is not in its next try.
+   */
   get message(): StoredMessage {
-    return (this.decoded ??= this.decode());
+    return (this.own ??= this.decode());
+  }
+
+  /** As the journal has it, whatever became of `message` meanwhile. Only until it is settled. */
+  get stored(): StoredMessage {
+    return hasPast(this.block, this.position)
+      ? this.withPast().message
+      : copyMessage(this.block, this.position, this.topic);
+  }
+
+  /** Within this process it may be looked at long after it was settled: from now on it can be. */
+  keepReadable(): void {
+    const { block, position, cursor } = this;
+    if (hasPast(block, position)) this.withPast();
+    else if (cursor.partition.listeners.length === 1) void this.message;
+    else this.shared = this.sharedReads.read(block, position, this.topic);
   }
 
   get attempt(): number {
@@ -94,13 +117,20 @@ export class Delivery implements RawDelivery, StoredRecord {
   }
 
   private decode(): StoredMessage {
-    const { block, position, topic, cursor } = this;
-    if (hasPast(block, position)) return this.withPast().message;
-    if (cursor.partition.listeners.length === 1) return copyMessage(block, position, topic);
-    return this.sharedReads.read(block, position, topic);
+    const { block, position, topic, shared } = this;
+    if (shared) return copyOf(shared);
+    if (!hasPast(block, position)) return copyMessage(block, position, topic);
+    const { message } = this.withPast();
+    return this.consumer.events.copiesDeliveries ? message : copyOf(message);
   }
 
   private withPast(): ReturnType<typeof asDelivered> {
     return (this.past ??= asDelivered(readRecord(this.block, this.position, this.topic), this.tries));
   }
 }
+
+const copyOf = (message: StoredMessage): StoredMessage => ({
+  ...message,
+  headers: { ...message.headers },
+  body: Buffer.from(message.body),
+});

@@ -15,6 +15,10 @@ import { SharedReads } from './shared-reads.js';
 export interface DispatchHost {
   readonly trace: Trace;
   now(): number;
+  /** What leases are counted in. */
+  monotonicMs(): number;
+  /** The journal is to know, before it is handed over, that a delivery is under way. */
+  noteUnderWay(delivery: Delivery): void;
   /** A message outlived its TTL before it was delivered. */
   expired(cursor: Cursor, offset: number, message: StoredMessage): void;
   /** A record could not be read from its file: it is tried again, and holds up its partition meanwhile. */
@@ -42,6 +46,8 @@ const MAX_PER_ROUND = 4096;
 export class Dispatcher {
   private readonly woken = new Set<Group>();
   private scheduled = false;
+  /** Of the round at hand, in the milliseconds of leases. */
+  private pumpedAtMs = 0;
   /** Deliveries made so far. */
   deliveries = 0;
   private readonly sharedReads = new SharedReads();
@@ -78,6 +84,7 @@ export class Dispatcher {
     // Nothing can be settled any more, nor be moved to the dead letters.
     if (this.journal.failed) return;
     const now = this.host.now();
+    this.pumpedAtMs = this.host.monotonicMs();
     let left = MAX_PER_ROUND;
     while (this.deliverSuspect(group, now)) left -= 1;
     while (left > 0 && this.deliverReady(group, now)) left -= 1;
@@ -96,15 +103,41 @@ export class Dispatcher {
   }
 
   private handOver(group: Group): void {
-    const full = group.members.filter((member) => member.outbox.length > 0);
-    const confirmed = full.filter((member) => member.atMostOnce);
-    for (const member of full) if (!member.atMostOnce) member.emit();
-    if (confirmed.length === 0) return;
-    // At most once: handed over only after the journal says that it was, as surely as its topic's receipts are.
-    const emit = (): void => {
-      for (const member of confirmed) member.emit();
-    };
-    this.journal.flushThen(group.isSynced, { resolve: emit, reject: () => undefined });
+    for (const member of group.members) {
+      const last = member.outbox.at(-1)?.deliveryId;
+      if (last === undefined) continue;
+      const isNoted = this.noteUnderWay(member);
+      if (!isNoted && !member.atMostOnce && member.flushes === 0) {
+        member.emit();
+        continue;
+      }
+      member.flushes += 1;
+      const emit = (): void => {
+        member.flushes -= 1;
+        member.emit(last);
+      };
+      // At most once: handed over only after the journal says that it was, as surely as its topic's receipts are.
+      const isSynced = member.atMostOnce && group.isSynced;
+      this.journal.flushThen(isSynced, { resolve: emit, reject: () => undefined });
+    }
+  }
+
+  /**
+   * A consumer in the broker's own process takes the broker with it when it dies. What may have been under way then are
+   * the first messages that are delivered after a start; those are noted, so that a message that kills is found out.
+   */
+  private noteUnderWay({ events, group, atMostOnce, outbox }: Consumer): boolean {
+    if (events.copiesDeliveries || atMostOnce || group.mode !== 'shared') return false;
+    let noted = false;
+    for (const delivery of outbox) {
+      const { cursor, offset, tries, isNoted } = delivery;
+      if (offset >= cursor.endAtStart || isNoted) continue;
+      if (cursor.noted >= group.mostInFlight && tries.lost === 0) continue;
+      cursor.noted += 1;
+      this.host.noteUnderWay(delivery);
+      noted = true;
+    }
+    return noted;
   }
 
   /** Delivers the first of the ready messages; false when there is none or nobody has room. */
@@ -292,7 +325,7 @@ export class Dispatcher {
     position: number,
     now: number,
   ): void {
-    const deadlineMs = now + member.leaseMs;
+    const deadlineMs = this.pumpedAtMs + member.leaseMs;
     const id = member.nextDeliveryId();
     this.deliveries += 1;
     const delivery = new Delivery(
@@ -312,7 +345,7 @@ export class Dispatcher {
       return this.host.undecodable(cursor, offset, error);
     }
     member.take(delivery);
-    this.host.dueAt(deadlineMs);
+    this.host.dueAt(now + member.leaseMs);
     if (member.atMostOnce) this.skipDelivered(cursor, offset);
     this.host.trace.addRecord(position, DELIVERED, now, member.group.name);
   }

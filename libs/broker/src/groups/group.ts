@@ -182,6 +182,7 @@ export class Group {
     }
     if (!examiner || examiner.paused || !members.includes(examiner)) {
       this.dismissExaminer();
+      if (members.length === 0) return undefined;
       this.turn = (this.turn + 1) % members.length;
       this.examiner = [...members.slice(this.turn), ...members.slice(0, this.turn)].find(
         ({ paused }) => !paused,
@@ -200,6 +201,11 @@ export class Group {
   get isSynced(): boolean {
     for (const { topic } of this.cursors.keys()) if (topic.flush === 'sync') return true;
     return false;
+  }
+
+  /** As much as can be in flight at all of its members. */
+  get mostInFlight(): number {
+    return this.members.reduce((sum, { maxInFlightMessages }) => sum + maxInFlightMessages, 0);
   }
 
   get inFlight(): number {

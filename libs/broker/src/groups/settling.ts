@@ -48,7 +48,7 @@ export class Settling {
     const delivery = consumer?.inFlight.get(settlement.deliveryId);
     if (!consumer || !delivery) return false;
     if (settlement.verdict === 'extend') {
-      delivery.deadlineMs = now + settlement.leaseMs;
+      delivery.deadlineMs = this.engine.monotonicMs() + settlement.leaseMs;
       return true;
     }
     const { group } = consumer;
@@ -61,7 +61,7 @@ export class Settling {
     if (consumer.atMostOnce || group.mode === 'broadcast') this.forget(delivery);
     else if (settlement.verdict === 'ack') this.ack(delivery, now);
     else if (settlement.verdict === 'retry') this.retry(delivery, settlement);
-    else this.deadLetter(delivery.cursor, delivery.offset, delivery, settlement);
+    else this.giveUp(delivery, settlement);
     consumer.release(delivery);
     if (group.hasWork) this.engine.dispatcher.wake(group);
     return true;
@@ -83,10 +83,10 @@ export class Settling {
   }
 
   private retry(delivery: Delivery, failure: Failure & { delayMs: number }): void {
-    const { cursor, offset, message, consumer, attempt, automaticRedrives } = delivery;
+    const { cursor, offset, stored: message, consumer, attempt, automaticRedrives } = delivery;
     const { group } = cursor;
     if (group.order === 'by-key' && delivery.tries.attempt > group.blockTimes) {
-      return this.deadLetter(cursor, offset, delivery, { ...failure, reason: 'retries-exhausted' });
+      return this.giveUp(delivery, { ...failure, reason: 'retries-exhausted' });
     }
     const now = this.engine.now();
     const failed: Attempt = {
@@ -104,23 +104,25 @@ export class Settling {
   }
 
   /** An ordered group's message stays where it is, and its key with it. */
-  private holdBack({ cursor, offset, tries }: Delivery, failed: Attempt, dueAtMs: number): void {
+  private holdBack(delivery: Delivery, failed: Attempt, dueAtMs: number): void {
+    const { cursor, offset, tries } = delivery;
     const { group, partition } = cursor;
     const history = [...tries.history, failed].slice(-MAX_HISTORY);
     const again = { attempt: tries.attempt + 1, history, lost: 0 };
-    this.engine.commit(EntryType.HELD_BACK, {
-      groupId: group.id,
-      place: [partition.topic.id, partition.number, offset],
-      ...again,
-      dueAtMs,
-    });
+    const place = [partition.topic.id, partition.number, offset];
+    this.engine.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...again, dueAtMs });
     group.waiting.push({ cursor, offset, ...again, dueAtMs });
     this.engine.dueAt(dueAtMs);
     // Looks at all that wait: once for each of them would be seconds for a batch of 40,000.
     if (dueAtMs <= this.engine.now()) group.releaseDue(this.engine.now());
   }
 
-  deadLetter(
+  private giveUp(delivery: Delivery, cause: Failure & { reason: DeadLetterReason }): void {
+    const { cursor, offset, stored: message, attempt, history, automaticRedrives, consumer } = delivery;
+    this.deadLetter(cursor, offset, { message, attempt, history, automaticRedrives, consumer }, cause);
+  }
+
+  private deadLetter(
     cursor: Cursor,
     offset: number,
     doomed: Doomed,
@@ -197,7 +199,7 @@ export class Settling {
     for (const delivery of deliveries) {
       const { cursor } = delivery;
       this.takeBack(delivery, lostAgain(delivery, error, atMs));
-      this.engine.trace.add(delivery.message.id, 'lease-expired', atMs, cursor.group.name, error);
+      this.engine.trace.add(delivery.stored.id, 'lease-expired', atMs, cursor.group.name, error);
     }
     for (const group of new Set(deliveries.map(({ cursor }) => cursor.group)))
       this.engine.dispatcher.wake(group);
@@ -205,7 +207,29 @@ export class Settling {
 
   /** The same for deliveries that nobody failed with: the member leaves in good order, or never began. */
   giveBack(deliveries: readonly Delivery[]): void {
-    for (const delivery of deliveries) this.takeBack(delivery, { ...delivery.tries, dueAtMs: 0 });
+    for (const delivery of deliveries) {
+      const { attempt, history, lost } = delivery.tries;
+      const again = { attempt, history, lost, dueAtMs: 0 };
+      if (delivery.isNoted) this.note(delivery, again);
+      this.takeBack(delivery, again);
+    }
+  }
+
+  /**
+   * Records before it is handed over that a delivery is under way: were the process to end, which broker and consumer
+   * share, nobody else would know that this message was tried.
+   */
+  noteUnderWay(delivery: Delivery): void {
+    this.note(delivery, lostAgain(delivery, 'the process ended', this.engine.now()));
+    delivery.isNoted = true;
+  }
+
+  private note({ cursor, offset }: Delivery, held: HeldBack): void {
+    const { group, partition } = cursor;
+    const place = [partition.topic.id, partition.number, offset];
+    this.engine.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...held });
+    // That is what the next start has to know. Now it is with somebody.
+    cursor.heldBack.delete(offset);
   }
 
   private takeBack(delivery: Delivery, again: HeldBack): void {

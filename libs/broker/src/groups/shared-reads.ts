@@ -12,7 +12,7 @@ type Decoded = { block: Block; messages: Map<number, StoredMessage> };
 
 /**
  * Messages decoded for one group, for the other groups that read them soon after: with ten groups nine
- * of ten need neither be decoded nor be collected. Like their bodies, they are shared by all who get them.
+ * of ten need not be decoded. Whoever looks at one gets a copy of it.
  */
 export class SharedReads {
   private readonly kept: Decoded[] = [];

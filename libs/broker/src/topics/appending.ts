@@ -75,7 +75,7 @@ export class Appending {
       checkMessages(messages, this.engine.now());
       written = this.write(messages, undefined, stamp);
     } catch (error) {
-      return Promise.reject(this.refuse(error, stamp));
+      return Promise.reject(this.refuse(error, messages.length, stamp));
     }
     const { receipts, sync, missing } = written;
     if (missing !== undefined) {
@@ -103,7 +103,7 @@ export class Appending {
       try {
         written = this.write(messages, loaded, stamp);
       } catch (error) {
-        throw this.refuse(error, stamp);
+        throw this.refuse(error, messages.length, stamp);
       }
       missing = written.missing;
       if (missing !== undefined) continue;
@@ -113,9 +113,13 @@ export class Appending {
     return [];
   }
 
-  /** What a caller is told. A batch refused for what is in it takes its number in the sequence nevertheless. */
-  private refuse(error: unknown, stamp: ProducerStamp | undefined): Error {
-    if (stamp && concernsOneMessage(error)) this.engine.state.sequences.refused(stamp, error);
+  /**
+   * What a caller is told. A message refused for what is in it takes its number in the sequence nevertheless. Several
+   * do not: some of them will come again, and what was sent behind them must not be stored before.
+   */
+  private refuse(error: unknown, messages: number, stamp: ProducerStamp | undefined): Error {
+    if (stamp && messages === 1 && concernsOneMessage(error))
+      this.engine.state.sequences.refused(stamp, error);
     return error instanceof Error ? error : new Error(String(error));
   }
 

@@ -110,6 +110,26 @@ export function consumeSection(stage: () => Stage): void {
     await Promise.all(collector.received.slice(2).map(ack));
   });
 
+  it('keeps the lease of a delivery while its handler is at work, and of those that wait for it', async () => {
+    const topic = stage().topic();
+    let runs = 0;
+    const collector = await stage().collect(
+      topic,
+      { leaseMs: 300, maxBatchMessages: 1, maxInFlightMessages: 1 },
+      async (delivery) => {
+        runs++;
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
+        await delivery.ack();
+      },
+    );
+    await stage().send(topic, 'slow');
+    await gathered(collector, 1);
+    await stage().send(topic, 'next');
+    await gathered(collector, 2);
+    expect(collector.received.map(({ attempt }) => attempt)).toEqual([1, 1]);
+    expect(runs).toBe(2);
+  });
+
   it('takes one verdict for a delivery, no second one', async () => {
     const topic = stage().topic();
     const collector = await stage().collect(topic, {}, keep);
