@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { BrokerServer, EmbeddedBroker } from '#libs/broker';
 import { MessagingError } from '#libs/messaging/port';
 import { createLogger, loadConfig, stopOnSignals } from '#libs/service-kit/process';
-import { BrokerConfig } from './broker.config.js';
+import { BrokerConfig, brokerOptions } from './broker.config.js';
 import { BrokerMetrics } from './observe/broker-metrics.js';
 import { errorLine } from './observe/error-line.js';
 import { ObservationServer } from './observe/observation-server.js';
@@ -49,7 +49,7 @@ export async function startBroker(
   let broker: EmbeddedBroker | undefined;
   try {
     broker = await EmbeddedBroker.open({
-      dir: config.BROKER_DIR,
+      ...brokerOptions(config),
       onProblem: ({ message, error }) => {
         logger.error({ err: error }, message);
         if (error instanceof MessagingError && error.code === 'STORAGE_FAILED') onStorageFailed(error);

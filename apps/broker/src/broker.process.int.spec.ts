@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -7,7 +7,7 @@ import { connectBroker } from '#libs/broker';
 import { loadConfig } from '#libs/service-kit/process';
 import { lineOf, startBroker } from './boot-broker.js';
 import type { RunningBroker } from './boot-broker.js';
-import { BrokerConfig } from './broker.config.js';
+import { BrokerConfig, brokerOptions } from './broker.config.js';
 
 const logger = pino({ level: 'silent' });
 
@@ -54,6 +54,25 @@ describe('the broker process', () => {
     expect(await answer.json()).toMatchObject({ status: 404, code: 'NOT_FOUND' });
   });
 
+  it('goes on without damaged bytes once it is told to as its refusal says', async () => {
+    const small = { ...env, BROKER_SEGMENT_BYTES: String(64 * 1024) };
+    await running.close();
+    running = await startBroker(loadConfig(BrokerConfig, small), logger);
+    const port = connectBroker({ url: running.url, token: 'secret', clientName: 'spec', log: logger });
+    const body = Buffer.alloc(20_000, 'x');
+    for (let n = 0; n < 8; n++) await port.send([{ topic: 'order', tag: 'paid', body }]);
+    await port.close();
+    await running.close();
+    const segments = (await readdir(join(dir, 'journal'))).filter((name) => name.endsWith('.log')).sort();
+    expect(segments.length).toBeGreaterThan(1);
+    await rm(join(dir, 'journal', segments[0]!));
+    const refused = startBroker(loadConfig(BrokerConfig, small), logger);
+    await expect(refused).rejects.toThrow(/LOG_CORRUPT.*BROKER_ON_DAMAGE=quarantine/);
+    const told = { ...small, BROKER_ON_DAMAGE: 'quarantine' };
+    running = await startBroker(loadConfig(BrokerConfig, told), logger);
+    expect((await fetch(`${running.httpUrl}/health/ready`)).status).toBe(200);
+  });
+
   it('says in one line that its directory or a port is taken', async () => {
     const second = startBroker(loadConfig(BrokerConfig, env), logger);
     await expect(second).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
@@ -79,6 +98,46 @@ describe('the configuration of the broker process', () => {
       BROKER_PORT: 7000,
     });
     expect(loadConfig(BrokerConfig, env)).toMatchObject({ HOST: '127.0.0.1', BROKER_PORT: 7650, PORT: 3006 });
+  });
+
+  it('takes how the journal is kept, within bounds', () => {
+    expect(brokerOptions(loadConfig(BrokerConfig, env))).toMatchObject({
+      flush: 'sync',
+      onDamage: 'refuse',
+      retention: { maxAgeMs: 7 * 24 * 3_600_000, maxBytes: Infinity, unsettled: 'keep' },
+    });
+    const given = {
+      BROKER_FLUSH: 'async',
+      BROKER_ASYNC_FLUSH_MS: '50',
+      BROKER_ON_DAMAGE: 'quarantine',
+      BROKER_RETENTION_MS: '3600000',
+      BROKER_RETENTION_BYTES: '1000000',
+      BROKER_RETENTION_UNSETTLED: 'drop',
+      BROKER_DEAD_LETTER_RETENTION_MS: '60000',
+      BROKER_DEAD_LETTERS_PER_GROUP: '10',
+      BROKER_SEGMENT_BYTES: '65536',
+      BROKER_TRACE_STEPS: '0',
+      BROKER_DEDUPLICATION_MS: '5000',
+      BROKER_DEDUPLICATION_IDS: '1000',
+    };
+    expect(brokerOptions(loadConfig(BrokerConfig, { ...env, ...given }))).toEqual({
+      dir: '/data',
+      flush: 'async',
+      asyncFlushMs: 50,
+      onDamage: 'quarantine',
+      retention: { maxAgeMs: 3_600_000, maxBytes: 1_000_000, unsettled: 'drop' },
+      deadLetters: { maxAgeMs: 60_000, maxPerGroup: 10 },
+      segmentBytes: 65_536,
+      traceSteps: 0,
+      deduplication: { windowMs: 5_000, maxIds: 1_000 },
+    });
+    for (const [name, value] of [
+      ['BROKER_FLUSH', 'never'],
+      ['BROKER_SEGMENT_BYTES', '1000'],
+      ['BROKER_RETENTION_MS', '0'],
+      ['BROKER_RETENTION_UNSETTLED', 'maybe'],
+    ])
+      expect(() => loadConfig(BrokerConfig, { ...env, [name!]: value })).toThrow(`${name}: `);
   });
 
   it('names the variable that is missing or wrong', () => {

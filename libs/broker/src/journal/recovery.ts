@@ -191,7 +191,8 @@ function startIsMissing({ path, from, to }: LostRange): MessagingError {
   );
 }
 
-const GO_ON = "Restore the file, or open with onDamage: 'quarantine' to go on without the range";
+const GO_ON =
+  "Restore the file, or open with onDamage: 'quarantine' (the server: BROKER_ON_DAMAGE=quarantine) to go on without the range";
 
 function damaged(segment: Segment, from: number, to: number): MessagingError {
   return new MessagingError(
