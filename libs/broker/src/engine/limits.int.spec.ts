@@ -45,6 +45,18 @@ describe('a broker at its limits', () => {
     await expect(client.attach({ group: 'more' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 
+  it.each([
+    { leaseMs: 0 },
+    { maxInFlightMessages: 0 },
+    { maxInFlightBytes: -1 },
+    { topics: [{ topic: '?' }] },
+  ])('makes neither group nor topic for a subscription that it refuses: %j', async (wrong) => {
+    const client = new EngineClient(await sandbox.open());
+    await expect(client.attach(wrong)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(await client.session.admin({ method: 'groups', args: [] })).toEqual([]);
+    expect(await client.session.admin({ method: 'topics', args: [] })).toEqual([]);
+  });
+
   it('does not deliver a message whose time to live ran out behind its key', async () => {
     const client = new EngineClient(await sandbox.open());
     await client.session.append([message('1', { key: 'k' }), message('2', { key: 'k', ttlMs: 1_000 })]);

@@ -11,9 +11,21 @@ export const consumerIdOf = (deliveryId: number): number => deliveryId & (MAX_CO
 
 /** Longest lease, extended or not. */
 export const MAX_LEASE_MS = 24 * 3_600_000;
-const DEFAULTS = { maxInFlightMessages: 256, maxInFlightBytes: 16 * 1024 * 1024, leaseMs: 30_000 };
 
 type PullWaiter = { wanted: number; resolve: (deliveries: readonly RawDelivery[]) => void };
+
+/** @throws {MessagingError} `INVALID_ARGUMENT` */
+export function boundsOf({
+  maxInFlightMessages = 256,
+  maxInFlightBytes = 16 * 1024 * 1024,
+  leaseMs = 30_000,
+}: Subscription): Pick<Consumer, 'maxInFlightMessages' | 'maxInFlightBytes' | 'leaseMs'> {
+  return {
+    maxInFlightMessages: bounded('maxInFlightMessages', maxInFlightMessages, 65_536),
+    maxInFlightBytes: bounded('maxInFlightBytes', maxInFlightBytes, 2 ** 31),
+    leaseMs: bounded('leaseMs', leaseMs, MAX_LEASE_MS),
+  };
+}
 
 /** A member of a group. */
 export class Consumer {
@@ -42,18 +54,11 @@ export class Consumer {
     /** Number of its last delivery, from which the next ones count. No earlier consumer of this id may have had a higher one. */
     private lastNumber: number,
   ) {
-    this.maxInFlightMessages = bounded(
-      'maxInFlightMessages',
-      subscription.maxInFlightMessages ?? DEFAULTS.maxInFlightMessages,
-      65_536,
-    );
-    this.inFlight = new InFlight<Delivery>(this.maxInFlightMessages);
-    this.maxInFlightBytes = bounded(
-      'maxInFlightBytes',
-      subscription.maxInFlightBytes ?? DEFAULTS.maxInFlightBytes,
-      2 ** 31,
-    );
-    this.leaseMs = bounded('leaseMs', subscription.leaseMs ?? DEFAULTS.leaseMs, MAX_LEASE_MS);
+    const { maxInFlightMessages, maxInFlightBytes, leaseMs } = boundsOf(subscription);
+    this.maxInFlightMessages = maxInFlightMessages;
+    this.inFlight = new InFlight<Delivery>(maxInFlightMessages);
+    this.maxInFlightBytes = maxInFlightBytes;
+    this.leaseMs = leaseMs;
     // What is broadcast is not recorded, and so never comes twice.
     this.atMostOnce = subscription.guarantee === 'at-most-once' && group.mode === 'shared';
   }

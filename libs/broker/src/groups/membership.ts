@@ -7,7 +7,7 @@ import {
 import type { Engine } from '../engine/engine.js';
 import { EntryType } from '../journal/format.js';
 import { checkTopicName } from '../topics/topics.js';
-import type { Consumer } from './consumer.js';
+import { type Consumer, boundsOf } from './consumer.js';
 import { type Group, blockTimesOf } from './group.js';
 
 /**
@@ -21,6 +21,10 @@ export function join(
   consumerFor: (group: Group) => Consumer,
 ): Consumer {
   checkSubscription(subscription);
+  // Before the group is made, which is on disk and has a backlog from then on: a refusal leaves nothing behind.
+  boundsOf(subscription);
+  const plain = subscription.topics.map(({ topic }) => topic).filter(isPlainName);
+  engine.state.topics.checkRoom(plain);
   const group = groupFor(engine, subscription);
   const consumer = consumerFor(group);
   if (group.members.length > 0 && !alike(group, subscription)) {
@@ -33,7 +37,7 @@ export function join(
   // Not before its consumer was made: one that is refused must leave nothing behind.
   if (group.mode === 'broadcast') engine.state.groups.broadcast.add(group);
   const { topics } = engine.state;
-  for (const { topic } of subscription.topics) if (isPlainName(topic)) engine.topic(topic);
+  for (const topic of plain) engine.topic(topic);
   engine.follow(
     group,
     [...topics.all()].filter((topic) => group.wants(topic)),

@@ -176,6 +176,16 @@ export class Topics {
     return this.byName.values();
   }
 
+  /** Room for those of these topics that are not there. @throws {MessagingError} `INVALID_ARGUMENT` */
+  checkRoom(names: readonly string[]): void {
+    const more = new Set(names.filter((name) => !this.byName.has(name))).size;
+    if (this.named + more > MAX_TOPICS)
+      throw new MessagingError(
+        'INVALID_ARGUMENT',
+        `there are ${this.named} topics already; at most ${MAX_TOPICS}`,
+      );
+  }
+
   /** What to record for a new topic. Bounds and names are checked here, before anything is written. */
   plan(name: string, partitions: number, flush: Flush, limit: TopicLimit = {}): TopicFacts {
     checkLimit(name, limit);
@@ -192,8 +202,7 @@ export class Topics {
         `topic ${name}: flush is sync or async, not ${String(flush)}`,
       );
     }
-    if (this.named >= MAX_TOPICS && !INTERNAL_NAME.test(name))
-      throw new MessagingError('INVALID_ARGUMENT', `there are ${MAX_TOPICS} topics already`);
+    if (!INTERNAL_NAME.test(name)) this.checkRoom([name]);
     const bounded = limit.maxMessages !== undefined || limit.maxBytes !== undefined;
     return { id: this.lastId + 1, name, partitions, flush, ...(bounded ? { limit } : {}) };
   }
