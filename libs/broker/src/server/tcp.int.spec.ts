@@ -240,6 +240,27 @@ describe('a broker over TCP', () => {
     await new Promise((resolve) => socket.once('close', resolve));
   });
 
+  it('keeps the connection when one subscription is refused after a reconnect, and asks for that one again', async () => {
+    const port = connectTo();
+    const handled: string[] = [];
+    const topics = [{ topic: 'order' }];
+    await port.subscribe({ group: 'refused', topics }, () => Promise.resolve());
+    await port.subscribe({ group: 'fine', topics }, async (batch) => {
+      handled.push(...batch.map(({ message: { body } }) => Buffer.from(body).toString()));
+      await Promise.all(batch.map((each) => each.ack()));
+    });
+    broker.refuses = ({ group }) => group === 'refused';
+    const asked = (group: string): number =>
+      broker.sessions.at(-1)!.subscriptions.filter((each) => each.group === group).length;
+    await restart();
+    await until(() => broker.sessions.length === 2 && asked('fine') === 1 && asked('refused') === 1);
+    await port.send([message('a')]);
+    await until(() => handled.includes('a'));
+    // Again after a second; the connection is the same all the while.
+    await until(() => asked('refused') === 2);
+    expect([broker.sessions.length, asked('fine')]).toEqual([2, 1]);
+  });
+
   it('refuses connections beyond the limit and keeps the others', async () => {
     await server.close();
     server = await listen({ maxConnections: 1 });

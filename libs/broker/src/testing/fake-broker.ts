@@ -25,6 +25,8 @@ export class FakeBroker {
   readonly settled: Settlement[] = [];
   /** What `append` waits for; a spec that wants answers to be late puts a promise here. */
   hold: Promise<void> = Promise.resolve();
+  /** Subscriptions that are refused, though they keep to the rules. */
+  refuses: (subscription: Subscription) => boolean = () => false;
   private lastDelivery = 0;
   private lastConsumer = 100;
   private offset = 0;
@@ -169,6 +171,9 @@ export class FakeSession implements BrokerSession {
 
   attach(subscription: Subscription, mode: 'push' | 'pull'): Promise<number> {
     this.subscriptions.push(subscription);
+    if (this.broker.refuses(subscription)) {
+      return Promise.reject(new MessagingError('INVALID_ARGUMENT', 'its group has another order by now'));
+    }
     const id = this.broker.attach(this, subscription, mode === 'push');
     this.mine.add(id);
     return Promise.resolve(id);
