@@ -30,7 +30,8 @@ export class CircuitStopped extends Error {}
  * always fails like that cannot keep the others out.
  */
 export class CircuitBreaker {
-  private open: { sinceMs: number; pauseMs: number; probeAtMs: number; isProbing: boolean } | undefined;
+  private open:
+    { sinceMs: number; pauseMs: number; probeAtMs: number; probingSinceMs: number | undefined } | undefined;
   private readonly waiting: Waiter[] = [];
   private timer: NodeJS.Timeout | undefined;
   private isStopped = false;
@@ -42,17 +43,24 @@ export class CircuitBreaker {
     return this.open && this.parts.now() - this.open.sinceMs;
   }
 
+  /** For how long the probe under way has been at work, in milliseconds; 0 without one. */
+  get probingMs(): number {
+    const sinceMs = this.open?.probingSinceMs;
+    return sinceMs === undefined ? 0 : this.parts.now() - sinceMs;
+  }
+
   /**
    * Runs `work` as soon as the circuit lets it, and again while it fails because something is away.
+   * @param work is told whether it is to find out if something is back
    * @param keep is called every few seconds while it waits
    * @throws what `work` throws otherwise, `CircuitStopped` after `stop`
    */
-  async run<T>(work: () => Promise<T>, keep: () => void): Promise<T> {
+  async run<T>(work: (isProbe: boolean) => Promise<T>, keep: () => void): Promise<T> {
     for (let trips = 0; ;) {
       if (this.open !== undefined) await this.turn(keep);
       const isProbe = this.open !== undefined;
       try {
-        const result = await work();
+        const result = await work(isProbe);
         this.close();
         return result;
       } catch (error) {
@@ -76,8 +84,8 @@ export class CircuitBreaker {
   private turn(keep: () => void): Promise<void> {
     const { open } = this;
     if (this.isStopped) return Promise.reject(new CircuitStopped('the consumer is closing'));
-    if (open !== undefined && !open.isProbing && this.parts.now() >= open.probeAtMs) {
-      open.isProbing = true;
+    if (open !== undefined && open.probingSinceMs === undefined && this.parts.now() >= open.probeAtMs) {
+      open.probingSinceMs = this.parts.now();
       return Promise.resolve();
     }
     return new Promise((go, stop) => this.waiting.push({ go, stop, keep }));
@@ -85,7 +93,7 @@ export class CircuitBreaker {
 
   private trip(error: unknown, isProbe: boolean): void {
     if (this.open === undefined) {
-      this.open = { sinceMs: this.parts.now(), pauseMs: 0, probeAtMs: 0, isProbing: false };
+      this.open = { sinceMs: this.parts.now(), pauseMs: 0, probeAtMs: 0, probingSinceMs: undefined };
       this.parts.opened(error);
     } else if (!isProbe) {
       return;
@@ -97,7 +105,7 @@ export class CircuitBreaker {
 
   private probeIn(pauseMs: number): void {
     if (this.open === undefined || this.isStopped) return;
-    this.open.isProbing = false;
+    this.open.probingSinceMs = undefined;
     this.open.probeAtMs = this.parts.now() + pauseMs;
     clearTimeout(this.timer);
     this.timer = setTimeout(this.probe, pauseMs);
@@ -108,7 +116,7 @@ export class CircuitBreaker {
     const first = this.waiting.shift();
     // With nobody in line, whoever comes next is the probe.
     if (first === undefined || this.open === undefined) return;
-    this.open.isProbing = true;
+    this.open.probingSinceMs = this.parts.now();
     first.go();
   };
 

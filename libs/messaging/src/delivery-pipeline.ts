@@ -113,7 +113,9 @@ export class DeliveryPipeline {
     const { group, leaseMs, now } = this.parts;
     const pausedMs = this.circuit.openMs ?? 0;
     if (pausedMs > REPORT_PAUSE_AFTER_MS) {
-      return { group, detail: `paused for ${seconds(pausedMs)}, what it needs is away`, isHang: false };
+      // Everybody waits for the one that tries.
+      const isHang = this.circuit.probingMs > HANGS_AFTER_LEASES * leaseMs;
+      return { group, detail: `paused for ${seconds(pausedMs)}, what it needs is away`, isHang };
     }
     const heldMs = this.leases.longestHeldMs();
     if (heldMs <= WEDGED_AFTER_LEASES * leaseMs) return undefined;
@@ -203,12 +205,23 @@ export class DeliveryPipeline {
     if (failure !== undefined) await this.divide(batch, failure, run);
   }
 
-  /** One call of the handler. Acks on success, else returns the failure and leaves the batch unsettled. */
+  /**
+   * One call of the handler. Acks on success, else returns the failure and leaves the batch unsettled.
+   *
+   * While something is away, every second try is one message alone: perhaps it is one of the batch that always says so.
+   */
   private async tryBatch(batch: readonly Work[], run: BatchRun): Promise<Failure | undefined> {
     if (batch.length === 0) return undefined;
+    let probes = 0;
+    let tried = batch;
     try {
       await this.circuit.run(
-        () => this.callBatch(batch, run.route),
+        (isProbe) => {
+          const own = batch.filter(({ delivered }) => !delivered.signal.aborted);
+          const isAlone = isProbe && own.length > 0 && ++probes % 2 === 0;
+          tried = isAlone ? own.slice((probes / 2 - 1) % own.length).slice(0, 1) : batch;
+          return this.callBatch(tried, run.route);
+        },
         () => batch.forEach(({ delivered }) => this.leases.hold(delivered)),
       );
     } catch (error) {
@@ -216,14 +229,32 @@ export class DeliveryPipeline {
       return { error };
     }
     run.failuresInARow = 0;
-    await Promise.all(batch.map((work) => this.ack(work, 'handled')));
+    await Promise.all(tried.map((work) => this.ack(work, 'handled')));
+    if (tried.length < batch.length) {
+      const [alone] = tried;
+      await this.tryHalves(
+        batch.filter((work) => work !== alone),
+        run,
+      );
+    }
     return undefined;
+  }
+
+  /** Both at once: the one that waits for what is away must not keep the other from showing that it is there. */
+  private async tryHalves(batch: readonly Work[], run: BatchRun): Promise<void> {
+    await Promise.all(
+      halvesOf(batch).map(async (half) => {
+        const failure = await this.tryBatch(half, run);
+        if (failure !== undefined) await this.divide(half, failure, run);
+      }),
+    );
   }
 
   /** Without what was lost while the batch had to wait. */
   private async callBatch(batch: readonly Work[], route: BatchRoute): Promise<void> {
     const own = batch.filter(({ delivered }) => !delivered.signal.aborted);
-    if (own.length === 0) return;
+    // Not a success: nothing was tried.
+    if (own.length === 0) throw new MessagingError('LEASE_LOST', 'of every message of the batch');
     await traceContext.runBatch(
       own.map(({ delivered }) => delivered.message),
       () => route.handle(own.map(({ delivery }) => delivery)),
@@ -244,9 +275,8 @@ export class DeliveryPipeline {
       await Promise.all(batch.map((work) => this.fail(work, failure.error)));
       return;
     }
-    const middle = Math.ceil(batch.length / 2);
     const failed: { half: readonly Work[]; failure: Failure }[] = [];
-    for (const part of [batch.slice(0, middle), batch.slice(middle)]) {
+    for (const part of halvesOf(batch)) {
       const half = await this.keep(part);
       const halfFailure = await this.tryBatch(half, run);
       if (halfFailure !== undefined) failed.push({ half, failure: halfFailure });
@@ -390,6 +420,11 @@ const triesOf = ({ attempt, history }: DeliveredMessage): number =>
 type Arrived = Pick<Work, 'delivered' | 'startedAtMs'>;
 type Failure = { error: unknown };
 type BatchRun = { route: BatchRoute; failuresInARow: number };
+
+function halvesOf(batch: readonly Work[]): (readonly Work[])[] {
+  const middle = Math.ceil(batch.length / 2);
+  return [batch.slice(0, middle), batch.slice(middle)];
+}
 
 function addTo(batches: Map<BatchRoute, Work[]>, route: BatchRoute, work: Work): void {
   const batch = batches.get(route);

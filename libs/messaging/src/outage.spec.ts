@@ -254,6 +254,29 @@ it('so is a single one', async () => {
   expect(broker.verdicts).toEqual(['ack m0']);
 });
 
+it('a batch that was lost while it waited says nothing about what is away', async () => {
+  await consume(batch(), 2);
+  await send(ids(4));
+  await jest.advanceTimersByTimeAsync(1_000);
+  broker.loseLease('m0');
+  broker.loseLease('m1');
+  await jest.advanceTimersByTimeAsync(TEN_MINUTES_MS);
+  expect(pauses).toEqual([true]);
+  await comeBack();
+  expect(handled).toEqual([2, 3]);
+});
+
+it('a message that always says that something is away keeps nobody of its batch out, with no other traffic', async () => {
+  isAway = false;
+  await consume(
+    batch((ns) => (ns.includes(5) ? away() : undefined)),
+    8,
+  );
+  await send(ids(8));
+  await jest.advanceTimersByTimeAsync(60_000);
+  expect(sorted(handled)).toEqual(ids(8).filter((n) => n !== 5));
+});
+
 it('a batch of which one part failed for another reason is no outage', async () => {
   isAway = false;
   const failure = new AggregateError([away(), new DomainError('WRONG', 'invalid', 'wrong')]);
@@ -289,6 +312,17 @@ it('who stops does not wait for what is away, and settles nothing', async () => 
 });
 
 describe('a handler that hangs', () => {
+  it('is told as a hang as well when it was to find out whether something is back', async () => {
+    let tries = 0;
+    const hangs = new Promise<void>(() => undefined);
+    await consume({ ...one(), handle: () => (++tries === 1 ? Promise.reject(away()) : hangs) });
+    await send([1, 2]);
+    await jest.advanceTimersByTimeAsync(5 * LEASE_MS);
+    expect(pipeline.trouble()).toMatchObject({ isHang: false });
+    await jest.advanceTimersByTimeAsync(6 * LEASE_MS);
+    expect(pipeline.trouble()).toMatchObject({ isHang: true });
+  });
+
   it('is told in readiness while it is at work, and as a hang when none ends any more', async () => {
     isAway = false;
     let finish: () => void = () => undefined;
