@@ -402,7 +402,7 @@ function notReady(ticketTypeId: string): UnavailableError {
   return new UnavailableError('STOCK_NOT_READY', `the counters of ${ticketTypeId} are not there`, 1_000);
 }
 
-const STAGED_STATES = { sold: 's', reacquired: 'a', released: 'r' } as const;
+const STAGED_STATES = { sold: 's', reacquired: 'a', released: 'r', ended: 'e' } as const;
 const stagedFields = (order: LedgerOrder): [string, string] => [
   order.orderNo,
   `${STAGED_STATES[order.standing]}|${order.quantity}|${order.atMs}|${order.buyerId}`,

@@ -88,8 +88,11 @@ export type HoldView = StockOrder & {
   currency: string;
 };
 
-/** An order as the ledger in Postgres knows it. */
-export type LedgerOrder = StockOrder & { standing: 'sold' | 'reacquired' | 'released'; atMs: number };
+/** An order as the ledger in Postgres knows it. A released one may be re-acquired, one that has `ended` never owns tickets again. */
+export type LedgerOrder = StockOrder & {
+  standing: 'sold' | 'reacquired' | 'released' | 'ended';
+  atMs: number;
+};
 
 /** A ticket type as the ledger in Postgres knows it. Released orders are needed for the last day only. */
 export type TicketTypeSnapshot = {

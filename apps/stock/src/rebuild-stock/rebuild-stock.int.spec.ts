@@ -1,6 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+
 import { lockTicketTypes } from '../move-stock/movement-ledger.js';
+import type { StockEvent } from '../move-stock/stock-event.js';
 import { StockUnderTest } from '../testing/stock-under-test.js';
+
+type Order = Omit<StockEvent, 'fact'>;
 
 let shop: StockUnderTest;
 beforeAll(async () => {
@@ -75,6 +79,35 @@ describe('rebuilding', () => {
     ]);
     await shop.happened('created', held, claimed);
     expect(await shop.counters(type)).toEqual({ free: 10, held: 0, sold: 10 });
+  });
+
+  it.each([
+    ['returned', async (again: Order) => shop.happened('refunded', again)],
+    [
+      'refused when they were taken again',
+      async (again: Order) => {
+        // Redis had tickets for it, the ledger has none left.
+        const type = again.ticketTypeId;
+        await shop.database.ticketType.update({ where: { id: type }, data: { sold: 4 } });
+        await shop.happened('paid-after-cancellation', again);
+        await shop.database.ticketType.update({ where: { id: type }, data: { sold: 0 } });
+      },
+    ],
+  ])('frees tickets that were %s, also in a Redis that has forgotten so', async (what, end) => {
+    const type = await shop.ticketType(4, 4);
+    const again = await shop.claimed(type, 'again', 4);
+    await shop.happened('created', again);
+    await shop.happened('cancelled', again);
+    await shop.stock.reacquire(again);
+    if (what === 'returned') await shop.happened('paid-after-cancellation', again);
+    const key = `stock:{${type}}:holds`;
+    const forgotten = (await shop.redis.hget(key, again.orderNo)) ?? '';
+    await end(again);
+    expect(await shop.counters(type)).toEqual({ free: 4, held: 0, sold: 0 });
+    // What a crash takes with it: the last second of writes.
+    await shop.redis.hset(key, again.orderNo, forgotten);
+    await shop.rebuildStock.execute(type);
+    expect(await shop.counters(type)).toEqual({ free: 4, held: 0, sold: 0 });
   });
 
   it('leaves a trace of a restart with nothing sold as well: reservations may be gone', async () => {

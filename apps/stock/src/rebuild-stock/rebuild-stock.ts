@@ -3,7 +3,7 @@ import { CLOCK, type Clock } from '#libs/service-kit';
 import { StockLedger, type LedgerOrder, type RebuildResult } from '#libs/stock-ledger';
 import { PrismaClient, type Prisma } from '#prisma/stock';
 import { ticketTypeNotFound } from '../domain/errors.js';
-import { standingOf, type Movement } from '../domain/movements.js';
+import { standingOf, type Movement, type Standing } from '../domain/movements.js';
 import { lockTicketTypes } from '../move-stock/movement-ledger.js';
 
 /** For the largest ticket type, a million orders. */
@@ -78,7 +78,13 @@ async function readOrders(
     .filter((order) => order.standing !== 'released' || order.atMs > nowMs - TOMBSTONE_MS);
 }
 
-function ledgerStanding(recorded: ReadonlySet<Movement>): LedgerOrder['standing'] {
-  const standing = standingOf(recorded);
-  return standing === 'sold' || standing === 'reacquired' ? standing : 'released';
-}
+const STANDINGS = {
+  unknown: 'released',
+  sold: 'sold',
+  'rolled-back': 'released',
+  reacquired: 'reacquired',
+  refused: 'ended',
+  returned: 'ended',
+} as const satisfies Record<Standing, LedgerOrder['standing']>;
+const ledgerStanding = (recorded: ReadonlySet<Movement>): LedgerOrder['standing'] =>
+  STANDINGS[standingOf(recorded)];

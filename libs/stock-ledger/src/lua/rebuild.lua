@@ -3,7 +3,7 @@
 -- Takes time in proportion to the holds: about a second for 100,000.
 --
 -- KEYS[1] counter  KEYS[2] holds  KEYS[3] hold-expiry  KEYS[4] buyers  KEYS[5] released
--- KEYS[6] staged: hash of order number → `<s|a|r>|<quantity>|<at ms>|<buyer>`, the ledger's view; deleted
+-- KEYS[6] staged: hash of order number → `<s|a|r|e>|<quantity>|<at ms>|<buyer>`, the ledger's view; deleted
 -- ARGV[1] initial  ARGV[2] price  ARGV[3] currency  ARGV[4] limit  ARGV[5] sale opens at (ms)
 -- ARGV[6] epoch  ARGV[7] forget tombstones from before (ms)  ARGV[8] sale is over from (ms)
 -- ARGV[9] begin before (ms, by this server's clock): whoever asked has given up by then, and the ledger goes on
@@ -13,6 +13,7 @@
 --   a             anything      a
 --   r             a             a  re-acquired just now; the ledger will hear of it
 --   r             other         r
+--   e             anything      r  refused or returned: nothing comes after that
 --   nothing       s             c  its DEDUCT cannot be lost, so it is still to come
 --   nothing       h, c, a, r    as it was
 --
@@ -41,6 +42,7 @@ for index = 1, #staged, 2 do
   local known = holds[staged[index]]
   local hold = known or { heldAt = at, seq = '0', replayed = '0' }
   if not (state == 'r' and hold.state == 'a') then
+    if state == 'e' then state = 'r' end
     hold.due = (state ~= 'r' and '0') or (hold.state == 'r' and hold.due) or at
     hold.state, hold.quantity, hold.buyer = state, tonumber(quantity), buyer
   end
