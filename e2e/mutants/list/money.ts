@@ -265,7 +265,15 @@ export const MONEY: readonly Mutant[] = [
     ],
   ),
   ...slipsIn(`${PAYMENT}/provider/refund-book.ts`, 'refunds', PROVIDER, [
-    ['the-provider-ignores-keys', 'if (await this.isDone(intent, amountMinor, idempotencyKey)) return;', ''],
+    [
+      'the-provider-ignores-keys',
+      'if (await this.isDone(intent, amountMinor, idempotencyKey)) return;',
+      '',
+      {
+        equivalent:
+          'The key is unique where the refund is written, and is asked for again when that was refused: this line spares the try.',
+      },
+    ],
     [
       'the-provider-forgets-keys',
       'refund AS (\n           INSERT INTO provider_refunds (key, intent_id, amount_minor) SELECT $2, id, $3::bigint FROM moved)',

@@ -116,3 +116,15 @@ test('what is no order number is no order', async () => {
     expect(answer).toMatchObject({ status: 404, body: { code: 'ORDER_NOT_FOUND' } });
   }
 });
+
+test('while Redis is away nobody is told that an order does not exist: it may be queued', async () => {
+  const { orderNo } = await queuedOrder('buyer');
+  gateway.upstream.answer = () => unknown;
+  await gateway.redisServer.crash();
+  try {
+    const answer = await gateway.call('GET', `/api/orders/${orderNo}`, { as: 'buyer' });
+    expect(answer).toMatchObject({ status: 503, body: { code: 'SERVICE_UNAVAILABLE' } });
+  } finally {
+    await gateway.redisServer.restart();
+  }
+});

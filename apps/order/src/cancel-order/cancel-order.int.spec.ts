@@ -43,4 +43,8 @@ test('what is paid, expired or still queued cannot be cancelled', async () => {
       kind: 'conflict',
     });
   }
+  // Nobody else is told that it is there.
+  await expect(shop.cancelOrder.execute(queued.orderNo, 'another buyer')).rejects.toMatchObject({
+    code: 'ORDER_NOT_FOUND',
+  });
 });
