@@ -13,6 +13,7 @@ import { Batcher, CLOCK, type Clock } from '#libs/service-kit';
 import { paymentContested, paymentNotCaptured, paymentNotFound } from '../domain/errors.js';
 import { effectOf, type AnomalyKind, type PaymentState } from '../domain/payment-state.js';
 import { PRODUCER_GROUP } from '../domain/producer-group.js';
+import { PAYMENT_PROVIDER, type PaymentProvider } from '../ports/payment-provider.js';
 import { PaymentBook, type PaymentRow } from './payment-book.js';
 import { WebhookAnomalies } from './webhook-anomalies.js';
 
@@ -48,6 +49,7 @@ export class AcceptWebhook {
   constructor(
     private readonly book: PaymentBook,
     private readonly anomalies: WebhookAnomalies,
+    @Inject(PAYMENT_PROVIDER) private readonly provider: PaymentProvider,
     private readonly bus: MessageBus,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
@@ -56,7 +58,8 @@ export class AcceptWebhook {
    * A replay has no second effect and is not an error: the provider must stop repeating it. Neither is what no repeat
    * can mend: it is recorded for an operator.
    *
-   * @throws {DomainError} for what a repeat finds settled: `PAYMENT_NOT_FOUND`, `PAYMENT_NOT_CAPTURED`, `PAYMENT_CONTESTED`.
+   * @throws {DomainError} for what a repeat finds settled: `PAYMENT_NOT_FOUND`, `PAYMENT_NOT_CAPTURED`, `PAYMENT_CONTESTED`,
+   *   `PAYMENT_PROVIDER_UNAVAILABLE`.
    */
   async execute(webhook: PaymentWebhook): Promise<void> {
     const isAccepted =
@@ -131,6 +134,11 @@ export class AcceptWebhook {
     return this.anomalies.record({ ...webhook, kind, body: JSON.stringify(webhook) });
   }
 
+  /** A webhook tells of one part; with the parts before it, of which some may never be told, that may be all. The provider knows. */
+  private async isAllSentBack(payment: PaymentRow): Promise<boolean> {
+    return (await this.provider.intent(payment.intent_id)).status === 'REFUNDED';
+  }
+
   /**
    * The messages carry the time of acceptance, not of the capture: the check-back tells by it how old a
    * half message is, and a webhook may come a day late.
@@ -140,6 +148,9 @@ export class AcceptWebhook {
     const facts = factsOf(payment);
     const effect = effectOf(stateOf(payment), webhook);
     if (typeof effect === 'object') {
+      if (effect.anomaly === 'partial-refund' && (await this.isAllSentBack(payment))) {
+        return this.stepBy({ ...webhook, amountMinor: payment.amount_minor }, payment);
+      }
       await this.record(effect.anomaly, webhook);
       return 'nothing';
     }

@@ -167,6 +167,37 @@ describe('in the dashboard', () => {
     expect(await payments.database.refund.count({ where: { paymentId } })).toBe(0);
   });
 
+  test('parts that make up the whole are a refund: the order hears of it once, whatever order they are told in', async () => {
+    const { paymentId, intentId } = await payments.captured();
+    await inDashboard('refunds', { intentId, amountMinor: 1_000 });
+    await recorded(paymentId, 'partial-refund');
+    await inDashboard('refunds', { intentId, amountMinor: 1_500 });
+    await inDashboard('refunds', { intentId });
+    await payments.until('told', () => payments.messagesOf(paymentId).includes('payment.refunded'));
+    await recorded(paymentId, 'refund-by-provider');
+    const again = payments.webhook('refund.succeeded', paymentId, { amountMinor: 1_500 });
+    expect(await payments.deliver(again)).toBe(204);
+    const told = payments.messagesOf(paymentId).filter((name) => name === 'payment.refunded');
+    expect(told).toHaveLength(1);
+    expect(await payments.database.refund.findUnique({ where: { paymentId } })).toMatchObject({
+      status: 'SUCCEEDED',
+      reason: 'by-provider',
+      amountMinor: 5_000n,
+    });
+  });
+
+  test('a part is sent back, and we ask for the rest: that is all of what we asked for', async () => {
+    const orderNo = payments.newOrderNo();
+    const { paymentId, intentId } = await payments.captured(orderNo);
+    await inDashboard('refunds', { intentId, amountMinor: 1_000 });
+    await recorded(paymentId, 'partial-refund');
+    await payments.requestRefund.execute({
+      ...{ paymentId, orderNo, amountMinor: 5_000, currency: 'EUR', reason: 'sold-out' },
+      requestedAt: new Date().toISOString(),
+    });
+    await payments.until('told', () => payments.messagesOf(paymentId).includes('payment.refunded'));
+  });
+
   test('a bank disputes the payment: recorded, and nothing else', async () => {
     const { paymentId, intentId } = await payments.captured();
     await inDashboard('disputes', { intentId });

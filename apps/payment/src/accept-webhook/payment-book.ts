@@ -10,6 +10,7 @@ const PaymentRow = z.object({
   id: z.string(),
   order_no: z.string(),
   buyer_id: z.string(),
+  intent_id: z.string(),
   amount_minor: z.coerce.number(),
   currency: z.string(),
   status: z.enum(['PENDING', 'SUCCEEDED', 'FAILED']),
@@ -30,7 +31,7 @@ export class PaymentBook {
     webhooks: readonly Pick<PaymentWebhook, 'paymentId' | 'eventId'>[],
   ): Promise<(PaymentRow | undefined)[]> {
     const rows = await this.database.$queryRawUnsafe<{ nr: number }[]>(
-      `SELECT w.nr::int, p.id::text, p.order_no, p.buyer_id, p.amount_minor, p.currency, p.status,
+      `SELECT w.nr::int, p.id::text, p.order_no, p.buyer_id, p.intent_id, p.amount_minor, p.currency, p.status,
               r.status AS refund_status, r.reason AS refund_reason,
               EXISTS (SELECT 1 FROM webhook_events AS e WHERE e.event_id = w.event_id) AS known_event
        FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS w(payment_id, event_id, nr)

@@ -12,7 +12,7 @@ export type WebhookFact = Money & { type: WebhookType };
  *
  * - `amount-differs`: another amount or currency than the payment's. No ticket is given for it.
  * - `refund-by-provider`: all of it was sent back, and nobody here had asked for that; the order follows.
- * - `partial-refund`: a part was sent back; the tickets stay.
+ * - `partial-refund`: a part was sent back; the tickets stay until all is.
  * - `dispute`: the buyer's bank wants the money back; whether it gets it is decided elsewhere, and later.
  * - `foreign-payment`: of a payment that this shop never made.
  * - `unknown-type`: an event that nobody here needs to know. Counted, no alarm.
