@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import type { RefundReason } from '#libs/contracts';
 import { PaymentUnderTest } from '../testing/payment-under-test.js';
 import { AskProvider } from './ask-provider.js';
 
@@ -54,24 +55,47 @@ test('a decline is heard of, and a capture after it as well', async () => {
   expect(payments.messagesOf(paymentId)).toEqual(['payment.failed', 'payment.succeeded']);
 });
 
-test('a refund whose webhook never comes is heard of', async () => {
-  const { paymentId, intentId } = await payments.captured();
+/** Written down, as `RequestRefund` does before it asks the provider. */
+const refundRequested = async (paymentId: string, reason: RefundReason): Promise<void> => {
   const { orderNo } = await payments.database.payment.findUniqueOrThrow({ where: { id: paymentId } });
   await payments.database.refund.create({
     data: {
       ...{ id: paymentId, paymentId, orderNo, amountMinor: 5_000, currency: 'EUR' },
-      ...{ reason: 'sold-out', status: 'REQUESTED', updatedAt: new Date() },
+      ...{ reason, status: 'REQUESTED', updatedAt: new Date() },
     },
   });
-  // In the provider's book, and no webhook tells of it.
-  await payments.database.$executeRawUnsafe(
-    `UPDATE provider_intents SET status = 'REFUNDED', refunded_minor = amount_minor WHERE id = $1`,
-    intentId,
-  );
   await age(paymentId, 6);
-  expect(await ask.execute()).toBe(1);
-  expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.refunded']);
-});
+};
+
+// Of a second payment, or of one for an order that was rejected, no rule of the orders knows: their order stays as it is.
+test.each(['sold-out', 'paid-twice', 'order-rejected'] as const)(
+  'a refund (%s) whose webhook never comes is heard of',
+  async (reason) => {
+    const { paymentId, intentId } = await payments.captured();
+    await refundRequested(paymentId, reason);
+    // In the provider's book, and no webhook tells of it.
+    await payments.database.$executeRawUnsafe(
+      `UPDATE provider_intents SET status = 'REFUNDED', refunded_minor = amount_minor WHERE id = $1`,
+      intentId,
+    );
+    expect(await ask.execute()).toBe(1);
+    expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.refunded']);
+  },
+);
+
+test.each(['paid-twice', 'order-rejected'] as const)(
+  'a refund (%s) of which the provider knows nothing is asked for again, and done once',
+  async (reason) => {
+    const { paymentId, intentId } = await payments.captured();
+    await refundRequested(paymentId, reason);
+    expect(await ask.execute()).toBe(0);
+    await payments.until('refunded', () => payments.messagesOf(paymentId).includes('payment.refunded'));
+    await payments.database.$executeRawUnsafe('UPDATE payments SET asked_at = NULL');
+    await ask.execute();
+    expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded', 'payment.refunded']);
+    expect(await payments.database.providerRefund.count({ where: { intentId } })).toBe(1);
+  },
+);
 
 test('a checkout that nobody has used is asked for less and less often, by one process only', async () => {
   const { paymentId } = await payments.created();

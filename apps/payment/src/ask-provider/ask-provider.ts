@@ -15,7 +15,13 @@ const MAX_PAYMENTS = 50;
 /** Checkouts are long closed by then. */
 const MAX_AGE_DAYS = 7;
 
-type Unheard = { id: string; intent_id: string; status: 'PENDING' | 'SUCCEEDED' | 'FAILED' };
+type Unheard = {
+  id: string;
+  intent_id: string;
+  status: 'PENDING' | 'SUCCEEDED' | 'FAILED';
+  /** Asked for, and not known to be done. */
+  refund_id: string | null;
+};
 
 /**
  * The net under the webhooks: asks the provider about payments and refunds of which it has told nothing for long, and
@@ -84,7 +90,7 @@ export class AskProvider implements OnApplicationBootstrap, OnModuleDestroy {
   private async take(): Promise<Unheard[]> {
     return this.database.$queryRawUnsafe<Unheard[]>(
       `WITH due AS MATERIALIZED (
-         SELECT p.id FROM payments AS p LEFT JOIN refunds AS r ON r.payment_id = p.id AND r.status = 'REQUESTED'
+         SELECT p.id, r.id AS refund_id FROM payments AS p LEFT JOIN refunds AS r ON r.payment_id = p.id AND r.status = 'REQUESTED'
          CROSS JOIN LATERAL (SELECT now() - coalesce(r.created_at, p.created_at) AS age,
                                     $1::int * interval '1 millisecond' AS pause) AS w
          WHERE (p.status IN ('PENDING', 'FAILED') OR r.id IS NOT NULL)
@@ -92,15 +98,20 @@ export class AskProvider implements OnApplicationBootstrap, OnModuleDestroy {
            AND coalesce(p.asked_at < now() - greatest(w.pause, w.age / 10), true)
          ORDER BY p.asked_at NULLS FIRST LIMIT $3::int FOR UPDATE OF p SKIP LOCKED)
        UPDATE payments AS p SET asked_at = now() FROM due WHERE p.id = due.id
-       RETURNING p.id::text, p.intent_id, p.status`,
+       RETURNING p.id::text, p.intent_id, p.status, due.refund_id::text`,
       this.config.RECONCILE_AFTER_MS,
       MAX_AGE_DAYS,
       MAX_PAYMENTS,
     );
   }
 
-  private async ask({ id, intent_id, status }: Unheard): Promise<number> {
+  private async ask({ id, intent_id, status, refund_id }: Unheard): Promise<number> {
     const intent = await this.provider.intent(intent_id);
+    if (intent.status === 'CAPTURED' && refund_id !== null) {
+      // The request did not arrive, or came to nothing. The same key is the same refund.
+      await this.provider.refund({ intentId: intent_id, idempotencyKey: refund_id });
+      this.logger.warn({ paymentId: id }, 'the provider had not sent the money back: asked for it again');
+    }
     const types = newsOf(intent.status, status);
     for (const type of types) {
       await this.acceptWebhook.execute({
