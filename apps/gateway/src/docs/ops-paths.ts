@@ -21,6 +21,7 @@ import { auditPageLinks, deadLetterPageLinks, deadLetterTraceLinks } from './lin
 const tags = ['ops'];
 const id = z.object({ id: z.string() });
 const notFound = problem('NOT_FOUND');
+const resolved = problem('DEAD_LETTER_RESOLVED');
 
 /** Role admin, but for health. */
 export const opsPaths: ZodOpenApiPathsObject = {
@@ -67,7 +68,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
       tags,
       summary: 'Discard it for good',
       requestParams: { path: id },
-      responses: { '204': { description: 'Gone' }, '404': notFound },
+      responses: { '204': { description: 'Gone' }, '404': notFound, '409': resolved },
     },
   },
   '/api/ops/dead-letters/{id}/redrive': {
@@ -76,7 +77,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
       tags,
       summary: 'Give it back to its group',
       requestParams: { path: id },
-      responses: { '202': { description: 'On its way' }, '404': notFound },
+      responses: { '202': { description: 'On its way' }, '404': notFound, '409': resolved },
     },
   },
   '/api/ops/dead-letters/redrive': {

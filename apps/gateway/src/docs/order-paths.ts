@@ -78,7 +78,7 @@ export const orderPaths: ZodOpenApiPathsObject = {
       responses: {
         '200': {
           description: 'Events named `status` whose data is `{orderNo, status, at}`; the id is the status',
-          content: { 'text/event-stream': { schema: z.string() } },
+          content: { 'text/event-stream': {} },
         },
         '204': { description: 'Nothing is to come after `Last-Event-ID`' },
         '401': unauthenticated,
