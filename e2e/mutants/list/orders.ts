@@ -119,11 +119,6 @@ export const ORDERS: readonly Mutant[] = [
         '',
       ],
       [
-        'a-free-order-waits-for-payment',
-        "CASE o.status WHEN 'PENDING_PAYMENT' THEN $10::text::timestamptz END,",
-        '$10::text::timestamptz,',
-      ],
-      [
         'the-payment-is-not-remembered',
         'payment_id = coalesce(c.payment_id::uuid, o.payment_id),',
         '',
@@ -166,6 +161,8 @@ export const ORDERS: readonly Mutant[] = [
       '{ deliverAtMs: Date.parse(payBefore) }',
       { specs: SERVICE },
     ],
+    ['a-free-order-waits-for-payment', "if (status !== 'PENDING_PAYMENT')", "if (status === 'REJECTED')"],
+    ['the-end-of-the-sale-is-no-end-of-paying', 'Math.min(timeoutMs, Date.parse(saleEndsAt))', 'timeoutMs'],
     [
       'free-tickets-go-to-the-provider',
       "return order.totalMinor === 0 ? 'PAID' : 'PENDING_PAYMENT';",
