@@ -176,8 +176,8 @@ export const MESSAGING: readonly Mutant[] = [
     ],
     [
       'lost-ones-of-a-batch-are-handled-after-it',
-      'const own = batch.filter(({ delivered }) => !delivered.signal.aborted);',
-      'const own = batch;',
+      'own.map(({ delivered }) => delivered.message),\n      () => route.handle(own.map(({ delivery }) => delivery)),',
+      'own.map(({ delivered }) => delivered.message),\n      () => route.handle(batch.map(({ delivery }) => delivery)),',
     ],
     ['leases-end-meanwhile', '() => this.leases.hold(work.delivered),', '() => undefined,'],
     [
@@ -201,7 +201,7 @@ export const MESSAGING: readonly Mutant[] = [
   ...slipsIn(`${LIB}/circuit-breaker.ts`, 'outages', OUTAGE, [
     [
       'everybody-tries-at-once',
-      '!open.isProbing && this.parts.now() >= open.probeAtMs',
+      'open.probingSinceMs === undefined && this.parts.now() >= open.probeAtMs',
       'this.parts.now() >= open.probeAtMs',
     ],
     ['are-probed-without-a-pause', 'Math.min(2 * pauseMs, MAX_PROBE_PAUSE_MS)', 'FIRST_PROBE_AFTER_MS'],
@@ -211,7 +211,11 @@ export const MESSAGING: readonly Mutant[] = [
       'if (this.open === undefined && ++trips > MAX_TRIPS) throw error;',
       '',
     ],
-    ['never-end', 'const result = await work();\n        this.close();', 'const result = await work();'],
+    [
+      'never-end',
+      'const result = await work(isProbe);\n        this.close();',
+      'const result = await work(isProbe);',
+    ],
     ['those-who-wait-are-forgotten', 'for (const { go } of this.waiting.splice(0)) go();', ''],
     ['a-wrong-message-stops-the-probing', 'if (isProbe) this.probeIn(0);', ''],
     [

@@ -409,11 +409,7 @@ export const TICKETS: readonly Mutant[] = [
       'Infinity,',
       { specs: LISTING },
     ],
-    [
-      'reacquired-orders-are-released',
-      "standing === 'sold' || standing === 'reacquired' ? standing",
-      "standing === 'sold' ? standing",
-    ],
+    ['reacquired-orders-are-released', "reacquired: 'reacquired',", "reacquired: 'released',"],
   ]),
   ...slipsIn(`${STOCK}/rebuild-stock/verify-stock.ts`, 'rebuild', REBUILDING, [
     [
