@@ -66,6 +66,9 @@ export function summaryOf(report: ShopChaosReport): string {
     `  buyers         ${load.buyers}, ${load.buyersPerSecond} a second, for ${load.tickets} tickets of ${load.ticketTypes} types; ${counts.calls} calls`,
     `  keys           ${keys.accepted} accepted, ${keys.refused} refused, ${keys.unclear} unclear (${keys.unclearButOrdered} of them ordered)`,
     `  answers        ${table(counts.answersToOrders)}`,
+    ...Object.entries(counts.answerMs).map(
+      ([kind, { p50, p99, max }]) => `  ${kind.padEnd(14)} answered in p50 ${p50} ms, p99 ${p99}, max ${max}`,
+    ),
     `  orders         ${table(counts.orders)}`,
     `  payments       ${table(counts.payments)}`,
     `  mails          ${mails.received} received, ${mails.copies} of them copies`,

@@ -3,7 +3,7 @@ import { checkAnswers, checkEnds, checkMails } from './check-answers.js';
 import { checkMoney } from './check-money.js';
 import { checkCancels, checkOrders, checkReads, checkTickets } from './check-orders.js';
 import { collectFacts, isAccepted, type Facts } from './facts.js';
-import type { SaleHistory } from './history.js';
+import type { BuyerEvent, SaleHistory } from './history.js';
 import type { ViolationKind } from './violation.js';
 
 export type Counts = {
@@ -12,6 +12,8 @@ export type Counts = {
   answersToOrders: Record<string, number>;
   keys: { accepted: number; refused: number; unclear: number; unclearButOrdered: number };
   reads: number;
+  /** Of all calls that were answered; by what was asked. */
+  answerMs: Record<string, { p50: number; p99: number; max: number }>;
   checkouts: number;
   cancels: number;
   orders: Record<string, number>;
@@ -59,6 +61,7 @@ function count({ events }: SaleHistory, facts: Facts): Counts {
       unclearButOrdered: unclear.filter(({ buyer }) => ordersOf.has(buyer)).length,
     },
     reads: [...facts.reads.values()].reduce((all, { length }) => all + length, 0),
+    answerMs: latencies(events),
     checkouts: checkouts.length,
     cancels: cancels.length,
     orders: tally(books.orders, ({ status }) => status),
@@ -68,6 +71,23 @@ function count({ events }: SaleHistory, facts: Facts): Counts {
       copies: books.mails.length - new Set(books.mails.map(({ messageId }) => messageId)).size,
     },
   };
+}
+
+function latencies(events: readonly BuyerEvent[]): Counts['answerMs'] {
+  const byKind = new Map<string, number[]>();
+  for (const { kind, answer, askedAtMs, answeredAtMs } of events) {
+    if (answer.status === 0) continue;
+    const times = byKind.get(kind) ?? [];
+    byKind.set(kind, times);
+    times.push(Math.round(answeredAtMs - askedAtMs));
+  }
+  return Object.fromEntries(
+    [...byKind].map(([kind, times]) => {
+      times.sort((one, other) => one - other);
+      const quantile = (share: number): number => times[Math.ceil(times.length * share) - 1] ?? 0;
+      return [kind, { p50: quantile(0.5), p99: quantile(0.99), max: quantile(1) }];
+    }),
+  );
 }
 
 function tally<Row>(rows: readonly Row[], nameOf: (row: Row) => string): Record<string, number> {
