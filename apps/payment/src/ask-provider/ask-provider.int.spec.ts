@@ -1,5 +1,7 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import type { RefundReason } from '#libs/contracts';
+import { UnavailableError } from '#libs/messaging';
+import { PAYMENT_PROVIDER, type PaymentProvider } from '../ports/payment-provider.js';
 import { PaymentUnderTest } from '../testing/payment-under-test.js';
 import { AskProvider } from './ask-provider.js';
 
@@ -107,4 +109,21 @@ test('a checkout that nobody has used is asked for less and less often, by one p
   expect(first).toBeInstanceOf(Date);
   await ask.execute();
   expect(await askedAt()).toEqual(first);
+});
+
+test('one of which the provider never tells does not keep the others from being asked for', async () => {
+  const all = [await unheard('succeed'), await unheard('succeed'), await unheard('succeed')];
+  for (const { paymentId } of all) await age(paymentId, 6);
+  const provider = payments.get<PaymentProvider>(PAYMENT_PROVIDER);
+  const intent = provider.intent.bind(provider);
+  const asked: string[] = [];
+  const asks = jest.spyOn(provider, 'intent').mockImplementation((intentId) => {
+    asked.push(intentId);
+    const isOdd = intentId === asked[0];
+    return isOdd ? Promise.reject(new UnavailableError('AWAY', 'a 500')) : intent(intentId);
+  });
+  await expect(ask.execute()).rejects.toThrow('a 500');
+  expect(asked).toHaveLength(1);
+  expect(await ask.execute()).toBe(2);
+  asks.mockRestore();
 });

@@ -70,11 +70,15 @@ export class AskProvider implements OnApplicationBootstrap, OnModuleDestroy {
    */
   async execute(): Promise<number> {
     let news = 0;
-    for (const payment of await this.take()) {
+    const taken = await this.take();
+    for (const [index, payment] of taken.entries()) {
       try {
         news += await this.ask(payment);
       } catch (error) {
-        if (kindOf(error) === 'transient') throw error;
+        if (kindOf(error) === 'transient') {
+          await this.giveBack(taken.slice(index + 1));
+          throw error;
+        }
         // An intent that the provider does not know, say: the others must be asked for all the same.
         this.logger.error({ err: error, paymentId: payment.id }, 'a payment cannot be asked for');
       }
@@ -102,6 +106,14 @@ export class AskProvider implements OnApplicationBootstrap, OnModuleDestroy {
       this.config.RECONCILE_AFTER_MS,
       MAX_AGE_DAYS,
       MAX_PAYMENTS,
+    );
+  }
+
+  /** Those that had no turn come first in the next run, before the one that ended this: it may be alone in what it meets. */
+  private async giveBack(unasked: readonly Unheard[]): Promise<void> {
+    await this.database.$executeRawUnsafe(
+      'UPDATE payments SET asked_at = NULL WHERE id = ANY($1::uuid[])',
+      unasked.map(({ id }) => id),
     );
   }
 
