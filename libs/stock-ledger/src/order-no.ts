@@ -41,20 +41,23 @@ const CLOCK_DIFFERENCE_MS = 300_000;
  * repeat finds the first one's hold without a table of keys.
  */
 export function orderNoFor(request: OrderRequest, nowMs: number): string {
+  return numberOf(request, Math.floor(nowMs / SAME_REQUEST_MS));
+}
+
+function numberOf(request: OrderRequest, ...day: number[]): string {
   const { buyerId, idempotencyKey, ticketTypeId, quantity } = request;
-  const day = Math.floor(nowMs / SAME_REQUEST_MS);
   // JSON, because buyer and key may contain any separator.
-  const identity = JSON.stringify([buyerId, idempotencyKey, ticketTypeId, quantity, day]);
+  const identity = JSON.stringify([buyerId, idempotencyKey, ticketTypeId, quantity, ...day]);
   return `${ticketTypeId.slice(2)}-${base32(createHash('sha256').update(identity).digest(), 16)}`;
 }
 
 /**
- * The other numbers under which the same request may have been taken: yesterday's, and, in the minutes before midnight,
- * that of a gateway whose clock is ahead.
+ * The other numbers under which the same request may have been taken: yesterday's, in the minutes before midnight
+ * that of a gateway whose clock is ahead, and that of a gateway of before numbers had a day, beside this one in a rollout.
  */
 export function otherOrderNosFor(request: OrderRequest, nowMs: number): string[] {
   const numbers = [nowMs - SAME_REQUEST_MS, nowMs + CLOCK_DIFFERENCE_MS].map((atMs) =>
     orderNoFor(request, atMs),
   );
-  return numbers.filter((number) => number !== orderNoFor(request, nowMs));
+  return [...numbers.filter((number) => number !== orderNoFor(request, nowMs)), numberOf(request)];
 }

@@ -149,6 +149,28 @@ describe('the same key', () => {
     expect(await gateway.counters(ticketTypeId)).toMatchObject({ held: 1 });
   });
 
+  test('that a gateway of the version before has taken is the same order, in the middle of a rollout', async () => {
+    const ticketTypeId = 'tt0123456789';
+    const order = { ticketTypeId, buyerId: 'buyer-1', quantity: 2 };
+    const orderNo = '0123456789-gzf4zk8rrjzqd4ax';
+    const nowMs = gateway.clock.now();
+    await gateway.redis.del(`stock:{${ticketTypeId}}:holds`, `stock:{${ticketTypeId}}:counter`);
+    await gateway.stock.rebuild({
+      ...{ ticketTypeId, initial: 4, unitPriceMinor: 1, currency: 'EUR', perUserLimit: 4 },
+      ...{ saleOpensAtMs: 0, saleClosesAtMs: Date.UTC(2199, 0), orders: [] },
+    });
+    await gateway.stock.reserve({ ...order, orderNo, nowMs, holdTimeoutMs: 60_000 });
+    const { held = 0 } = await gateway.counters(ticketTypeId);
+    // With its key bound, and when it died before that.
+    for (const bound of ['no', 'yes']) {
+      await gateway.redis.del('idem:{buyer-1}:key-1');
+      if (bound === 'yes') await gateway.redis.set('idem:{buyer-1}:key-1', orderNo);
+      const answer = await gateway.placeOrder('buyer-1', { ticketTypeId, quantity: 2 }, 'key-1');
+      expect(answer).toMatchObject({ status: 202, body: { orderNo } });
+    }
+    expect(await gateway.counters(ticketTypeId)).toMatchObject({ held });
+  });
+
   test('of a refused request leaves nothing behind', async () => {
     const ticketTypeId = await gateway.ticketType(1);
     await gateway.placeOrder('lucky', { ticketTypeId, quantity: 1 }, 'lucky');
