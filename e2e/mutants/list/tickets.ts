@@ -209,13 +209,13 @@ export const TICKETS: readonly Mutant[] = [
     [`${LEDGER}/order-no.spec.ts`],
     [
       ['of-any-buyer', 'JSON.stringify([buyerId, idempotencyKey,', 'JSON.stringify([idempotencyKey,'],
-      ['of-any-quantity', 'ticketTypeId, quantity, day]', 'ticketTypeId, day]'],
+      ['of-any-quantity', 'ticketTypeId, quantity, ...day]', 'ticketTypeId, ...day]'],
       [
         'of-any-key',
         'JSON.stringify([buyerId, idempotencyKey, ticketTypeId',
         'JSON.stringify([buyerId, ticketTypeId',
       ],
-      ['is-the-same-for-ever', 'quantity, day]);', 'quantity]);'],
+      ['is-the-same-for-ever', 'quantity, ...day]);', 'quantity]);'],
       [
         'another-after-midnight',
         '[nowMs - SAME_REQUEST_MS, nowMs + CLOCK_DIFFERENCE_MS]',

@@ -114,6 +114,27 @@ it('names the orders whose messages died, until they are discarded', async () =>
   expect((await queue.progress(Date.now()))?.waiting).toEqual(new Set());
 });
 
+it('cannot tell while one that died has been given back, however long ago its hold has expired', async () => {
+  await submitted('dead', 'fine');
+  const consumer = await placing((delivery) =>
+    delivery.message.key === 'dead'
+      ? delivery.deadLetter({ reason: 'rejected', error: 'no' })
+      : delivery.ack(),
+  );
+  await until(async () => (await groupOf())?.deadLetters === 1 && (await groupOf())?.lag === 0);
+  await consumer.close();
+  const [letter] = await port.admin.deadLetters('order.place');
+  await port.admin.redrive('order.place', letter?.id ?? '');
+  expect(await doneBeforeMs()).toBeUndefined();
+  await port.close();
+  await broker.close();
+  await open();
+  expect(await doneBeforeMs()).toBeUndefined();
+  await placing((delivery) => delivery.ack());
+  await until(async () => (await groupOf())?.lag === 0);
+  expect(await doneBeforeMs()).toBeDefined();
+});
+
 it('knows nothing when the broker is away', async () => {
   await port.close();
   await expect(queue.progress(Date.now())).rejects.toThrow();
