@@ -115,7 +115,12 @@ export class DeliveryPipeline {
     if (pausedMs > REPORT_PAUSE_AFTER_MS) {
       // Everybody waits for the one that tries.
       const isHang = this.circuit.probingMs > HANGS_AFTER_LEASES * leaseMs;
-      return { group, detail: `paused for ${seconds(pausedMs)}, what it needs is away`, isHang };
+      return {
+        group,
+        detail: `paused for ${seconds(pausedMs)}, what it needs is away`,
+        isHang,
+        isPause: !isHang,
+      };
     }
     const heldMs = this.leases.longestHeldMs();
     if (heldMs <= WEDGED_AFTER_LEASES * leaseMs) return undefined;
@@ -124,6 +129,7 @@ export class DeliveryPipeline {
       group,
       detail: `a handler has been at work for ${seconds(heldMs)}, and ${seconds(silentMs)} ago the last one ended`,
       isHang: Math.min(heldMs, silentMs) > HANGS_AFTER_LEASES * leaseMs,
+      isPause: false,
     };
   }
 
@@ -408,8 +414,11 @@ export class DeliveryPipeline {
   }
 }
 
-/** Why a group does not get on. `isHang`: a fault of this process, that only a new start cures. */
-export type ConsumerTrouble = { group: string; detail: string; isHang: boolean };
+/**
+ * Why a group does not get on. `isHang`: a fault of this process, that only a new start cures. `isPause`: it waits for what is
+ * away, or for one message that always says so.
+ */
+export type ConsumerTrouble = { group: string; detail: string; isHang: boolean; isPause: boolean };
 
 const seconds = (ms: number): string => `${Math.round(ms / 1000)} s`;
 

@@ -125,7 +125,7 @@ describe.each([
     expect(before).toBeLessThan(20 + 12);
     await jest.advanceTimersByTimeAsync(60_000);
     expect(calls.length - before).toBe(60_000 / MAX_PROBE_PAUSE_MS);
-    expect(pipeline.trouble()).toMatchObject({ group: 'spec', isHang: false });
+    expect(pipeline.trouble()).toMatchObject({ group: 'spec', isHang: false, isPause: true });
     await comeBack();
     expect(pipeline.trouble()).toBeUndefined();
   });
@@ -320,7 +320,7 @@ describe('a handler that hangs', () => {
     await jest.advanceTimersByTimeAsync(5 * LEASE_MS);
     expect(pipeline.trouble()).toMatchObject({ isHang: false });
     await jest.advanceTimersByTimeAsync(6 * LEASE_MS);
-    expect(pipeline.trouble()).toMatchObject({ isHang: true });
+    expect(pipeline.trouble()).toMatchObject({ isHang: true, isPause: false });
   });
 
   it('is told in readiness while it is at work, and as a hang when none ends any more', async () => {

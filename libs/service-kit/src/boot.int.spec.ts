@@ -1,11 +1,18 @@
 import { Controller, Get, Module } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { z } from 'zod';
-import { BROKER_PORT, Consume, defineEvent, MessagingError, type BatchHandler } from '#libs/messaging';
+import {
+  BROKER_PORT,
+  Consume,
+  defineEvent,
+  MessagingError,
+  MessagingServer,
+  type BatchHandler,
+} from '#libs/messaging';
 import { Public } from './auth/decorators.js';
 import { serve, type RunningService } from './boot.js';
 import { ServiceAdapter } from './http/fastify.js';
@@ -100,6 +107,20 @@ beforeEach(() => {
 });
 afterEach(() => {
   process.env = { ...environment };
+});
+
+test('a group that waits for what is away leaves its service ready; one that does not get on does not', async () => {
+  release();
+  const service = await start();
+  await service.consuming;
+  const troubles = jest.spyOn(service.app.get(MessagingServer), 'troubles');
+  const ready = async (isPause: boolean): Promise<number> => {
+    troubles.mockReturnValue([{ group: 'fixture.tick', detail: 'does not get on', isHang: false, isPause }]);
+    return (await fetch(`${service.url}/health/ready`)).status;
+  };
+  expect(await ready(true)).toBe(200);
+  expect(await ready(false)).toBe(503);
+  await service.close();
 });
 
 describe('shutting down', () => {
