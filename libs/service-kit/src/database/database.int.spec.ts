@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
 import { PrismaClient } from '#prisma/stock';
@@ -147,4 +147,19 @@ describe('every session', () => {
     await expect(database.show.findMany()).rejects.toThrow('DATABASE_URL: sessions of postgres are in');
     expect(said.join('')).toContain('use the role stampede_stock and run the migrations');
   });
+});
+
+test.each([
+  [-21_000, '21 s behind'],
+  [9_000, '9 s ahead of'],
+  [0, undefined],
+])('a clock that is off by %s ms is told by the first session', async (offMs, told) => {
+  said.length = 0;
+  database = open(postgres.url('stock'));
+  const now = Date.now;
+  const clock = jest.spyOn(Date, 'now').mockImplementation(() => now() + offMs);
+  await database.$queryRawUnsafe('SELECT 1');
+  clock.mockRestore();
+  const lines = said.filter((line) => line.includes('the clock of this machine'));
+  expect(lines.map((line) => line.includes(String(told)))).toEqual(told === undefined ? [] : [true]);
 });

@@ -26,6 +26,11 @@ const CONNECT_TIMEOUT_MS = 5_000;
  * connection is broken, although no packet has said so.
  */
 export const ANSWER_DEADLINE_MS = 18_000;
+/**
+ * A machine whose clock is this far from the database's is told of. Local writes are refused when it is `WRITE_DEADLINE_MS`
+ * behind, and their half messages wait for longer when it is ahead.
+ */
+const MAX_CLOCK_DIFFERENCE_MS = 5_000;
 /** Between the server's deadline and ours, for the way of the answer. */
 const ANSWER_MARGIN_MS = 3_000;
 /** The first keepalive probe of a silent connection, so that firewalls do not forget it. */
@@ -136,10 +141,20 @@ async function requireSession(
   client: pg.ClientBase,
   { schema, logger }: { schema: string; logger: Logger },
 ): Promise<void> {
-  const { rows } = await client.query<{ schema: string | null; zone: string; role: string }>(
-    `SELECT current_schema() AS schema, current_setting('TimeZone') AS zone, current_user AS role`,
+  const sentAtMs = Date.now();
+  const { rows } = await client.query<{ schema: string | null; zone: string; role: string; atMs: number }>(
+    `SELECT current_schema() AS schema, current_setting('TimeZone') AS zone, current_user AS role,
+            (extract(epoch FROM clock_timestamp()) * 1000)::float8 AS "atMs"`,
   );
   const [session] = rows;
+  // Asked at some time between the two.
+  const behindMs = (session?.atMs ?? NaN) - Date.now();
+  const aheadMs = sentAtMs - (session?.atMs ?? NaN);
+  if (Math.max(behindMs, aheadMs) > MAX_CLOCK_DIFFERENCE_MS) {
+    const difference =
+      behindMs > 0 ? `${Math.round(behindMs / 1000)} s behind` : `${Math.round(aheadMs / 1000)} s ahead of`;
+    logger.error(`the clock of this machine is ${difference} that of DATABASE_URL: synchronize both`);
+  }
   if (session?.schema === schema && session.zone === 'UTC') return;
   const error = new DatabaseSessionError(
     `DATABASE_URL: sessions of ${session?.role} are in schema ${session?.schema ?? 'none'} and time zone ${session?.zone}, ` +
