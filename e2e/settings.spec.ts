@@ -12,6 +12,8 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Lengths of time that no timer of a service waits for, and how long they may be. */
 const NOT_A_TIMER: Readonly<Record<string, { maxMs: number; because: string }>> = {
   PAYMENT_TIMEOUT_MS: { maxMs: 30 * 86_400_000, because: 'the broker keeps delays in its wheel' },
+  BROKER_RETENTION_MS: { maxMs: 3_650 * 86_400_000, because: 'an age that is compared' },
+  BROKER_DEAD_LETTER_RETENTION_MS: { maxMs: 3_650 * 86_400_000, because: 'an age that is compared' },
   SESSION_TTL_SECONDS: { maxMs: 30 * 86_400_000, because: 'it is written into a token' },
 };
 

@@ -22,8 +22,10 @@ export function delaySection(stage: () => Stage): void {
     await stage().port.admin.createTopic(topic, { partitions: 1 });
     const collector = await stage().collect(topic, { maxInFlightMessages: 1 });
     const nowMs = Date.now();
-    for (const n of [3, 1, 4, 2, 5])
-      await stage().send(topic, String(n), { deliverAtMs: nowMs + 150 + n * 40 });
+    // All stored before the first is due, also on a disk that takes its time.
+    await Promise.all(
+      [3, 1, 4, 2, 5].map((n) => stage().send(topic, String(n), { deliverAtMs: nowMs + 400 + n * 40 })),
+    );
     await gathered(collector, 5);
     expect(collector.texts()).toEqual(['1', '2', '3', '4', '5']);
   });
