@@ -151,6 +151,16 @@ describe('the address that counts', () => {
     expect(await requestCode(newPhone(), from)).toMatchObject(limited);
   });
 
+  test('is one and the same where a proxy names ports beside addresses, and another with each connection', async () => {
+    const from = newAddress();
+    const calls = Array.from(
+      { length: 11 },
+      (_, n) => () => requestCode(newPhone(), `${from}:${50_000 + n}, 10.1.2.3:${40_000 + n}`),
+    );
+    expect((await statuses(calls)).at(-1)).toBe(429);
+    expect((await requestCode(newPhone(), `${newAddress()}:50000, 10.1.2.3:40000`)).status).toBe(202);
+  });
+
   test('is that of the connection while no proxy is trusted', async () => {
     const open = await GatewayUnderTest.start({ SIGN_IN_CODES_PER_ADDRESS: '2' });
     try {

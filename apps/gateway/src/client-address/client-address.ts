@@ -3,7 +3,7 @@ import proxyAddr from '@fastify/proxy-addr';
 import type { FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { LOGGER } from '#libs/service-kit';
-import { addressGroupOf } from '../domain/address-group.js';
+import { addressGroupOf, withoutPort } from '../domain/address-group.js';
 import { GATEWAY_CONFIG, type GatewayConfig } from '../gateway.config.js';
 
 /**
@@ -19,7 +19,8 @@ export class ClientAddress {
     @Inject(GATEWAY_CONFIG) config: GatewayConfig,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {
-    this.isTrusted = proxyAddr.compile(config.TRUSTED_PROXIES);
+    const isTrusted = proxyAddr.compile(config.TRUSTED_PROXIES);
+    this.isTrusted = (address, hop) => isTrusted(withoutPort(address), hop);
   }
 
   /** What counts as one address: see `addressGroupOf`. */
