@@ -149,7 +149,7 @@ const cursorAt = ({ deadAt, id }: DeadLetterRow): string =>
   Buffer.from(`${deadAt.getTime()}:${id}`).toString('base64url');
 
 function before(cursor: string): Prisma.DeadLetterWhereInput {
-  const [, atMs, id] = /^(\d{1,15}):(.{1,64})$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
+  const [, atMs, id] = /^(\d{1,15}):([\w-]{1,64})$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
   if (atMs === undefined || id === undefined) throw invalidCursor();
   const deadAt = new Date(Number(atMs));
   return { OR: [{ deadAt: { lt: deadAt } }, { deadAt, id: { lt: id } }] };
