@@ -7,6 +7,8 @@ import { toHttpProblem } from './translate.js';
 
 /** A 503 of one code is logged once in this time; the metrics count them all. */
 const WARN_EVERY_MS = 5_000;
+/** A token in a URL: an event stream's, or one that somebody put there by mistake. All begin with the same letters, those of `{"`. */
+const TOKEN = /eyJ[\w.-]+/g;
 
 /** The one place where an error becomes an answer. Errors of messages pass through: the delivery pipeline classifies them. */
 @Catch()
@@ -26,7 +28,8 @@ export class ProblemFilter implements ExceptionFilter {
   }
 
   private log(problem: HttpProblem, request: FastifyRequest): void {
-    const fields = { method: request.method, url: request.url, status: problem.status, code: problem.code };
+    const url = request.url.replace(TOKEN, '[redacted]');
+    const fields = { method: request.method, url, status: problem.status, code: problem.code };
     const cause = problem.cause ?? problem;
     if (problem.status < 500) {
       this.logger.debug({ ...fields, detail: problem.message }, 'request refused');
