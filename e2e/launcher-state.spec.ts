@@ -26,6 +26,7 @@ type Launcher = {
   loadSecrets(dir: string, brokerUrl: string): Record<string, string>;
   LogFile: new (path: string, maxBytes: number) => { write(chunk: Buffer): void; end(): void };
   makeLinks(packageDir: string): void;
+  stopWaves(services: string[], drainMs?: string): { names: string[]; withinMs: number }[];
   withoutProxyOnLoopback(env: Record<string, string>): Record<string, string>;
 };
 
@@ -196,4 +197,19 @@ test('a proxy is never asked for this machine, and keeps its other exceptions', 
   const env = { HTTP_PROXY: 'http://proxy:8080', NO_PROXY: 'upper', no_proxy: 'intern.example, 127.0.0.1' };
   const noProxy = 'intern.example,127.0.0.1,localhost,::1';
   expect(launcher.withoutProxyOnLoopback(env)).toEqual({ ...env, NO_PROXY: noProxy, no_proxy: noProxy });
+});
+
+describe('stopping', () => {
+  const services = ['gateway', 'order', 'stock'];
+  const lengthOf = (drainMs?: string): number =>
+    launcher.stopWaves(services, drainMs).reduce((sum, { withinMs }) => sum + withinMs, 0);
+
+  test('leaves the gateway the time for which it goes on answering, and cuts nobody off within it', () => {
+    expect(launcher.stopWaves(services, '5000')[0]).toEqual({ names: ['gateway'], withinMs: 7_000 });
+    expect(launcher.stopWaves(services, '5000')[1]).toEqual({ names: ['order', 'stock'], withinMs: 4_000 });
+  });
+
+  test.each([undefined, '', '0'])('is over within ten seconds with a DRAIN_MS of %p', (drainMs) => {
+    expect(lengthOf(drainMs)).toBeLessThan(10_000);
+  });
 });

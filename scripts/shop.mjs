@@ -12,6 +12,7 @@ import {
   acceptsConnections,
   answersOk,
   requireFreePorts,
+  stopWaves,
   waitFor,
 } from './launcher/processes.mjs';
 import { findRedis, redisArguments, requireFitRedis } from './launcher/redis.mjs';
@@ -145,6 +146,8 @@ function makePlan(dir) {
     env: {
       ...common,
       PORT: String(basePort + portOffset),
+      // The gateway alone has clients who must be told to go elsewhere.
+      ...(name !== 'gateway' && { DRAIN_MS: '0' }),
       DATABASE_URL: schema ? serviceDatabaseUrl(adminUrl, name, secrets) : '',
     },
   }));
@@ -221,19 +224,10 @@ async function startStores(supervisor, plan) {
 const notReady = (supervisor, name) =>
   `${name} is not ready after ${READY_WITHIN_MS / 1000} s. The end of its log:\n${supervisor.lastLog(name)}`;
 
-/**
- * The edge first, so that nothing new comes in; then the services, which finish what they have in
- * flight; then what they stand on. Together under ten seconds.
- */
 function stopOnSignal(supervisor) {
   let stopped;
-  const stop = () =>
-    (stopped ??= supervisor.stop([
-      { names: ['gateway'], withinMs: 2000 },
-      { names: SERVICES.map(({ name }) => name).filter((name) => name !== 'gateway'), withinMs: 4000 },
-      { names: ['broker'], withinMs: 1500 },
-      { names: ['redis', 'postgres'], withinMs: 2000 },
-    ]));
+  const services = SERVICES.map(({ name }) => name);
+  const stop = () => (stopped ??= supervisor.stop(stopWaves(services, process.env.DRAIN_MS)));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, () => {
       if (!stopped) say('stopping …');

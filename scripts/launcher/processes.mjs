@@ -128,6 +128,21 @@ export class Supervisor {
   }
 }
 
+/**
+ * The edge first, so that nothing new comes in; then the services, which finish what they have in flight; then what they
+ * stand on. Together under ten seconds, on top of what the gateway waits on purpose.
+ *
+ * @param drainMs `DRAIN_MS` as it stands in the environment; a gateway that cannot read it has not started
+ */
+export function stopWaves(services, drainMs) {
+  return [
+    { names: ['gateway'], withinMs: 2_000 + (Number(drainMs) || 0) },
+    { names: services.filter((name) => name !== 'gateway'), withinMs: 4_000 },
+    { names: ['broker'], withinMs: 1_500 },
+    { names: ['redis', 'postgres'], withinMs: 2_000 },
+  ];
+}
+
 /** Of the output of a process that ends: the error's own line when there is one, since a stack and a version follow it. */
 function tellingLine(text) {
   const lines = text.trim().split('\n');
