@@ -254,7 +254,7 @@ export const EDGE: readonly Mutant[] = [
     ['another-amount', 'amountMinor: order.totalMinor,', 'amountMinor: order.totalMinor + 1,'],
   ]),
   ...slipsIn(`${GATEWAY}/order-events/stream-tokens.ts`, 'access', EVENTS, [
-    ['a-stream-token-opens-every-stream', 'allowedAud: orderNo,', ''],
+    ['a-stream-token-opens-every-stream', 'allowedAud: [orderNo],', ''],
     [
       'a-stream-token-is-good-for-ever',
       'token: sign({ exp: Math.floor(expiresAtMs / 1000) }),',
@@ -262,8 +262,8 @@ export const EDGE: readonly Mutant[] = [
     ],
     [
       'a-stream-token-is-a-bearer',
-      "Buffer.from(hkdfSync('sha256', config.JWT_SECRET, '', 'stampede stream tokens', 32))",
-      'Buffer.from(config.JWT_SECRET)',
+      "Buffer.from(hkdfSync('sha256', secret, '', 'stampede stream tokens', 32))",
+      'Buffer.from(secret)',
     ],
   ]),
   ...slipsIn(`${GATEWAY}/order-events/order-events.controller.ts`, 'access', EVENTS, [

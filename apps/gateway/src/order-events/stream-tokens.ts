@@ -15,12 +15,15 @@ const ALGORITHM = 'HS256';
 @Injectable()
 export class StreamTokens {
   private readonly key: Buffer;
+  /** Of secrets that were rotated, or are to be. */
+  private readonly otherKeys: readonly Buffer[];
 
   constructor(
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(SERVICE_CONFIG) config: ServiceConfig,
   ) {
-    this.key = Buffer.from(hkdfSync('sha256', config.JWT_SECRET, '', 'stampede stream tokens', 32));
+    this.key = keyOf(config.JWT_SECRET);
+    this.otherKeys = config.JWT_SECRET_PREVIOUS.map(keyOf);
   }
 
   issue(orderNo: string, buyerId: string): StreamTokenResponse {
@@ -38,17 +41,31 @@ export class StreamTokens {
    * @throws {HttpProblem} 401 `UNAUTHENTICATED`
    */
   buyerOf(token: string, orderNo: string): string {
-    const verify = createVerifier({
-      key: this.key,
-      algorithms: [ALGORITHM],
-      allowedAud: orderNo,
-      clockTimestamp: this.clock.now(),
-    });
-    try {
-      return (verify(token) as { sub: string }).sub;
-    } catch (cause) {
-      const detail = 'The stream token is for another stream, or no longer valid.';
-      throw new HttpProblem(401, 'UNAUTHENTICATED', detail, { 'www-authenticate': 'Bearer' }, { cause });
+    let refusal: unknown;
+    for (const key of [this.key, ...this.otherKeys]) {
+      const verify = createVerifier({
+        key,
+        algorithms: [ALGORITHM],
+        // In a list: an empty text of its own would be no condition.
+        allowedAud: [orderNo],
+        clockTimestamp: this.clock.now(),
+      });
+      try {
+        return (verify(token) as { sub: string }).sub;
+      } catch (cause) {
+        refusal = cause;
+      }
     }
+    const detail = 'The stream token is for another stream, or no longer valid.';
+    throw new HttpProblem(
+      401,
+      'UNAUTHENTICATED',
+      detail,
+      { 'www-authenticate': 'Bearer' },
+      { cause: refusal },
+    );
   }
 }
+
+const keyOf = (secret: string): Buffer =>
+  Buffer.from(hkdfSync('sha256', secret, '', 'stampede stream tokens', 32));
