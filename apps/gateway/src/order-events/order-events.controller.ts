@@ -2,13 +2,24 @@ import { Controller, Get, Headers, Inject, Param, Post, Req, Res } from '@nestjs
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { OutgoingHttpHeaders } from 'node:http';
 import { StreamQuery, type StreamTokenResponse } from '#libs/contracts';
-import { authenticate, CurrentUser, jwtSecretsOf, Public, SERVICE_CONFIG, ZodQuery } from '#libs/service-kit';
+import {
+  authenticate,
+  CurrentUser,
+  jwtSecretsOf,
+  Public,
+  SERVICE_CONFIG,
+  signToken,
+  ZodQuery,
+} from '#libs/service-kit';
 import type { ServiceConfig, User } from '#libs/service-kit';
 import { ReadOrder } from '../read-order/read-order.js';
 import { Caller } from '../upstream/call.js';
 import { OrderEvents } from './order-events.js';
 import { STREAM_HEADERS } from './order-stream.js';
 import { StreamTokens } from './stream-tokens.js';
+
+/** Long enough for one call. */
+const CALL_TOKEN_SECONDS = 60;
 
 @Controller('api/orders')
 export class OrderEventsController {
@@ -48,7 +59,8 @@ export class OrderEventsController {
       token === undefined
         ? (await authenticate(request.headers.authorization, jwtSecretsOf(this.config))).userId
         : this.tokens.buyerOf(token, orderNo);
-    const caller = new Caller(request, reply);
+    // The services know bearer tokens only. Anew for each call: a stream lasts longer than any of them should.
+    const caller = new Caller(request, reply, token === undefined ? undefined : () => this.bearerOf(buyerId));
     if (request.method === 'HEAD') {
       await this.readOrder.execute(orderNo, buyerId, caller);
       await reply.headers(STREAM_HEADERS).send();
@@ -61,5 +73,10 @@ export class OrderEventsController {
       return { response: reply.raw, headers };
     });
     if (outcome === 'nothing-to-come') await reply.code(204).send();
+  }
+
+  private bearerOf(buyerId: string): string {
+    const claims = { sub: buyerId, roles: [], expiresInSeconds: CALL_TOKEN_SECONDS };
+    return `Bearer ${signToken(claims, this.config.JWT_SECRET)}`;
   }
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { OrderCancelled, OrderCreated, OrderPaid } from '#libs/contracts';
+import { authenticate, jwtSecretsOf, SERVICE_CONFIG, type ServiceConfig } from '#libs/service-kit';
 import { GatewayUnderTest } from '../testing/gateway-under-test.js';
 
 let gateway: GatewayUnderTest;
@@ -226,6 +227,33 @@ describe('an event stream', () => {
       );
       await stream.until('QUEUED');
       stream.close();
+      await untilNoneIsOpen();
+    });
+
+    test('goes on once the order is written, which the order service tells its buyer alone', async () => {
+      const { orderNo, ticketTypeId } = await queuedOrder('buyer');
+      const token = await tokenOf(orderNo, 'buyer');
+      await gateway.stock.claim(ticketTypeId, [orderNo]);
+      const secrets = jwtSecretsOf(gateway.service.app.get<ServiceConfig>(SERVICE_CONFIG));
+      const order = { orderNo, ticketTypeId, quantity: 1, totalMinor: 4_950, currency: 'EUR' };
+      gateway.upstream.answer = async ({ headers }) => {
+        try {
+          const { userId, roles } = await authenticate(headers.authorization, secrets);
+          if (userId !== 'buyer' || roles.length > 0) return { status: 404, json: {} };
+          return { status: 200, json: { ...order, status: 'PAID', history: [{ status: 'PAID', at }] } };
+        } catch {
+          return { status: 401, json: { code: 'UNAUTHENTICATED', detail: 'nobody' } };
+        }
+      };
+      // Whatever else the request says of its sender.
+      const others: Record<string, string>[] = [{}, await gateway.headersOf('somebody-else', ['admin'])];
+      for (const headers of others) {
+        const stream = await Stream.at(`/api/orders/${orderNo}/events?token=${token}`, headers);
+        expect(stream.response.status).toBe(200);
+        await stream.ended;
+        expect(stream.statuses()).toEqual(['PAID']);
+      }
+      gateway.upstream.answer = () => ({ status: 404, json: {} });
       await untilNoneIsOpen();
     });
 

@@ -10,9 +10,11 @@ export class Caller {
   private waitingSinceMs = performance.now();
   private abort: AbortController | undefined;
 
+  /** @param authorization instead of the request's own, made anew for each call: who asks by another way than a bearer token */
   constructor(
     readonly request: FastifyRequest,
     private readonly reply: FastifyReply,
+    readonly authorization?: () => string,
   ) {}
 
   /** @param timeoutMs how long the caller waits for everything that is called for it */
@@ -39,12 +41,13 @@ export class Caller {
 }
 
 /** What a call carries on: who asks, and under which correlation. The service kit has written the latter into the request. */
-function headersOf({ request: { headers } }: Caller): Record<string, string> {
+function headersOf({ request: { headers }, authorization }: Caller): Record<string, string> {
   const carried: Record<string, string> = {};
   for (const name of ['authorization', 'x-correlation-id', 'traceparent'] as const) {
     const value = headers[name];
     if (typeof value === 'string') carried[name] = value;
   }
+  if (authorization !== undefined) carried['authorization'] = authorization();
   return carried;
 }
 
