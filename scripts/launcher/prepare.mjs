@@ -36,7 +36,9 @@ export async function runMain(main) {
   } catch (error) {
     const refused = error.path !== undefined && STORAGE_ERRORS[error.code];
     const line = refused ? `Cannot use ${error.path}: ${refused}.` : error.stack;
-    process.stderr.write(`${error instanceof Refusal ? error.message : line}\n`);
+    // An option that there is not is as expected as a refusal.
+    const isExpected = error instanceof Refusal || String(error.code).startsWith('ERR_PARSE_ARGS');
+    process.stderr.write(`${isExpected ? error.message : line}\n`);
     process.exit(1);
   }
 }

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { MessagingError } from '#libs/messaging/port';
 import { connectBroker } from '../client/connect-broker.js';
@@ -94,7 +95,8 @@ function parse(args: readonly string[]): { values: CliOptions; positionals: stri
 /** Where the shop's local run keeps its broker, and the token that it generated; neither when there was none. */
 async function localBroker(): Promise<{ brokerUrl?: string; brokerToken?: string }> {
   try {
-    const secrets = JSON.parse(await readFile('.stampede/secrets.json', 'utf8')) as Record<string, unknown>;
+    const path = join(process.env['STAMPEDE_DIR'] ?? '.stampede', 'secrets.json');
+    const secrets = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
     const { brokerUrl, brokerToken } = secrets;
     return {
       ...(typeof brokerUrl === 'string' && { brokerUrl }),

@@ -9,7 +9,9 @@ export const PlaceOrderRequest = z.strictObject({
 export type PlaceOrderRequest = z.output<typeof PlaceOrderRequest>;
 
 /** 1 to 255 visible ASCII characters. */
-export const IdempotencyKey = z.string().regex(/^[\x21-\x7e]{1,255}$/);
+export const IdempotencyKey = z
+  .string('send this header, a new value for each order')
+  .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters');
 
 export const PlaceOrderResponse = z.object({
   orderNo: OrderNo,
