@@ -9,7 +9,7 @@ export type Attempt = {
   calls: EventOf<'order'>[];
   /** Order numbers that answers named. */
   orderNos: Set<string>;
-  /** Whether every call was refused in so many words. */
+  /** Whether the last word was a refusal: a request that has its order is never refused. */
   isRefused: boolean;
 };
 
@@ -81,7 +81,7 @@ function addCall(attempts: Map<string, Attempt>, call: EventOf<'order'>): void {
   };
   attempts.set(name, attempt);
   attempt.calls.push(call);
-  attempt.isRefused &&= isRefusal(call);
+  attempt.isRefused = isRefusal(call);
   if (isAccepted(call) && orderNo !== undefined) attempt.orderNos.add(orderNo);
 }
 
