@@ -18,7 +18,7 @@ import { ShopUnderChaos } from './shop-under-chaos.js';
 import { Striking } from './strike.js';
 
 const PAYMENT_TIMEOUT_MS = 12_000;
-const HOLD_TIMEOUT_MS = 20_000;
+const HOLD_TIMEOUT_MS = 35_000;
 const TOKENS_VALID_FOR_SECONDS = 12 * 3_600;
 /** Each has its own ticket type, so that there is always something to sell. */
 const WAVE_MS = 20_000;

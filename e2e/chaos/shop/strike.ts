@@ -26,7 +26,8 @@ export class Striking {
   /** Resolves when the victim is well again. */
   async strike(strike: ShopStrike): Promise<void> {
     const { victim, how } = strike;
-    const struck = { victim, how, fromMs: this.clock(), untilMs: Infinity };
+    const struck: Struck = { victim, how, fromMs: this.clock(), untilMs: Infinity };
+    if (how === 'step') struck.stepMs = strike.stepMs;
     this.struck.push(struck);
     try {
       await this.does(strike);

@@ -27,7 +27,7 @@ export type BuyerEvent = { buyer: string; askedAtMs: number; answeredAtMs: numbe
 export type EventOf<Kind extends BuyerEvent['kind']> = Extract<BuyerEvent, { kind: Kind }>;
 
 /** From when to when something was not as it should be: a process, a link, a disk or a clock. */
-export type Struck = { victim: string; how: string; fromMs: number; untilMs: number };
+export type Struck = { victim: string; how: string; fromMs: number; untilMs: number; stepMs?: number };
 
 /** `how`: the launcher's words. */
 export type ProcessEnd = { process: string; how: string; atMs: number };
