@@ -5,7 +5,6 @@ import {
   ListOrdersQuery,
   OrderNo,
   OrderPage,
-  OrderStatus,
   OrderView,
   PaymentResponse,
   PlaceOrderRequest,
@@ -73,7 +72,12 @@ export const orderPaths: ZodOpenApiPathsObject = {
       requestParams: {
         path,
         query: StreamQuery,
-        header: z.object({ 'last-event-id': OrderStatus.optional() }),
+        // Not the statuses alone: whatever stands in it, a browser has to get its stream back.
+        header: z.object({
+          'last-event-id': z.string().optional().meta({
+            description: 'The last status you saw. Any other id starts the stream with the present status.',
+          }),
+        }),
       },
       responses: {
         '200': {
