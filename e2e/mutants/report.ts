@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Mutant } from './mutant.js';
 import type { Run } from './sandbox.js';
@@ -24,49 +24,90 @@ export function lineOf(outcome: Outcome): string {
   return `WRONG   ${id} (${seconds}): ${run.outcome} ${run.by ?? ''}`;
 }
 
+/** What the sources were, and when. */
+export type Occasion = { commit: string; ranAt: string; seed: number };
+
+/** What became of every mutant of one guarantee; committed as `results/<guarantee>.json`. */
+type Result = Occasion & { outcomes: readonly Outcome[] };
+
+const resultOf = (dir: string, guarantee: string): string => join(dir, `${guarantee}.json`);
+
+/** Replaces what an earlier run found out about this guarantee. */
+export async function save(dir: string, occasion: Occasion, outcomes: readonly Outcome[]): Promise<void> {
+  const [first] = outcomes;
+  if (first === undefined) return;
+  const result: Result = {
+    ...occasion,
+    outcomes: outcomes.toSorted((one, other) => one.id.localeCompare(other.id)),
+  };
+  await mkdir(dir, { recursive: true });
+  await writeFile(resultOf(dir, first.guarantee), `${JSON.stringify(result, undefined, 2)}\n`);
+}
+
+const isSame = (one: Mutant, other: Mutant): boolean =>
+  one.id === other.id && one.file === other.file && one.find === other.find && one.put === other.put;
+
+/** Writes `results/README.md`: what the last run of each guarantee found, and which of the list it did not plant. */
+export async function summarize(dir: string, list: readonly Mutant[]): Promise<void> {
+  const saved = new Set(await readdir(dir));
+  const guarantees = [...new Set(list.map(({ guarantee }) => guarantee))].sort();
+  const rows: (string | number)[][] = [];
+  const findings: string[] = [];
+  for (const guarantee of guarantees) {
+    const listed = list.filter((mutant) => mutant.guarantee === guarantee);
+    const result = saved.has(`${guarantee}.json`)
+      ? (JSON.parse(await readFile(resultOf(dir, guarantee), 'utf8')) as Result)
+      : undefined;
+    const outcomes = listed.flatMap(
+      (mutant) => result?.outcomes.find((outcome) => isSame(outcome, mutant)) ?? [],
+    );
+    rows.push([
+      guarantee,
+      listed.length,
+      ...countsOf(outcomes),
+      listed.length - outcomes.length,
+      result?.commit ?? '',
+      result?.ranAt.slice(0, 16) ?? '',
+    ]);
+    findings.push(...outcomes.filter((outcome) => !isAsItShouldBe(outcome)).map(lineOf));
+  }
+  const head = ['planted', 'a test failed', 'hung', 'explained', 'lives', 'not run', 'commit', 'at'];
+  const sums = [1, 2, 3, 4, 5, 6].map((at) => rows.reduce((sum, row) => sum + Number(row[at]), 0));
+  const table = tableIn(['guarantee', ...head], [...rows, ['all', ...sums, '', '']]);
+  const notes = findings.map((line) => `\n    ${line}`).join('');
+  const text = `# What became of the planted faults\n\nWritten by \`npm run mutants\`. Each guarantee as of its last whole run; its file names every slip and the test that failed.\n\n${table}\n${notes === '' ? '' : `${notes}\n`}`;
+  await writeFile(join(dir, 'README.md'), text);
+}
+
 /** Per guarantee, as a table in Markdown. */
 export function tableOf(outcomes: readonly Outcome[]): string {
   const guarantees = [...new Set(outcomes.map(({ guarantee }) => guarantee))].sort();
-  const rows = guarantees.map((guarantee) => {
-    const those = outcomes.filter((outcome) => outcome.guarantee === guarantee);
-    const count = (isOf: (outcome: Outcome) => boolean): number => those.filter(isOf).length;
-    return [
-      guarantee,
-      those.length,
-      count(({ run }) => run.outcome === 'failed'),
-      count(({ run }) => run.outcome === 'timed-out'),
-      count((outcome) => outcome.equivalent !== undefined && isAsItShouldBe(outcome)),
-      count((outcome) => !isAsItShouldBe(outcome)),
-    ];
-  });
-  const total = [1, 2, 3, 4, 5].map((column) => rows.reduce((sum, row) => sum + Number(row[column]), 0));
-  return [
+  const rowOf = (name: string, those: readonly Outcome[]): (string | number)[] => [
+    ...[name, those.length],
+    ...countsOf(those),
+  ];
+  return tableIn(
     ['guarantee', 'planted', 'a test failed', 'hung', 'explained', 'lives'],
-    ['---', '---:', '---:', '---:', '---:', '---:'],
-    ...rows,
-    ['all', ...total],
-  ]
-    .map((row) => `| ${row.join(' | ')} |`)
-    .join('\n');
+    [
+      ...guarantees.map((guarantee) =>
+        rowOf(
+          guarantee,
+          outcomes.filter((outcome) => outcome.guarantee === guarantee),
+        ),
+      ),
+      rowOf('all', outcomes),
+    ],
+  );
 }
 
-/** Writes what a full run found beside the list. */
-export async function save(dir: string, outcomes: readonly Outcome[], minutes: number): Promise<void> {
-  await mkdir(dir, { recursive: true });
-  const byId = outcomes.toSorted((one, other) => one.id.localeCompare(other.id));
-  const entries = byId.map(({ id, file, find, put, specs, equivalent, run }) => ({
-    id,
-    file,
-    find,
-    put,
-    specs,
-    ...(equivalent === undefined ? {} : { equivalent }),
-    outcome: run.outcome,
-    ...(run.by === undefined ? {} : { by: run.by }),
-    ms: run.ms,
-  }));
-  await writeFile(join(dir, 'mutants.json'), `${JSON.stringify(entries, undefined, 2)}\n`);
-  const lines = byId.map((outcome) => `- ${lineOf(outcome)}`);
-  const text = `# Planted faults\n\n\`npm run mutants\`, ${minutes.toFixed(0)} minutes.\n\n${tableOf(outcomes)}\n\n${lines.join('\n')}\n`;
-  await writeFile(join(dir, 'mutants.md'), text);
+/** A test failed, hung, explained, lives. */
+function countsOf(outcomes: readonly Outcome[]): number[] {
+  const right = outcomes.filter(isAsItShouldBe);
+  const killed = (how: Run['outcome']): number => right.filter(({ run }) => run.outcome === how).length;
+  return [killed('failed'), killed('timed-out'), killed('passed'), outcomes.length - right.length];
+}
+
+function tableIn(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+  const rule = head.map((name) => (['guarantee', 'commit', 'at'].includes(name) ? '---' : '---:'));
+  return [head, rule, ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 }

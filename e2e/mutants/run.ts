@@ -1,8 +1,9 @@
 /**
  * `npm run mutants -- [--sample 0.1 --seed N] [--only REGEX] [--jobs N]`: plants the faults of the list one
- * at a time and runs the specs nearest to each. Exit 1 when one lives that the list does not explain. A run of
- * the whole list writes `e2e/mutants/results`.
+ * at a time and runs the specs nearest to each. Exit 1 when one lives that the list does not explain. What a run
+ * without `--sample` finds out about guarantees of which it plants every fault replaces their files in `results`.
  */
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startPostgres } from '#libs/service-kit/testing';
@@ -12,7 +13,7 @@ import { seededRandom } from '../load/schedule.js';
 import { Refusal } from '../verdict/shop-access.js';
 import { MUTANTS } from './list/index.js';
 import type { Mutant } from './mutant.js';
-import { isAsItShouldBe, lineOf, save, tableOf, type Outcome } from './report.js';
+import { isAsItShouldBe, lineOf, save, summarize, tableOf, type Occasion, type Outcome } from './report.js';
 import { Sandbox, type Run } from './sandbox.js';
 
 const USAGE = 'usage: npm run mutants -- [--sample FRACTION --seed N] [--only REGEX] [--jobs N]';
@@ -22,7 +23,15 @@ const SLOWEST_SPEC_MS = 240_000;
 const PATIENCE_MS = 30_000;
 const PATIENCE_TIMES = 4;
 
-type Options = { mutants: readonly Mutant[]; jobs: number; seed: number; isWhole: boolean };
+const RESULTS = join(repositoryRoot(), 'e2e/mutants/results');
+
+type Options = {
+  mutants: readonly Mutant[];
+  jobs: number;
+  seed: number;
+  /** Whose results are kept. */
+  wholeGuarantees: ReadonlySet<string>;
+};
 
 function readOptions(args: string[]): Options {
   const { values } = parseArgs({
@@ -46,17 +55,28 @@ function readOptions(args: string[]): Options {
   const mutants = drawn.filter(({ id }) => only.test(id));
   if (mutants.length === 0) throw new Refusal(`nothing in the list is called ${values.only}; ${USAGE}`);
   console.log(`${mutants.length} of ${MUTANTS.length} mutants, seed ${seed}`);
-  return {
-    mutants,
-    seed,
-    jobs: Math.floor(number('jobs', values.jobs, 1, 16)),
-    isWhole: mutants.length === MUTANTS.length,
-  };
+  const partly = new Set(
+    MUTANTS.filter((mutant) => sample < 1 || !mutants.includes(mutant)).map(({ guarantee }) => guarantee),
+  );
+  const wholeGuarantees = new Set(
+    mutants.map(({ guarantee }) => guarantee).filter((guarantee) => !partly.has(guarantee)),
+  );
+  return { mutants, seed, jobs: Math.floor(number('jobs', values.jobs, 1, 16)), wholeGuarantees };
+}
+
+/** Of the sources that are about to be copied. */
+function occasion(seed: number): Occasion {
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { cwd: repositoryRoot(), encoding: 'utf8' }).trim();
+  const isChanged = git('status', '--porcelain', '--', '.', ':!e2e/mutants/results') !== '';
+  const commit = git('rev-parse', '--short=10', 'HEAD') + (isChanged ? ' and what was not committed' : '');
+  return { commit, ranAt: new Date().toISOString(), seed };
 }
 
 async function main(): Promise<boolean> {
-  const { mutants, jobs, seed, isWhole } = readOptions(process.argv.slice(2));
+  const { mutants, jobs, seed, wholeGuarantees } = readOptions(process.argv.slice(2));
   const startedMs = performance.now();
+  const now = wholeGuarantees.size === 0 ? undefined : occasion(seed);
   const postgres = await startPostgres({ migrated: false });
   const sandboxes: Sandbox[] = [];
   try {
@@ -75,11 +95,15 @@ async function main(): Promise<boolean> {
       const outcome = { ...mutant, run };
       outcomes.push(outcome);
       console.log(lineOf(outcome));
+      if (now === undefined || !wholeGuarantees.has(mutant.guarantee)) return;
+      const those = outcomes.filter(({ guarantee }) => guarantee === mutant.guarantee);
+      const planted = mutants.filter(({ guarantee }) => guarantee === mutant.guarantee);
+      if (those.length === planted.length) await save(RESULTS, now, those);
     });
+    if (now !== undefined) await summarize(RESULTS, MUTANTS);
     const minutes = (performance.now() - startedMs) / 60_000;
     console.log(`\n${tableOf(outcomes)}\n\n${minutes.toFixed(1)} minutes, seed ${seed}`);
     for (const outcome of outcomes) if (!isAsItShouldBe(outcome)) console.log(lineOf(outcome));
-    if (isWhole) await save(join(repositoryRoot(), 'e2e/mutants/results'), outcomes, minutes);
     return outcomes.every(isAsItShouldBe);
   } finally {
     await Promise.all(sandboxes.map((sandbox) => sandbox.remove()));

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ const COPIED = [
   'e2e',
   'prisma',
   'scripts',
+  'docker-compose.yml',
   '.config',
   '.swcrc',
   'package.json',
@@ -27,10 +29,18 @@ export type Run = {
 
 /** A copy of the sources of its own, in which slips are planted one at a time. */
 export class Sandbox {
+  private readonly report: string;
+  private readonly failure: string;
+  private readonly temporary: string;
+
   private constructor(
     private readonly dir: string,
     private readonly databaseUrl: string,
-  ) {}
+  ) {
+    this.report = join(dir, 'report.json');
+    this.failure = join(dir, 'first-failure');
+    this.temporary = join(dir, 'tmp');
+  }
 
   /** @param databaseUrl of a server on which each spec makes a database of its own */
   static async of(root: string, databaseUrl: string): Promise<Sandbox> {
@@ -69,29 +79,32 @@ export class Sandbox {
   }
 
   private async runOne(spec: string, timeoutMs: number): Promise<Omit<Run, 'ms'>> {
-    const report = join(this.dir, 'report.json');
-    await rm(report, { force: true });
-    const inTime = await this.jest(['--runTestsByPath', spec, '--json', '--outputFile', report], timeoutMs);
-    return inTime ? readReport(report) : { outcome: 'timed-out', by: `nothing within ${timeoutMs} ms` };
+    for (const left of [this.report, this.failure, this.temporary])
+      await rm(left, { recursive: true, force: true });
+    await mkdir(this.temporary);
+    const inTime = await this.jest(spec, timeoutMs);
+    if (existsSync(this.failure)) return { outcome: 'failed', by: await readFile(this.failure, 'utf8') };
+    return inTime ? readReport(this.report) : { outcome: 'timed-out', by: `nothing within ${timeoutMs} ms` };
   }
 
   /** False when it had to be ended. */
-  private jest(args: readonly string[], timeoutMs: number): Promise<boolean> {
+  private jest(spec: string, timeoutMs: number): Promise<boolean> {
     const program = join('node_modules', 'jest', 'bin', 'jest.js');
-    const fixed = [
-      '--config',
-      '.config/jest.config.mjs',
-      '--cacheDirectory',
-      join(this.dir, 'cache'),
-      '--runInBand',
-      '--forceExit',
+    const args = [
+      ...['--config', '.config/jest.config.mjs', '--cacheDirectory', join(this.dir, 'cache')],
+      ...['--runInBand', '--forceExit', '--reporters', './e2e/mutants/first-failure.mjs'],
+      ...['--json', '--outputFile', this.report, '--runTestsByPath', spec],
     ];
-    // A group of its own, so that a spec that hangs is ended with the servers it has started.
-    const child = spawn(process.execPath, ['--experimental-vm-modules', program, ...fixed, ...args], {
-      cwd: join(this.dir, 'tree'),
-      env: { ...process.env, TEST_DATABASE_URL: this.databaseUrl, CI: 'true', NODE_ENV: 'test' },
-      stdio: 'ignore',
-      detached: true,
+    const env = {
+      ...process.env,
+      ...{ TEST_DATABASE_URL: this.databaseUrl, CI: 'true', NODE_ENV: 'test' },
+      // What a run that was ended leaves behind goes with the sandbox.
+      ...{ TMPDIR: this.temporary, FIRST_FAILURE_FILE: this.failure },
+    };
+    // A group of its own, so that a spec that fails or hangs is ended with the servers it has started.
+    const child = spawn(process.execPath, ['--experimental-vm-modules', program, ...args], {
+      ...{ cwd: join(this.dir, 'tree'), env },
+      ...{ stdio: 'ignore', detached: true },
     });
     return new Promise((resolve, reject) => {
       let inTime = true;

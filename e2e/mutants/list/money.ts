@@ -4,6 +4,7 @@ const PAYMENT = 'apps/payment/src';
 const STATES = [`${PAYMENT}/domain/payment-state.spec.ts`];
 const WEBHOOKS = [`${PAYMENT}/accept-webhook/accept-webhook.int.spec.ts`];
 const ODD = [`${PAYMENT}/accept-webhook/odd-webhooks.int.spec.ts`];
+const RACING = [`${PAYMENT}/accept-webhook/racing-webhooks.int.spec.ts`];
 const CREATING = [`${PAYMENT}/create-payment/create-payment.int.spec.ts`];
 const PROVIDER = [`${PAYMENT}/provider/simulated-provider.int.spec.ts`];
 const RECONCILING = [`${PAYMENT}/reconcile-payments/reconcile-payments.int.spec.ts`];
@@ -71,16 +72,11 @@ export const MONEY: readonly Mutant[] = [
     ],
   ]),
   ...slipsIn(`${PAYMENT}/accept-webhook/accept-webhook.ts`, 'webhooks', WEBHOOKS, [
+    ['that-were-known-have-effects', 'if (payment.known_event) return;', '', { specs: RACING }],
     [
-      'that-were-known-have-effects',
-      'if (payment.known_event) return;',
-      '',
-      { specs: [...WEBHOOKS, ...ODD] },
-    ],
-    [
-      'that-come-together-twice-count-twice',
-      'if (payment === undefined || captures.has(payment.id)) continue;',
-      'if (payment === undefined) continue;',
+      'that-come-together-twice-undo-their-batch',
+      'captures.set(payment.id, { ...each, payment });',
+      'captures.set(each.webhook.eventId, { ...each, payment });',
     ],
     [
       'of-an-unknown-payment-are-taken',
@@ -99,7 +95,12 @@ export const MONEY: readonly Mutant[] = [
       'if (error instanceof WriteRaceLost) return false;',
       'if (error instanceof WriteRaceLost) return true;',
     ],
-    ['a-lost-race-fails', 'if (!(error instanceof WriteRaceLost)) throw error;', 'throw error;'],
+    [
+      'a-lost-race-fails',
+      'if (!(error instanceof WriteRaceLost)) throw error;',
+      'throw error;',
+      { specs: RACING },
+    ],
     ['anomalies-are-not-recorded', 'await this.record(effect.anomaly, webhook);', '', { specs: ODD }],
     [
       'a-refund-by-the-provider-is-not-recorded',
@@ -129,6 +130,18 @@ export const MONEY: readonly Mutant[] = [
       'envelope(PaymentSucceeded, { ...facts, succeededAt: at })',
       'envelope(PaymentSucceeded, { ...facts, succeededAt: webhook.occurredAt })',
     ],
+    [
+      'a-decline-tells-the-time-of-the-decline',
+      'failedAt: at }),',
+      'failedAt: webhook.occurredAt }),',
+      { specs: RACING },
+    ],
+    [
+      'a-refund-tells-the-time-of-the-refund',
+      'refundedAt: at,',
+      'refundedAt: webhook.occurredAt,',
+      { specs: RACING },
+    ],
   ]),
   ...slipsIn(`${PAYMENT}/accept-webhook/payment-book.ts`, 'webhooks', WEBHOOKS, [
     [
@@ -147,12 +160,13 @@ export const MONEY: readonly Mutant[] = [
       'an-event-twice-is-a-failure',
       'if (isUniqueViolation(error)) throw new WriteRaceLost({ cause: error });',
       '',
+      { specs: RACING },
     ],
     [
       'a-refund-is-settled-twice',
       "from: ['REQUESTED'], to: 'SUCCEEDED' }",
       "from: ['REQUESTED', 'SUCCEEDED'], to: 'SUCCEEDED' }",
-      { specs: [...WEBHOOKS, ...ODD, ...PROVIDER] },
+      { specs: RACING },
     ],
   ]),
   ...slipsIn(`${PAYMENT}/accept-webhook/webhook-anomalies.ts`, 'webhooks', ODD, [
@@ -355,7 +369,7 @@ export const MONEY: readonly Mutant[] = [
     [
       ['yen-have-cents', 'base === 10 ? exponent : 2,', '2,'],
       ['ariary-have-fifths', 'base === 10 ? exponent : 2,', 'exponent,'],
-      ['small-amounts-lose-their-zeros', "padStart(decimals + 1, '0')", "padStart(decimals, '0')"],
+      ['small-amounts-lose-their-zeros', "padStart(decimals + 1, '0')", "padStart(1, '0')"],
     ],
   ),
 ];

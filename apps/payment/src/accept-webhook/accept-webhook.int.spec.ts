@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { PaymentWebhookHeaders, type PaymentWebhook } from '#libs/contracts';
+import { PaymentWebhookHeaders, type PaymentSucceeded, type PaymentWebhook } from '#libs/contracts';
 import { WRITE_DEADLINE_MS, WriteRaceLost, type DomainError } from '#libs/messaging';
 import { CRASH_POINTS } from '../../../../libs/messaging/src/testing/rehearsal-bus.js';
 import { isCommitted } from '../../../../libs/service-kit/src/testing/index.js';
@@ -236,7 +236,10 @@ describe('captures that arrive together', () => {
     const wrongAmount = payments.webhook('payment.succeeded', good.paymentId, { amountMinor: 1 });
     const unknown = payments.webhook('payment.succeeded', '11111111-1111-4111-8111-111111111111');
     const all = [good, paid, twice].map(({ webhook }) => webhook);
+    const before = payments.bus.transactionsBegun;
     const outcomes = await together([unknown, wrongAmount, ...all, twice.webhook, again]);
+    // The one ahead, the two good ones together, and the anomaly.
+    expect(payments.bus.transactionsBegun - before).toBe(3);
     expect(outcomes.map(verdictOf)).toEqual([
       'PAYMENT_NOT_FOUND',
       ...['taken', 'taken', 'taken', 'taken', 'taken', 'taken'],
@@ -256,9 +259,15 @@ describe('captures that arrive together', () => {
       payments.bus.beforeLocal = undefined;
       if (raced) await payments.book.settlePayments([raced.webhook], ['PENDING'], 'SUCCEEDED', at);
     };
-    const webhooks = captures.map(({ webhook }) => webhook);
-    const outcomes = await together(webhooks, () => (payments.bus.beforeLocal = writeOne));
+    const occurredAt = new Date(Date.now() - 86_400_000).toISOString();
+    const late = captures.map(({ webhook }) => ({ ...webhook, occurredAt }));
+    const told = payments.bus.visible.length;
+    const outcomes = await together(late, () => (payments.bus.beforeLocal = writeOne));
     expect(outcomes.map(({ status }) => status)).toEqual(captures.map(() => 'fulfilled'));
+    // Each with the time of its acceptance, by which the check-back goes.
+    for (const { payload } of payments.bus.visible.slice(told)) {
+      expect((payload as PaymentSucceeded).succeededAt >= at).toBe(true);
+    }
     for (const { paymentId } of captures) {
       expect(await payments.statusOf(paymentId)).toBe('SUCCEEDED');
       // The other process, which is only played here, announces its own.

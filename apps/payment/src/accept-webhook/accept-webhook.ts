@@ -74,9 +74,9 @@ export class AcceptWebhook {
     const captures = new Map<string, Arrived & { payment: PaymentRow }>();
     for (const [index, each] of arrived.entries()) {
       const payment = payments[index];
-      // A second event of the same payment finds it captured when its turn comes.
-      if (payment === undefined || captures.has(payment.id)) continue;
-      if (isPlainCapture(each.webhook, payment)) captures.set(payment.id, { ...each, payment });
+      if (payment === undefined || !isPlainCapture(each.webhook, payment)) continue;
+      // The last event of a payment is taken for all of them: the others find it captured when their turn comes.
+      captures.set(payment.id, { ...each, payment });
     }
     const isCaptured = await this.capture([...captures.values()]);
     return arrived.map(
