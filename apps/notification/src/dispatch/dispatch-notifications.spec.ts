@@ -19,14 +19,14 @@ const paid = (subjectId: string): Notification => ({
   subject: 'paid',
   text: 'paid',
 });
-const named = (envelopes: readonly Envelope[]): string[] =>
-  envelopes.map(({ contract, options }) => `${contract.name} ${options.id}`);
+const idsOf = (envelopes: readonly Envelope[]): unknown[] => envelopes.map(({ options }) => options.id);
 
 test('a batch becomes one send with a command per notification and channel; what has expired is left out', async () => {
   const { dispatch, sends } = dispatching();
   await dispatch.execute([paid('one'), undefined, paid('two')]);
   expect(sends).toHaveLength(1);
-  expect(new Set(named(sends[0] ?? [])).size).toBe(6);
+  // All go to one topic, where a second message of the same id is dropped.
+  expect(new Set(idsOf(sends[0] ?? [])).size).toBe(6);
 });
 
 test('a batch that died between its send and its ack asks for the very same commands, also when it comes in other batches', async () => {
@@ -35,5 +35,5 @@ test('a batch that died between its send and its ack asks for the very same comm
   await dispatch.execute([paid('two')]);
   await dispatch.execute([paid('one')]);
   const [first = [], ...again] = sends;
-  expect(new Set(named(again.flat()))).toEqual(new Set(named(first)));
+  expect(new Set(idsOf(again.flat()))).toEqual(new Set(idsOf(first)));
 });

@@ -10,6 +10,11 @@ afterEach(() => {
   jest.restoreAllMocks();
 });
 
+const idsAbout = (orderNo: string): unknown[] =>
+  shop.sent.envelopes
+    .filter(({ payload }) => (payload as { orderNo?: string }).orderNo === orderNo)
+    .map(({ options }) => options.id);
+
 describe('stock movements', () => {
   it('take a purchase from its hold to sold for good, in the ledger and in Redis', async () => {
     const type = await shop.ticketType(10);
@@ -53,6 +58,10 @@ describe('stock movements', () => {
     expect(await shop.movements(order.orderNo)).toEqual(['DEDUCT', 'CONFIRM', 'RETURN']);
     expect(await shop.ledgerSold(type)).toBe(0);
     expect(await shop.counters(type)).toEqual({ free: 10, held: 0, sold: 0 });
+    // Told as news: by the id of the rollback before it, the broker would drop it.
+    expect(new Set(idsAbout(late.orderNo))).toEqual(
+      new Set(['deduct', 'rollback', 'confirm', 'return'].map((what) => `stock.${what}:${late.orderNo}`)),
+    );
   });
 
   it('end the same when a cancellation overtakes the creation', async () => {
@@ -114,9 +123,7 @@ describe('stock movements', () => {
     await shop.happened('created', order, order);
     // Cancelled before the refusal was heard, and paid late: only a second refusal sends the money back.
     await shop.happened('paid-after-cancellation', order);
-    const ids = shop.sent.envelopes
-      .filter(({ payload }) => (payload as { orderNo?: string }).orderNo === order.orderNo)
-      .map(({ options }) => options.id);
+    const ids = idsAbout(order.orderNo);
     expect(ids).toHaveLength(3);
     expect(new Set(ids).size).toBe(2);
   });

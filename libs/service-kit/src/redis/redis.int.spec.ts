@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createLogger } from '../logs/logger.js';
+import { toHttpProblem } from '../problem/translate.js';
 import { FaultProxy, startRedis, type TestRedis } from '../testing/index.js';
 import { writable } from './redis-failures.js';
 import { openRedis } from './redis.js';
@@ -167,6 +168,9 @@ describe('the cause is named', () => {
         await expect(
           eventually(() => expect(check()).rejects.toThrow(new RegExp(`^${cause}`))),
         ).resolves.toBe(undefined);
+        // Whoever asked is told to come again, not that something is wrong with the request or with us.
+        const refused: unknown = await redis.set('a', '1').catch((error: unknown) => error);
+        expect(toHttpProblem(refused)).toMatchObject({ status: 503, code: 'SERVICE_UNAVAILABLE' });
       } finally {
         await direct((admin) => admin.call(end[0] as string, ...end.slice(1)));
       }
