@@ -26,7 +26,7 @@ test('a data folder of another major version of PostgreSQL is refused in one lin
   });
   expect(stdout).toBe('');
   expect(stderr).toMatch(/^\S+ was written by PostgreSQL 16, and this is \d+: .*DATABASE_URL.*\n$/);
-  expect(status).toBe(1);
+  expect(status).toBe(78);
 });
 
 test('a data folder that cannot be made is refused in one line that says what to set', () => {

@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { Refusal, runMain } from './launcher/prepare.mjs';
 import { isServerOf, postgresPrograms, requireSameMajor } from './launcher/postgres.mjs';
 import { isAlive, waitUntil } from './launcher/process-identity.mjs';
+import { CONFIG_EXIT_CODE } from './launcher/processes.mjs';
 
 const SUPERUSER = 'postgres';
 
@@ -49,6 +50,7 @@ async function main() {
   const stop = () => server.kill('SIGINT');
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop);
   process.on('disconnect', stop);
+  if (process.connected === false) stop();
 
   let lastLines = '';
   let announced = false;
@@ -120,7 +122,9 @@ function endLeftOver(data) {
     process.kill(pid, signal);
     if (waitUntil(() => !isAlive(pid) || !isServerOf(pid, data), withinMs)) return;
   }
-  throw new Refusal(`PostgreSQL (pid ${pid}) is running on ${data} and does not stop: end it.`);
+  // Another start may find it gone.
+  const message = `PostgreSQL (pid ${pid}) is running on ${data} and does not stop: end it.`;
+  throw Object.assign(new Refusal(message), { exitCode: 1 });
 }
 
 async function createDatabase(port, password, database) {
@@ -141,4 +145,4 @@ async function createDatabase(port, password, database) {
   }
 }
 
-await runMain(main);
+await runMain(main, CONFIG_EXIT_CODE);

@@ -8,6 +8,7 @@ import { lockDirectory } from './launcher/lock.mjs';
 import { requireSameMajor } from './launcher/postgres.mjs';
 import { Refusal, prepare, root, runMain } from './launcher/prepare.mjs';
 import {
+  CONFIG_EXIT_CODE,
   Supervisor,
   acceptsConnections,
   answersOk,
@@ -17,6 +18,7 @@ import {
 } from './launcher/processes.mjs';
 import { findRedis, redisArguments, requireFitRedis } from './launcher/redis.mjs';
 import { loadSecrets } from './launcher/secrets.mjs';
+import { whenStarterIsGone } from './launcher/starter.mjs';
 
 const READY_WITHIN_MS = 60_000;
 const LEAST_FREE_BYTES = 256 * 1024 * 1024;
@@ -42,7 +44,11 @@ async function main() {
   process.umask(0o077);
   const dir = dataDirectory();
   lockDirectory(dir);
-  const supervisor = new Supervisor(dir, say);
+  const supervisor = new Supervisor(dir, say, (line) => {
+    process.stderr.write(`${line}\n`);
+    stop().then(() => process.exit(CONFIG_EXIT_CODE));
+  });
+  const stop = stopOnSignal(supervisor);
   supervisor.endLeftOvers();
   if (values.reset) {
     // The secrets first: without them, a start on what a reset that was cut has left is refused.
@@ -54,7 +60,6 @@ async function main() {
   const plan = makePlan(dir);
   await requireFreePorts(plan.ports);
 
-  const stop = stopOnSignal(supervisor);
   try {
     await startStores(supervisor, plan);
     for (const { name, env } of plan.services) {
@@ -228,12 +233,12 @@ function stopOnSignal(supervisor) {
   let stopped;
   const services = SERVICES.map(({ name }) => name);
   const stop = () => (stopped ??= supervisor.stop(stopWaves(services, process.env.DRAIN_MS)));
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => {
-      if (!stopped) say('stopping …');
-      stop().then(() => process.exit(0));
-    });
-  }
+  const end = () => {
+    if (!stopped) say('stopping …');
+    stop().then(() => process.exit(0));
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, end);
+  whenStarterIsGone(end);
   return stop;
 }
 

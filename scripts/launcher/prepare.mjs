@@ -29,8 +29,12 @@ const STORAGE_ERRORS = {
   EDQUOT: 'the disk quota is used up',
 };
 
-/** Runs `main`; a `Refusal`, and what a disk refuses, ends the process with one line, anything else with its stack. */
-export async function runMain(main) {
+/**
+ * Runs `main`; a `Refusal`, and what a disk refuses, ends the process with one line, anything else with its stack.
+ *
+ * @param refusedCode with which it ends after a `Refusal` that has no `exitCode` of its own
+ */
+export async function runMain(main, refusedCode = 1) {
   try {
     await main();
   } catch (error) {
@@ -39,7 +43,7 @@ export async function runMain(main) {
     // An option that there is not is as expected as a refusal.
     const isExpected = error instanceof Refusal || String(error.code).startsWith('ERR_PARSE_ARGS');
     process.stderr.write(`${isExpected ? error.message : line}\n`);
-    process.exit(1);
+    process.exit(error instanceof Refusal ? (error.exitCode ?? refusedCode) : 1);
   }
 }
 

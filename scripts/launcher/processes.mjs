@@ -14,20 +14,27 @@ const LONGEST_BACK_OFF_MS = 10_000;
 const WELL_AFTER_MS = 30_000;
 /** Waits ask the shop itself: never by way of a proxy, which the global agent would take from HTTP_PROXY. */
 const DIRECT = new Agent();
+/** `EX_CONFIG`: how a process ends that only the operator can help (`libs/service-kit/src/exit-code.ts`). */
+export const CONFIG_EXIT_CODE = 78;
+/** Beside a program that knows no IPC channel: its standard input closes when the launcher is gone, however it went. */
+const WARDEN = 'read -r _; kill "$0" 2>/dev/null';
 
 /**
  * Keeps a set of processes running: starts them in process groups of their own (so that a Ctrl-C reaches
- * only the launcher, which decides the order), restarts the ones that die, and stops them.
+ * only the launcher, which decides the order), restarts the ones that die, and stops them. One that ends with
+ * `CONFIG_EXIT_CODE` would end so again: it is not restarted, and `onRefusal` gets the line in which it said why.
  */
 export class Supervisor {
   #dir;
   #say;
+  #onRefusal;
   #running = new Map();
   #stopping = false;
 
-  constructor(dir, say) {
+  constructor(dir, say, onRefusal = say) {
     this.#dir = dir;
     this.#say = say;
+    this.#onRefusal = onRefusal;
   }
 
   /** Ends what an earlier launcher started and could not stop, because it was killed itself. A file that says nothing names nobody. */
@@ -46,31 +53,38 @@ export class Supervisor {
   }
 
   start(name, program, args, env) {
+    if (this.#stopping) return;
     this.#launch({ name, program, args, env, backOffMs: FIRST_BACK_OFF_MS });
   }
 
   #launch(spec) {
     const log = new LogFile(this.#logPath(spec.name));
     const startedAt = Date.now();
+    const isNode = spec.program === process.execPath;
     const child = spawn(spec.program, spec.args, {
       env: withoutProxyOnLoopback({ ...process.env, ...spec.env }),
       // The IPC channel closes when the launcher is gone, however it went: services stop then.
-      stdio:
-        spec.program === process.execPath ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
+      stdio: isNode ? ['ignore', 'pipe', 'pipe', 'ipc'] : ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
+    const warden = isNode ? undefined : watchOver(child);
     let lastLine = '';
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.on('data', (chunk) => {
-        lastLine = tellingLine(String(chunk)) || lastLine;
-        log.write(chunk);
-      });
-    }
+    let lastError = '';
+    child.stdout.on('data', (chunk) => {
+      lastLine = tellingLine(String(chunk)) || lastLine;
+      log.write(chunk);
+    });
+    child.stderr.on('data', (chunk) => {
+      lastLine = lastError = tellingLine(String(chunk)) || lastError;
+      log.write(chunk);
+    });
     child.on('error', (error) => (lastLine = error.message));
     child.on('close', (code, signal) => {
       log.end();
+      warden?.kill('SIGKILL');
       this.#running.delete(spec.name);
       if (this.#stopping) return;
+      if (code === CONFIG_EXIT_CODE) return this.#onRefusal(lastError);
       const backOffMs = Date.now() - startedAt > WELL_AFTER_MS ? FIRST_BACK_OFF_MS : spec.backOffMs;
       const how = signal ? `was killed by ${signal}` : `ended with code ${code}`;
       this.#say(
@@ -141,6 +155,17 @@ export function stopWaves(services, drainMs) {
     { names: ['broker'], withinMs: 1_500 },
     { names: ['redis', 'postgres'], withinMs: 2_000 },
   ];
+}
+
+function watchOver({ pid }) {
+  if (pid === undefined) return undefined;
+  const warden = spawn('sh', ['-c', WARDEN, String(pid)], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  warden.on('error', () => undefined);
+  warden.stdin.on('error', () => undefined);
+  return warden;
 }
 
 /** Of the output of a process that ends: the error's own line when there is one, since a stack and a version follow it. */

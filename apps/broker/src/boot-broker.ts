@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { BrokerServer, EmbeddedBroker } from '#libs/broker';
 import { MessagingError } from '#libs/messaging/port';
-import { createLogger, loadConfig, stopOnSignals } from '#libs/service-kit/process';
+import { ConfigError, createLogger, exitCodeOf, loadConfig, stopOnSignals } from '#libs/service-kit/process';
 import { BrokerConfig, brokerOptions } from './broker.config.js';
 import { BrokerMetrics } from './observe/broker-metrics.js';
 import { errorLine } from './observe/error-line.js';
@@ -16,8 +16,8 @@ export type RunningBroker = {
 };
 
 /**
- * Runs the broker until SIGTERM or SIGINT. What keeps it from starting is one line and exit code 1, and so is a disk that
- * fails it later: nothing more is taken until the directory is opened anew (ADR 13), which is for whoever keeps
+ * Runs the broker until SIGTERM or SIGINT. What keeps it from starting is one line and exit code 78 when only the
+ * operator can mend it, else 1, and so is a disk that fails it later: nothing more is taken until the directory is opened anew (ADR 13), which is for whoever keeps
  * this process running to bring about.
  */
 export async function bootBroker(env: NodeJS.ProcessEnv = process.env): Promise<void> {
@@ -35,7 +35,7 @@ export async function bootBroker(env: NodeJS.ProcessEnv = process.env): Promise<
 
 function endAfterFailure(error: unknown): never {
   process.stderr.write(`broker: ${lineOf(error)}\n`);
-  process.exit(1);
+  process.exit(exitCodeOf(error));
 }
 
 /** Opens the log, then lets clients in. Health answers from the first moment, so that a probe can tell a long recovery from a dead process. `onStorageFailed` is called once the journal can no longer be written. */
@@ -96,7 +96,15 @@ function running(config: BrokerConfig, { broker, server, observation }: Parts): 
 async function readTls(config: BrokerConfig): Promise<{ tls?: { key: Buffer; cert: Buffer } }> {
   const { BROKER_TLS_KEY: key, BROKER_TLS_CERT: cert } = config;
   if (key === undefined || cert === undefined) return {};
-  return { tls: { key: await readFile(key), cert: await readFile(cert) } };
+  return { tls: { key: await readPem('BROKER_TLS_KEY', key), cert: await readPem('BROKER_TLS_CERT', cert) } };
+}
+
+async function readPem(variable: string, path: string): Promise<Buffer> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    throw new ConfigError(`${variable}: ${errorLine(error)}`);
+  }
 }
 
 /** One line for the operator: what is taken or missing, and what to set. */

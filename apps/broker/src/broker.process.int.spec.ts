@@ -1,10 +1,10 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { pino } from 'pino';
 import { connectBroker } from '#libs/broker';
-import { loadConfig } from '#libs/service-kit/process';
+import { exitCodeOf, loadConfig } from '#libs/service-kit/process';
 import { lineOf, startBroker } from './boot-broker.js';
 import type { RunningBroker } from './boot-broker.js';
 import { BrokerConfig, brokerOptions } from './broker.config.js';
@@ -84,6 +84,19 @@ describe('the broker process', () => {
     ).catch((error: unknown) => lineOf(error));
     expect(third).toBe(`port ${taken} is in use; set PORT (health, metrics) or BROKER_PORT (clients)`);
     await rm(other, { recursive: true });
+  });
+
+  it('ends with another code when a further start would not help', async () => {
+    const codeWith = (more: Record<string, string>): Promise<number> =>
+      startBroker(loadConfig(BrokerConfig, { ...env, ...more }), logger).then(() => 0, exitCodeOf);
+    const file = join(dir, 'file');
+    await writeFile(file, '');
+    expect(await codeWith({ BROKER_DIR: join(file, 'journal') })).toBe(78);
+    expect(await codeWith({ PORT: new URL(running.httpUrl).port })).toBe(78);
+    const other = { BROKER_DIR: join(dir, 'other') };
+    expect(await codeWith({ ...other, BROKER_TLS_KEY: file, BROKER_TLS_CERT: join(dir, 'none') })).toBe(78);
+    // Whoever has it may be on the way out.
+    expect(await codeWith({})).toBe(1);
   });
 });
 

@@ -232,12 +232,13 @@ describe('the process', () => {
   test.each([
     [{ PORT: 'eighty' }, /^fixture: wrong configuration: PORT: [^\n]+\n$/],
     [{ BROKER: 'kafka' }, /^fixture: BROKER=kafka is not available yet\n$/],
+    [{ PORT: '1', HOST: '192.0.2.1' }, /^fixture: the port cannot be used \([^\n]+\); set PORT or HOST\n$/],
   ])(
-    'ends with one line and code 1 for %j',
+    'ends with one line and code 78 for %j',
     async (env, line) => {
       const { code, output } = await run(env);
       expect(output).toMatch(line);
-      expect(code).toBe(1);
+      expect(code).toBe(78);
     },
     30_000,
   );

@@ -12,6 +12,7 @@ import {
   type ConsumerTrouble,
 } from '#libs/messaging';
 import { ConfigError, DEFAULT_PORTS, type ServiceConfig } from './config.js';
+import { exitCodeOf } from './exit-code.js';
 import { Health } from './health/health.js';
 import { ServiceAdapter } from './http/fastify.js';
 import { NestLogs } from './logs/nest-logs.js';
@@ -39,7 +40,7 @@ const BROKER_WAIT_MS = 5_000;
 /** Between two waits; a port whose `ready` rejects at once must not be asked in a busy loop. */
 const BROKER_PAUSE_MS = 250;
 
-/** Runs a service until SIGTERM or SIGINT. A wrong environment or a port in use is one line and exit code 1. */
+/** Runs a service until SIGTERM or SIGINT. A wrong environment, a port in use or a wrong token is one line and exit code 78. */
 export async function bootService(service: Service): Promise<void> {
   let running: RunningService;
   try {
@@ -57,6 +58,7 @@ export async function bootService(service: Service): Promise<void> {
   try {
     await running.consuming;
   } catch (error) {
+    if (exitCodeOf(error) !== 1) exitWithLine(service.name, error);
     logger.fatal({ err: error }, 'the consumers could not be started');
     process.exit(1);
   }
@@ -168,13 +170,16 @@ function urlOf(app: NestFastifyApplication): string {
 
 function exitWithLine(name: string, error: unknown): never {
   process.stderr.write(`${name}: ${lineOf(error)}\n`);
-  process.exit(1);
+  process.exit(exitCodeOf(error));
 }
 
 function lineOf(error: unknown): string {
   if (error instanceof ConfigError) return error.message;
-  if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
-    return `the port is in use (${error.message}); set PORT`;
+  if (error instanceof MessagingError && error.code === 'AUTHENTICATION_FAILED') {
+    return `BROKER_TOKEN: ${error.message}`;
+  }
+  if (error instanceof Error && 'syscall' in error && error.syscall === 'listen') {
+    return `the port cannot be used (${error.message}); set PORT or HOST`;
   }
   return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }

@@ -10,7 +10,7 @@ export class ConfigError extends Error {
 
 /**
  * Parses a service's environment. Call it in a provider's factory, not while a module is imported:
- * `bootService` turns the error into one line and exit code 1.
+ * `bootService` turns the error into one line and exit code 78.
  *
  * An empty variable counts as absent, because that is what compose files and shells leave behind.
  *

@@ -32,4 +32,6 @@ export function stopOnSignals(running: { close(): Promise<void> }, logger: Logge
   process.on('SIGINT', stop);
   // Started with an IPC channel (as the launcher does): its end means that the parent is gone.
   process.on('disconnect', () => stop('SIGTERM'));
+  // It may have gone while this one started.
+  if (process.connected === false) stop('SIGTERM');
 }
