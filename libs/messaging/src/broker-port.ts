@@ -41,6 +41,8 @@ export type AutomaticRedrive = {
   ratePerSecond?: number;
 };
 
+export type StartAt = 'earliest' | 'latest' | { timestampMs: number };
+
 export type Subscription = {
   group: string;
   /**
@@ -59,8 +61,16 @@ export type Subscription = {
   whenFailing?: FailingPolicy;
   /** Default: dead letters wait for an operator. */
   automaticRedrive?: AutomaticRedrive;
-  /** Where a group without a committed position starts. Default `earliest`. */
-  startAt?: 'earliest' | 'latest';
+  /**
+   * Where a group without a committed position starts. Default `earliest`. `timestampMs`, epoch milliseconds: with the first
+   * message stored then or later.
+   */
+  startAt?: StartAt;
+  /**
+   * Which of those that wait comes first, where messages have priorities. `strict` (default): always the highest, so that
+   * the lowest may starve. `weighted`: a level has one turn more than its number, and none starves. Not with `by-key`.
+   */
+  priorities?: 'strict' | 'weighted';
   /** Most messages handed to one call of the handler. Default 1, bound 10,000. */
   maxBatchMessages?: number;
   /** Most messages delivered and unsettled at this member. Default 256, bound 65,536. */

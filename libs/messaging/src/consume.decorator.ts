@@ -14,6 +14,7 @@ export type GroupOptions = Pick<
   | 'whenFailing'
   | 'automaticRedrive'
   | 'startAt'
+  | 'priorities'
   | 'maxInFlightMessages'
   | 'maxInFlightBytes'
   | 'leaseMs'

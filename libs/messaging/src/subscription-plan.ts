@@ -17,6 +17,7 @@ const GROUP_OPTIONS = [
   'whenFailing',
   'automaticRedrive',
   'startAt',
+  'priorities',
   'maxInFlightMessages',
   'maxInFlightBytes',
   'leaseMs',

@@ -11,6 +11,9 @@ const MAX_FILTERS = 1_000;
 const Text = z.string();
 const Whole = z.int();
 
+/** Epoch milliseconds, as far as a `Date` goes. */
+const Instant = z.number().min(0).max(8_640_000_000_000_000);
+
 const Filter = z.object({ topic: Text, tags: z.array(Text).max(MAX_FILTERS).optional() });
 
 /** Names and bounds are checked where they are used; here, that each part is of its kind. */
@@ -19,7 +22,8 @@ export const SubscriptionArgument = z.object({
   topics: z.array(Filter).min(1).max(MAX_FILTERS),
   mode: z.enum(['shared', 'broadcast']).optional(),
   order: z.enum(['unordered', 'by-key']).optional(),
-  startAt: z.enum(['earliest', 'latest']).optional(),
+  startAt: z.union([z.enum(['earliest', 'latest']), z.object({ timestampMs: Instant })]).optional(),
+  priorities: z.enum(['strict', 'weighted']).optional(),
   guarantee: z.enum(['at-least-once', 'at-most-once']).optional(),
 });
 
@@ -28,7 +32,7 @@ export const ConsumerMode = z.enum(['push', 'pull']);
 const ResetTarget = z.union([
   z.enum(['earliest', 'latest']),
   z.object({ partition: Whole, offset: Whole }),
-  z.object({ timestampMs: z.number() }),
+  z.object({ timestampMs: Instant }),
 ]);
 
 const Options = z.record(Text, z.unknown()).optional();

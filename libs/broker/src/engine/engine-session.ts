@@ -8,6 +8,7 @@ import {
 import { Consumer, MAX_CONSUMERS_PER_SESSION, consumerIdOf } from '../groups/consumer.js';
 import type { Group } from '../groups/group.js';
 import { join, leave } from '../groups/membership.js';
+import { startsAt } from '../groups/starting.js';
 import { checkSettlement } from '../groups/settling.js';
 import type {
   AdminCall,
@@ -86,8 +87,10 @@ export class EngineSession implements BrokerSession, Producer {
     this.checkOpen();
     checkArgument('subscription', subscription, SubscriptionArgument);
     checkArgument('mode', mode, ConsumerMode);
+    const starts = await startsAt(this.engine, subscription);
+    this.checkOpen();
     const id = this.freeConsumerId();
-    const consumer = join(this.engine, subscription, (group: Group) => {
+    const consumer = join(this.engine, subscription, starts, (group: Group) => {
       return new Consumer(
         id,
         group,

@@ -8,6 +8,7 @@ import { Dispatcher } from '../groups/dispatcher.js';
 import type { Group } from '../groups/group.js';
 import { passOverUndecodable } from '../groups/missing.js';
 import { Settling } from '../groups/settling.js';
+import type { Starts } from '../groups/starting.js';
 import type { Block } from '../journal/block.js';
 import { SequencedAppends } from '../producers/sequenced-appends.js';
 import { readMark, writeMark } from '../journal/marks.js';
@@ -243,20 +244,19 @@ export class Engine implements CommitObserver {
     return this.topic(kind === 'retry' ? retryTopic(group) : deadLetterTopic(group), 1, 'async');
   }
 
-  /** Gives the group a place in every partition of these topics that it has none in. */
-  follow(group: Group, topics: Iterable<Topic>): void {
+  /** Gives the group a place in every partition of these topics that it has none in: `from` there, or at one of its ends. */
+  follow(group: Group, topics: Iterable<Topic>, from?: Starts): void {
     const starts: { partition: Partition; offset: number }[] = [];
     for (const topic of topics) {
       const fromStart =
-        group.startAt === 'earliest' ||
+        group.startAt !== 'latest' ||
         topic.createdAt > group.createdAt ||
         topic.name === retryTopic(group.name);
       for (const partition of topic.partitions) {
         if (group.cursors.has(partition)) continue;
-        starts.push({
-          partition,
-          offset: fromStart && group.mode === 'shared' ? partition.start : partition.end,
-        });
+        const end = fromStart && group.mode === 'shared' ? partition.start : partition.end;
+        // Retention may have dropped some of it since it was found.
+        starts.push({ partition, offset: Math.max(from?.get(partition) ?? end, partition.start) });
       }
     }
     if (starts.length === 0) return;

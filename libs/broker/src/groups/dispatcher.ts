@@ -1,7 +1,7 @@
 import { type StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Journal } from '../journal/journal.js';
-import { pastOfRecord, readRecord, recordAt, textOfRecord } from '../topics/record.js';
+import { DEFAULT_PRIORITY, pastOfRecord, readRecord, recordAt, textOfRecord } from '../topics/record.js';
 import { type Trace, stepNumber } from '../trace/trace.js';
 import { BlockReads, READ_AGAIN_MS } from './block-reads.js';
 import type { Consumer } from './consumer.js';
@@ -32,6 +32,8 @@ export interface DispatchHost {
 }
 
 const DELIVERED = stepNumber('delivered');
+/** Partitions among which a group finds the one with the highest priority. */
+const MAX_RANKED = 1_024;
 /** Messages taken from one partition before the next one has its turn. */
 const TURN_MESSAGES = 64;
 /** Deliveries made for a group before other work of the event loop has its turn. */
@@ -89,6 +91,7 @@ export class Dispatcher {
     while (this.deliverSuspect(group, now)) left -= 1;
     while (left > 0 && this.deliverReady(group, now)) left -= 1;
     while (left > 0 && group.queue.length > 0) {
+      if (group.ranksStrictly && !this.putHighestFirst(group)) break;
       const cursor = group.queue[0]!;
       const delivered = this.deliverFrom(cursor, Math.min(left, TURN_MESSAGES), now);
       if (delivered < 0) break;
@@ -196,9 +199,7 @@ export class Dispatcher {
   /** Delivers up to `limit` messages of one partition; -1 when nobody has room. */
   private deliverFrom(cursor: Cursor, limit: number, now: number): number {
     const { group } = cursor;
-    if (cursor.readAhead > 0 || (cursor.partition.hasPriorities && group.order === 'unordered')) {
-      return this.deliverByPriority(cursor, limit, now);
-    }
+    if (goesByPriority(cursor)) return this.deliverByPriority(cursor, limit, now);
     let delivered = 0;
     // Skipped messages count as well: a long run of other tags must not hold up the event loop.
     for (let looked = 0; looked < limit * 16 && delivered < limit && cursor.hasUnread; looked++) {
@@ -223,30 +224,56 @@ export class Dispatcher {
     return delivered;
   }
 
-  /** The same for a partition that has messages of several priorities: reads ahead, then takes by weight. */
-  private deliverByPriority(cursor: Cursor, limit: number, now: number): number {
+  /**
+   * Begins the queue with the partition that has the highest priority, as far as it is read ahead. False while that cannot be
+   * told, because what is read ahead comes from a file.
+   */
+  private putHighestFirst({ queue }: Group): boolean {
+    let first = 0;
+    let highest = -1;
+    const ranked = queue.slice(0, MAX_RANKED);
+    for (const [place, cursor] of ranked.entries()) {
+      const ranks = goesByPriority(cursor);
+      if (ranks) this.readAhead(cursor);
+      if (cursor.loading && !cursor.unreadable && cursor.readAhead < MAX_LOOKAHEAD / 2) return false;
+      const top = ranks ? cursor.lookahead.top : DEFAULT_PRIORITY;
+      if (top > highest) [first, highest] = [place, top];
+    }
+    // A block that was read for one of the others is not kept until its turn comes.
+    for (const cursor of ranked) if (cursor !== ranked[first]) cursor.loaded = undefined;
+    if (first > 0) queue.unshift(...queue.splice(first, 1));
+    return true;
+  }
+
+  private readAhead(cursor: Cursor): void {
     const { lookahead, partition } = cursor;
+    for (let looked = 0; looked < MAX_LOOKAHEAD; looked++) {
+      if (lookahead.size >= MAX_LOOKAHEAD || !cursor.hasUnread) return;
+      const offset = cursor.next;
+      const position = partition.index.get(offset);
+      const block = this.admit(cursor, offset, position);
+      if (block === 'loading') return;
+      cursor.next += 1;
+      if (block === 'skipped' || (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset))) continue;
+      lookahead.add(offset, recordAt.priority(block, position));
+    }
+  }
+
+  /** The same for a partition that has messages of several priorities. A strict group looks at its other partitions before it takes lower ones. */
+  private deliverByPriority(cursor: Cursor, limit: number, now: number): number {
+    const { lookahead, partition, group } = cursor;
+    this.readAhead(cursor);
+    const least = group.ranksStrictly ? lookahead.top : 0;
     for (let delivered = 0; ; delivered++) {
-      for (
-        let looked = 0;
-        looked < MAX_LOOKAHEAD && lookahead.size < MAX_LOOKAHEAD && cursor.hasUnread;
-        looked++
-      ) {
-        const position = partition.index.get(cursor.next);
-        const block = this.admit(cursor, cursor.next, position);
-        if (block === 'loading') break;
-        const offset = cursor.next;
-        cursor.next += 1;
-        if (block === 'skipped' || (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset))) continue;
-        lookahead.add(offset, recordAt.priority(block, position));
-      }
-      const offset = delivered < limit ? lookahead.take() : undefined;
+      this.readAhead(cursor);
+      const isTurn = delivered < limit && lookahead.top >= least;
+      const offset = isTurn ? lookahead.take(group.priorities) : undefined;
       if (offset === undefined) return delivered;
       const position = partition.index.get(offset);
       const block = this.blocks.of(cursor, offset, position);
       const priority = block ? recordAt.priority(block, position) : 9;
       if (block && this.expire(cursor, offset, block, position, now)) continue;
-      const member = block && cursor.group.nextWithRoom();
+      const member = block && group.nextWithRoom();
       if (!block || !member) {
         // Its own block is read back at the moment: it goes first then, whatever its priority.
         lookahead.putBack(offset, priority);
@@ -356,6 +383,9 @@ export class Dispatcher {
     this.host.settlementsPending(cursor);
   }
 }
+
+const goesByPriority = ({ readAhead, partition, group }: Cursor): boolean =>
+  readAhead > 0 || (partition.hasPriorities && group.order === 'unordered');
 
 const laneTopicOf = ({ isRetry, partition }: Cursor, block: Block, position: number): string =>
   (isRetry ? pastOfRecord(block, position)?.origin.topic : undefined) ?? partition.topic.name;

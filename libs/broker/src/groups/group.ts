@@ -1,6 +1,7 @@
 import {
   type AutomaticRedrive,
   type GroupInfo,
+  type StartAt,
   type Subscription,
   type TopicFilter,
   deadLetterTopic,
@@ -12,6 +13,7 @@ import type { Consumer } from './consumer.js';
 import { Cursor } from './cursor.js';
 import { FIRST_TRY, type Tries } from './delivery.js';
 import { Lanes, type Place } from './lanes.js';
+import type { Priorities } from './priority-lookahead.js';
 
 /** A message that goes out before new ones: its lease was lost, its wait is over, or its key became free. */
 export type Ready = Place & Tries;
@@ -48,7 +50,10 @@ export class Group {
   automaticRedrive: AutomaticRedrive | undefined;
   filters: readonly TopicFilter[] = [];
   private tagFilters = new Map<string, TagFilter | undefined>();
-  startAt: 'earliest' | 'latest' = 'earliest';
+  startAt: StartAt = 'earliest';
+  priorities: Priorities = 'strict';
+  /** True once messages of a partition that it reads had priorities. */
+  private hasPriorities = false;
   /** Retries that wait in the timers. */
   waitingRetries = 0;
   acked = 0;
@@ -67,6 +72,7 @@ export class Group {
 
   /** A cursor has something to read. */
   activate(cursor: Cursor): void {
+    if (cursor.partition.hasPriorities) this.hasPriorities = true;
     if (cursor.queued || cursor.loading || !cursor.isWanted || !cursor.hasMore) return;
     cursor.queued = true;
     this.queue.push(cursor);
@@ -95,6 +101,11 @@ export class Group {
     return this.queue.length + this.ready.length + this.suspects.length > 0 || this.examiner !== undefined;
   }
 
+  /** Whether the highest priority comes first, whatever partition it is in. */
+  get ranksStrictly(): boolean {
+    return this.hasPriorities && this.priorities === 'strict' && this.order === 'unordered';
+  }
+
   addCursor(partition: Partition, start: number): Cursor {
     const cursor = new Cursor(this, partition, start, partition.topic.name === retryTopic(this.name));
     this.cursors.set(partition, cursor);
@@ -111,6 +122,7 @@ export class Group {
     this.blockTimes = blockTimesOf(subscription);
     this.automaticRedrive = subscription.automaticRedrive;
     this.startAt = subscription.startAt ?? 'earliest';
+    this.priorities = subscription.priorities ?? 'strict';
     this.tagFilters = new Map();
     for (const cursor of this.cursors.values()) {
       const isWanted = this.wants(cursor.partition.topic);
@@ -138,15 +150,9 @@ export class Group {
     this.leaveLanes(cursor);
   }
 
-  /** Whether the group takes messages of this topic. By a wildcard, it never takes its own dead letters, nor by `*` what the broker keeps for other groups. */
+  /** Whether the group takes messages of this topic. */
   wants(topic: Topic): boolean {
-    const { name } = topic;
-    if (name === retryTopic(this.name)) return true;
-    return this.filters.some((filter) => {
-      if (!filter.topic.endsWith('*')) return filter.topic === name;
-      if (topic.isInternal && !filter.topic.startsWith('%')) return false;
-      return name.startsWith(filter.topic.slice(0, -1)) && name !== deadLetterTopic(this.name);
-    });
+    return topic.name === retryTopic(this.name) || takes(this.name, this.filters, topic);
   }
 
   /** The tags taken from a topic; undefined: all. */
@@ -222,6 +228,16 @@ export class Group {
       this.makeReady(item);
     }
   }
+}
+
+/** By a wildcard, a group never takes its own dead letters, nor by `*` what the broker keeps for other groups. */
+export function takes(group: string, filters: readonly TopicFilter[], topic: Topic): boolean {
+  const { name, isInternal } = topic;
+  return filters.some((filter) => {
+    if (!filter.topic.endsWith('*')) return filter.topic === name;
+    if (isInternal && !filter.topic.startsWith('%')) return false;
+    return name.startsWith(filter.topic.slice(0, -1)) && name !== deadLetterTopic(group);
+  });
 }
 
 /** How often a failing message may hold its key back. */

@@ -9,15 +9,18 @@ import { EntryType } from '../journal/format.js';
 import { checkTopicName } from '../topics/topics.js';
 import { type Consumer, boundsOf } from './consumer.js';
 import { type Group, blockTimesOf } from './group.js';
+import type { Starts } from './starting.js';
 
 /**
  * Adds a member to a group, which is made when it is not there. Members of a group subscribe alike:
  * if one took other tags than its neighbour, what neither is there to take would be lost.
+ * @param starts where it begins in partitions that it has no place in, where that is neither end
  * @throws {MessagingError} `INVALID_ARGUMENT`
  */
 export function join(
   engine: Engine,
   subscription: Subscription,
+  starts: Starts,
   consumerFor: (group: Group) => Consumer,
 ): Consumer {
   checkSubscription(subscription);
@@ -41,6 +44,7 @@ export function join(
   engine.follow(
     group,
     [...topics.all()].filter((topic) => group.wants(topic)),
+    starts,
   );
   group.members.push(consumer);
   for (const cursor of group.cursors.values()) group.activate(cursor);
@@ -84,6 +88,9 @@ function checkSubscription(subscription: Subscription): void {
     throw new MessagingError('INVALID_ARGUMENT', 'a broadcast has no retries, and so no order by key');
   }
   if (subscription.automaticRedrive) checkAutomaticRedrive(subscription.automaticRedrive, mode);
+  if (subscription.priorities === 'weighted' && order === 'by-key') {
+    throw new MessagingError('INVALID_ARGUMENT', 'an order by key does not look at priorities');
+  }
   if (subscription.whenFailing === undefined) return;
   if (order !== 'by-key') {
     throw new MessagingError('INVALID_ARGUMENT', 'whenFailing is for subscriptions in order by key');
@@ -116,6 +123,7 @@ const isPlainName = (topic: string): boolean => !topic.endsWith('*') && !topic.s
 function alike(group: Group, subscription: Subscription): boolean {
   return (
     (subscription.order ?? 'unordered') === group.order &&
+    (subscription.priorities ?? 'strict') === group.priorities &&
     blockTimesOf(subscription) === group.blockTimes &&
     JSON.stringify(subscription.automaticRedrive) === JSON.stringify(group.automaticRedrive) &&
     canonical(subscription.topics) === canonical(group.filters)

@@ -2,10 +2,13 @@
 export const MAX_LOOKAHEAD = 1_024;
 const LEVELS = 10;
 
+/** `strict`: the highest level that has some; `weighted`: shares of the levels. */
+export type Priorities = 'strict' | 'weighted';
+
 /**
- * Offsets that were read ahead, by priority. Levels share by weight rather than strictly: of a level's `priority + 1`
- * turns, spread evenly (smooth weighted round robin, as nginx balances its upstreams), so that the
- * lowest one is never starved. Within a level the order of the log is kept.
+ * Offsets that were read ahead, by priority. Within a level the order of the log is kept. By weight, a level has
+ * `priority + 1` turns, spread evenly (smooth weighted round robin, as nginx balances its upstreams), so that the
+ * lowest one is never starved.
  *
  *     waiting: 9, 9, 9 and 0, 0, 0   weights 10 and 1
  *     taken:   9 9 9 0 0 0 ; were there more of 9, one in eleven would be a 0
@@ -20,8 +23,20 @@ export class PriorityLookahead {
     this.size += 1;
   }
 
+  /** The highest level that has some; -1 when nothing waits. */
+  get top(): number {
+    return this.levels.findLastIndex((offsets) => offsets.length > 0);
+  }
+
   /** The offset whose turn it is; undefined when nothing waits. */
-  take(): number | undefined {
+  take(by: Priorities): number | undefined {
+    const chosen = by === 'strict' ? this.top : this.nextByWeight();
+    if (chosen < 0) return undefined;
+    this.size -= 1;
+    return this.levels[chosen]!.shift();
+  }
+
+  private nextByWeight(): number {
     let chosen = -1;
     let total = 0;
     for (let level = 0; level < LEVELS; level++) {
@@ -30,10 +45,8 @@ export class PriorityLookahead {
       total += level + 1;
       if (chosen < 0 || this.credit[level]! > this.credit[chosen]!) chosen = level;
     }
-    if (chosen < 0) return undefined;
-    this.credit[chosen]! -= total;
-    this.size -= 1;
-    return this.levels[chosen]!.shift();
+    if (chosen >= 0) this.credit[chosen]! -= total;
+    return chosen;
   }
 
   /** Gives back what could not be delivered now. */

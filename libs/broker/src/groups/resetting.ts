@@ -61,7 +61,11 @@ async function targetOffset(
 }
 
 /** The first offset stored at or after a time; times grow with offsets, apart from corrections of the clock. */
-async function firstStoredAt(engine: Engine, partition: Partition, timestampMs: number): Promise<number> {
+export async function firstStoredAt(
+  engine: Engine,
+  partition: Partition,
+  timestampMs: number,
+): Promise<number> {
   let low = partition.start;
   let high = partition.visibleEnd;
   while (low < high) {

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { gathered, range, textOf, until } from './stage.js';
+import { gathered, keep, range, textOf, until } from './stage.js';
 import type { Stage } from './stage.js';
 
 export function expirySection(stage: () => Stage): void {
@@ -28,17 +28,57 @@ export function expirySection(stage: () => Stage): void {
     await expect(sent).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 
-  it('prefers a message of high priority among those that wait', async () => {
+  /** 90 of priority 0, then 10 of 9, over three partitions. */
+  const lowThenHigh = async (): Promise<string> => {
+    const topic = stage().topic();
+    await stage().port.admin.createTopic(topic, { partitions: 3 });
+    for (const [count, priority] of [
+      [90, 0],
+      [10, 9],
+    ] as const) {
+      const texts = range(count).map((n) => `${priority} ${n}`);
+      await stage().port.send(
+        texts.map((text, n) => ({ topic, tag: 't', key: `${n}`, body: Buffer.from(text), priority })),
+      );
+    }
+    return topic;
+  };
+  const highAmongFirst = (received: Parameters<typeof textOf>[0][], count: number): number =>
+    received.slice(0, count).filter((delivery) => textOf(delivery).startsWith('9')).length;
+
+  it('gives what waits by priority, strictly, whatever partition it is in', async () => {
+    const collector = await stage().collect(await lowThenHigh(), { maxInFlightMessages: 1 });
+    await gathered(collector, 100);
+    expect(highAmongFirst(collector.received, 10)).toBe(10);
+  });
+
+  it('gives a newcomer of high priority before all that wait longer', async () => {
+    const topic = stage().topic();
+    await stage().sendAll(topic, ['0 first', '0 second', '0 third'], { priority: 0, key: 'k' });
+    const collector = await stage().collect(topic, { maxInFlightMessages: 1 }, keep);
+    await gathered(collector, 1);
+    await stage().send(topic, '9 late', { priority: 9, key: 'other' });
+    await collector.received[0]?.ack();
+    await gathered(collector, 2);
+    expect(collector.texts()).toEqual(['0 first', '9 late']);
+  });
+
+  it('starves no priority of a group that asks for shares by weight', async () => {
     const topic = stage().topic();
     await stage().port.admin.createTopic(topic, { partitions: 1 });
-    await stage().sendAll(
-      topic,
-      range(50).map((n) => `low ${n}`),
-      { priority: 0 },
-    );
-    await stage().send(topic, 'high', { priority: 9 });
-    const collector = await stage().collect(topic, { maxInFlightMessages: 1 });
-    await gathered(collector, 51);
-    expect(collector.received.findIndex((delivery) => textOf(delivery) === 'high')).toBeLessThan(40);
+    for (const priority of [0, 9]) {
+      const texts = range(50).map((n) => `${priority} ${n}`);
+      await stage().sendAll(topic, texts, { priority });
+    }
+    const collector = await stage().collect(topic, { maxInFlightMessages: 1, priorities: 'weighted' });
+    await gathered(collector, 100);
+    const first = highAmongFirst(collector.received, 33);
+    expect(first).toBeGreaterThanOrEqual(25);
+    expect(first).toBeLessThan(33);
+  });
+
+  it('refuses shares by weight where the order is by key', async () => {
+    const refused = stage().collect(stage().topic(), { order: 'by-key', priorities: 'weighted' });
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 }

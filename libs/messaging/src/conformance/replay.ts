@@ -49,6 +49,36 @@ export function replaySection(stage: () => Stage): void {
     expect(collector.texts().slice(8)).toEqual(['3', '4']);
   });
 
+  it('starts a new group at a time, wherever its topics have been by then, and for good', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    await stage().port.admin.createTopic(topic, { partitions: 2 });
+    const send = (texts: readonly string[]) =>
+      stage().port.send(texts.map((text) => ({ topic, tag: 't', key: text, body: Buffer.from(text) })));
+    const storedBefore = async (): Promise<number> => {
+      const read = [0, 1].map((partition) => stage().port.admin.read(topic, partition, 0, 100));
+      return Math.max(...(await Promise.all(read)).flat().map(({ storedAtMs }) => storedAtMs));
+    };
+    await send(range(10).map((n) => `old ${n}`));
+    const timestampMs = (await storedBefore()) + 3;
+    await until(() => Date.now() > timestampMs + 3, 'time');
+    await send(range(10).map((n) => `new ${n}`));
+    const first = await stage().collect(topic, { group, startAt: { timestampMs } });
+    await gathered(first, 10);
+    expect(first.texts().sort()).toEqual(range(10).map((n) => `new ${n}`));
+    await first.consumer.close();
+    await stage().restart();
+    // It has its place now, whatever it asks for.
+    const second = await stage().collect(topic, { group, startAt: { timestampMs: 0 } });
+    await send(['newest']);
+    await gathered(second, 1);
+    expect(second.texts()).toEqual(['newest']);
+  });
+
+  it.each([NaN, -1, 1e16])('refuses to start a group at the time %p', async (timestampMs) => {
+    const refused = stage().collect(stage().topic(), { startAt: { timestampMs } });
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
   it('takes the lease from deliveries in flight', async () => {
     const [topic, group] = [stage().topic(), stage().group()];
     const collector = await stage().collect(topic, { group }, keep);

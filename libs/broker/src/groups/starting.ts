@@ -1,0 +1,27 @@
+import type { Subscription } from '#libs/messaging/port';
+import type { Engine } from '../engine/engine.js';
+import type { Partition } from '../topics/topics.js';
+import { takes } from './group.js';
+import { firstStoredAt } from './resetting.js';
+
+/** By partition: the first offset of a group that has no place there yet. */
+export type Starts = ReadonlyMap<Partition, number>;
+
+/**
+ * Where a subscription that starts at a time begins. Found before it joins, because when a message was stored is in its
+ * record; a topic that is made meanwhile has nothing older.
+ */
+export async function startsAt(engine: Engine, subscription: Subscription): Promise<Starts> {
+  const { group: name, topics, startAt, mode } = subscription;
+  const starts = new Map<Partition, number>();
+  if (typeof startAt !== 'object' || mode === 'broadcast') return starts;
+  const places = engine.state.groups.get(name)?.cursors;
+  for (const topic of [...engine.state.topics.all()]) {
+    if (!takes(name, topics, topic)) continue;
+    for (const partition of topic.partitions) {
+      if (places?.has(partition)) continue;
+      starts.set(partition, await firstStoredAt(engine, partition, startAt.timestampMs));
+    }
+  }
+  return starts;
+}
