@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
@@ -56,5 +56,80 @@ describe('every length of time that can be set', () => {
     const tooLong = (NOT_A_TIMER[name]?.maxMs ?? LONGEST_TIMER_MS) + perUnitMs;
     expect(await problemsOf(file, name, Math.floor(tooLong / perUnitMs))).toHaveLength(1);
     expect(await problemsOf(file, name, -1)).toHaveLength(1);
+  });
+});
+
+/** What compose decides by itself, and why the environment has no say. */
+const SET_BY_COMPOSE: Readonly<Record<string, string>> = {
+  HOST: 'the image says it',
+  BROKER_URL: 'the broker of the same file',
+  BROKER_DIR: 'a volume',
+  BROKER_PORT: 'within the network of the same file',
+  BROKER_TLS_KEY: 'files in the container, which a volume has to bring',
+  BROKER_TLS_CERT: 'files in the container, which a volume has to bring',
+  REDIS_URL: 'the Redis of the same file',
+  DATABASE_URL: 'the PostgreSQL of the same file; its passwords are set',
+  MAILBOX_SMTP_PORT: 'within its container',
+  ORDER_URL: 'the services of the same file',
+  STOCK_URL: 'the services of the same file',
+  PAYMENT_URL: 'the services of the same file',
+  NOTIFICATION_URL: 'the services of the same file',
+  OPS_URL: 'the services of the same file',
+};
+/** Read by programs that have no schema. */
+const OF_NO_SERVICE = [
+  'STAMPEDE_DIR',
+  ...['POSTGRES', 'ORDER_DB', 'STOCK_DB', 'PAYMENT_DB', 'NOTIFICATION_DB', 'OPS_DB'].map(
+    (owner) => `${owner}_PASSWORD`,
+  ),
+];
+
+const read = (path: string): string => readFileSync(join(repositoryRoot(), path), 'utf8');
+const namesIn = (text: string): string[] =>
+  [...text.matchAll(/^ +([A-Z][A-Z0-9]*_?[A-Z0-9_]*):/gm)].map(([, name = '']) => name);
+/** Of every service, and of those that reconcile. */
+const everybodys = namesIn(read('libs/service-kit/src/config.ts'));
+const reconcilers = namesIn(read('libs/service-kit/src/reconciliation/reconciliation.ts'));
+const settingsOf = (app: string): string[] => {
+  const text = read(`apps/${app}/src/${app}.config.ts`);
+  const own = namesIn(text);
+  if (app === 'broker') return own;
+  return [...everybodys, ...own, ...(text.includes('ReconciliationConfig') ? reconcilers : [])];
+};
+const services = readdirSync(apps).filter((app) => existsSync(join(apps, app, 'src', `${app}.config.ts`)));
+
+describe('the table of settings', () => {
+  const cells = [...read('docs/settings.md').matchAll(/^\| (`.+?) +\|/gm)].map(([, cell = '']) => cell);
+  const documented = cells.flatMap((cell) => {
+    const names = [...cell.matchAll(/`(…?[A-Z][A-Z0-9_]+|…_[A-Z_]+)`/g)].map(([, name = '']) => name);
+    return names.map((name) => name.replace('…', names[0] ?? ''));
+  });
+
+  test('names each once', () => {
+    expect(documented.filter((name, at) => documented.indexOf(name) !== at)).toEqual([]);
+  });
+
+  test.each(services)('has all that %s reads', (app) => {
+    expect(settingsOf(app).filter((name) => !documented.includes(name))).toEqual([]);
+  });
+
+  test('has nothing that nobody reads', () => {
+    const known = new Set(services.flatMap(settingsOf).concat(OF_NO_SERVICE));
+    expect(documented.filter((name) => !known.has(name))).toEqual([]);
+  });
+
+  test.each(services)('is the only one: none in the README of %s', (app) => {
+    expect(read(`apps/${app}/README.md`)).not.toMatch(/^\| *(variable|`[A-Z][A-Z_]+`)/m);
+  });
+
+  test.each(services)('can be set for compose’s %s, but for what compose decides', (app) => {
+    const compose = read('docker-compose.yml');
+    const [common = ''] = /^x-environment:[^]+?\n\n/m.exec(compose) ?? [];
+    const [own = ''] = new RegExp(`^  ${app}:\n[^]+?\n\n`, 'm').exec(compose) ?? [];
+    const isPassed = (name: string): boolean => `${common}${own}`.includes(`\${${name}:-`);
+    const forgotten = settingsOf(app).filter((name) => !isPassed(name) && !(name in SET_BY_COMPOSE));
+    // The port within the container is not the published one.
+    expect(forgotten.filter((name) => name !== 'PORT')).toEqual([]);
+    expect(own).not.toBe('');
   });
 });
