@@ -214,7 +214,7 @@ describe('the stock service', () => {
       { topic: OrderSubmitted.topic, tag: OrderSubmitted.tag, key: orderNo, body: Buffer.from('{}') },
     ]);
     // The gateway died before it could send these.
-    await reserve('unsent', 3, 60_000);
+    await reserve('unsent', 3, 660_000);
     await until(async () => (await counters(type))?.free === 8);
     expect((await ledger.hold(orderNo))?.state).toBe('held');
     await port.subscribe({ group: 'order.place', topics: [{ topic: 'order' }] }, async (batch) => {

@@ -12,6 +12,7 @@ const LISTING = [`${STOCK}/list-shows/list-shows.int.spec.ts`];
 /** No ticket is sold twice, none is lost, in Redis and in the ledger. */
 export const TICKETS: readonly Mutant[] = [
   ...slipsIn(`${LEDGER}/lua/reserve.lua`, 'reserve', SCRIPTS, [
+    ['goes-by-the-clock-of-the-caller', 'timeMs(ARGV[4])', '1763688920000'],
     ['sells-the-ticket-below-zero', 'if free < quantity then', 'if free < 0 then'],
     ['keeps-the-last-ticket', 'if free < quantity then', 'if free <= quantity then'],
     ['passes-the-limit', 'if bought + quantity >', 'if quantity >'],
@@ -21,17 +22,9 @@ export const TICKETS: readonly Mutant[] = [
       "redis.call('HSET', KEYS[4], ARGV[2], bought + quantity)",
       "redis.call('HSET', KEYS[4], ARGV[2], bought)",
     ],
-    ['sells-before-the-sale', 'if tonumber(counter[7]) > tonumber(ARGV[4])', 'if tonumber(counter[7]) < 0'],
-    [
-      'sells-after-the-sale',
-      'if tonumber(counter[10]) <= tonumber(ARGV[4])',
-      'if tonumber(counter[10]) <= 0',
-    ],
-    [
-      'sells-at-the-very-end',
-      'if tonumber(counter[10]) <= tonumber(ARGV[4])',
-      'if tonumber(counter[10]) < tonumber(ARGV[4])',
-    ],
+    ['sells-before-the-sale', 'if tonumber(counter[7]) > nowMs', 'if tonumber(counter[7]) < 0'],
+    ['sells-after-the-sale', 'if tonumber(counter[10]) <= nowMs', 'if tonumber(counter[10]) <= 0'],
+    ['sells-at-the-very-end', 'if tonumber(counter[10]) <= nowMs', 'if tonumber(counter[10]) < nowMs'],
     [
       'sells-what-nobody-verified',
       'if counter[1] ~= ARGV[6] or not counter[10] then',
@@ -44,8 +37,8 @@ export const TICKETS: readonly Mutant[] = [
     ],
     ['takes-again-on-a-replay', 'if known then\n  local state', 'if false then\n  local state'],
     ['does-not-remember-the-replay', "'|1|' .. buyer)", "'|0|' .. buyer)"],
-    ['replay-keeps-the-old-expiry', "redis.call('ZADD', KEYS[3], ARGV[5], number)", ''],
-    ['hold-without-expiry', "redis.call('ZADD', KEYS[3], ARGV[5], ARGV[1])", ''],
+    ['replay-keeps-the-old-expiry', "redis.call('ZADD', KEYS[3], dueMs, number)", ''],
+    ['hold-without-expiry', "redis.call('ZADD', KEYS[3], dueMs, ARGV[1])", ''],
     ['held-is-not-counted', "'held', tonumber(counter[3]) + quantity", "'held', tonumber(counter[3])"],
     ['answers-yesterday-for-ever', 'then known = false end', 'then known = known end'],
     ['forgets-the-other-numbers', 'for index = 8, #ARGV do', 'for index = 9, #ARGV do'],
@@ -106,7 +99,7 @@ export const TICKETS: readonly Mutant[] = [
   ...slipsIn(`${LEDGER}/lua/reacquire.lua`, 'reacquire', SCRIPTS, [
     ['takes-more-than-are-free', 'if tonumber(counter[1]) < hold.quantity then return 2 end', ''],
     ['passes-the-limit', 'if bought + hold.quantity > tonumber(counter[2]) then return 2 end', ''],
-    ['after-the-sale', 'if tonumber(counter[3]) <= tonumber(ARGV[2]) then return 5 end', ''],
+    ['after-the-sale', 'if tonumber(counter[3]) <= timeMs(ARGV[2]) then return 5 end', ''],
     ['takes-twice', "if hold.state == 'a' then return 1 end", ''],
     ['before-the-rollback', "if hold.state ~= 'r' then return 3 end", ''],
     ['does-not-charge', 'charge(KEYS[3], hold.buyer, hold.quantity)', ''],
@@ -115,10 +108,10 @@ export const TICKETS: readonly Mutant[] = [
   ...slipsIn(`${LEDGER}/lua/reap.lua`, 'reap', SCRIPTS, [
     ['takes-claimed-holds', "if hold and hold.state == 'h' and", "if hold and hold.state ~= 'r' and"],
     ['takes-holds-before-their-time', ' and tonumber(hold.due) <= tonumber(ARGV[4]) then', ' then'],
-    ['leaves-no-tombstone', "redis.call('ZADD', KEYS[5], ARGV[1], orderNo)", ''],
+    ['leaves-no-tombstone', "redis.call('ZADD', KEYS[5], nowMs, orderNo)", ''],
     ['keeps-the-limit', 'charge(KEYS[4], hold.buyer, -hold.quantity)', ''],
     ['frees-nothing', 'move(KEYS[1], quantity, -quantity, 0)', 'move(KEYS[1], 0, -quantity, 0)'],
-    ['forgets-young-tombstones', "'-inf', ARGV[3], 'LIMIT'", "'-inf', '+inf', 'LIMIT'"],
+    ['forgets-young-tombstones', "'-inf', nowMs - tonumber(ARGV[3]), 'LIMIT'", "'-inf', '+inf', 'LIMIT'"],
   ]),
   ...slipsIn(
     `${LEDGER}/lua/rebuild.lua`,
@@ -363,8 +356,8 @@ export const TICKETS: readonly Mutant[] = [
   ...slipsIn(`${STOCK}/move-stock/stock-mirror.ts`, 'ledger', MOVING, [
     [
       'tickets-of-a-refused-order-are-kept',
-      "await this.stock.release(ticketTypeId, standing('refused', 'returned'), 'refused', nowMs);",
-      "await this.stock.release(ticketTypeId, standing('returned'), 'refused', nowMs);",
+      "await this.stock.release(ticketTypeId, standing('refused', 'returned'), 'refused');",
+      "await this.stock.release(ticketTypeId, standing('returned'), 'refused');",
     ],
     [
       'tickets-of-a-refused-reacquisition-are-kept',
@@ -379,7 +372,7 @@ export const TICKETS: readonly Mutant[] = [
     ],
     [
       'cancelled-tickets-are-kept',
-      "await this.stock.release(ticketTypeId, standing('rolled-back'), 'rollback', nowMs);",
+      "await this.stock.release(ticketTypeId, standing('rolled-back'), 'rollback');",
       '',
     ],
     ['reacquired-ones-are-sold-ones', "reacquired: event.recorded.has('REACQUIRE'),", 'reacquired: false,'],
@@ -459,10 +452,11 @@ export const TICKETS: readonly Mutant[] = [
     ],
   ),
   ...slipsIn(`${STOCK}/reap-holds/reap-holds.ts`, 'reap', MOVING, [
+    ['goes-by-its-own-clock', 'await this.stock.nowMs();', 'Date.now();'],
     [
       'takes-holds-whose-message-is-in-the-queue',
-      'this.stock.reap(ticketTypeId, unsent, progress.doneBeforeMs, nowMs)',
-      'this.stock.reap(ticketTypeId, unsent, nowMs, nowMs)',
+      'this.stock.reap(ticketTypeId, unsent, progress.doneBeforeMs)',
+      'this.stock.reap(ticketTypeId, unsent, Infinity)',
       {
         specs: MOVING,
         equivalent:
@@ -472,7 +466,7 @@ export const TICKETS: readonly Mutant[] = [
     [
       'lists-holds-whose-message-is-in-the-queue',
       'this.stock.expired(ticketTypeId, progress.doneBeforeMs, MAX_HOLDS, kept)',
-      'this.stock.expired(ticketTypeId, nowMs, MAX_HOLDS, kept)',
+      'this.stock.expired(ticketTypeId, Date.now(), MAX_HOLDS, kept)',
       {
         equivalent: 'The script compares each with the same moment again and leaves those that are younger.',
       },
@@ -481,7 +475,7 @@ export const TICKETS: readonly Mutant[] = [
     [
       'goes-on-when-nobody-can-tell',
       'if (progress === undefined) return;',
-      'if (progress === undefined) { await Promise.all(waiting.map((id) => this.reap(id, { doneBeforeMs: nowMs, waiting: new Set() }, nowMs))); return; }',
+      'if (progress === undefined) { await Promise.all(waiting.map((id) => this.reap(id, { doneBeforeMs: nowMs, waiting: new Set() }))); return; }',
     ],
     [
       'stops-behind-kept-holds',
@@ -500,10 +494,11 @@ export const TICKETS: readonly Mutant[] = [
     [
       [
         'overlooks-the-queue',
-        'doneBeforeMs: oldestMs === undefined ? nowMs : Math.min(nowMs, oldestMs - CLOCK_MARGIN_MS),',
+        'doneBeforeMs: oldestMs === undefined ? nowMs : Math.min(nowMs, oldestMs),',
         'doneBeforeMs: nowMs,',
       ],
-      ['overlooks-clocks', 'Math.min(nowMs, oldestMs - CLOCK_MARGIN_MS)', 'Math.min(nowMs, oldestMs)'],
+      ['overlooks-clocks', 'message.storedAtMs - CLOCK_MARGIN_MS', 'message.storedAtMs'],
+      ['goes-by-the-clock-of-the-broker', 'Math.min(hold?.heldAtMs ?? Infinity,', 'Math.min(Infinity,'],
       ['overlooks-retries', 'if (group !== undefined && isRetrying(group)) return undefined;', ''],
       ['overlooks-a-letter-given-back', 'waiting: new Set([...before, ...after]),', 'waiting: new Set(),'],
       ['is-quiet-with-half-messages', 'if (pending > 0 || parked.length > 0) return false;', ''],
@@ -526,7 +521,7 @@ export const TICKETS: readonly Mutant[] = [
     ],
     [
       'never',
-      "const answers = await this.stock.release(ticketTypeId, orderNos, 'rollback', this.clock.now());",
+      "const answers = await this.stock.release(ticketTypeId, orderNos, 'rollback');",
       'const answers: string[] = [];',
     ],
   ]),

@@ -22,12 +22,13 @@ const read = (file: string): string => readFileSync(new URL(`./lua/${file}.lua`,
 
 /** Teaches a connection the scripts. Each is sent once and then called by its hash. */
 export function defineStockScripts(redis: Redis): Redis & StockScripts {
-  const hold = read('hold');
+  const clock = read('clock');
+  const hold = clock + read('hold');
   const define = (name: string, numberOfKeys: number, lua: string): void =>
     redis.defineCommand(name, { numberOfKeys, lua });
 
   // Reserve is the hot path and formats its holds itself: building closures on every call would cost more than it saves.
-  define('stockReserve', 4, read('reserve'));
+  define('stockReserve', 4, clock + read('reserve'));
   define('stockClaim', 3, read('claim'));
   define('stockMarkSold', 5, hold + read('mark-sold'));
   define('stockRelease', 5, hold + read('release'));

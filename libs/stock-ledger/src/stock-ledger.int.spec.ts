@@ -131,6 +131,27 @@ describe('reserve', () => {
     expect((await ledger.hold(late.orderNo))?.expiresAtMs).toBe(NOW_MS + 2 * HOLD_MS - 1);
   });
 
+  it('goes by the clock of Redis, which all callers share, for the sale and for the hold', async () => {
+    await onSale({ saleOpensAtMs: 0 });
+    const { orderNo, ...rest } = order('a');
+    const [before, , after] = [
+      Date.now(),
+      await ledger.reserve({ orderNo, ...rest, ticketTypeId, holdTimeoutMs: HOLD_MS }),
+      Date.now(),
+    ];
+    const hold = await ledger.hold(orderNo);
+    expect(hold?.heldAtMs).toBeGreaterThanOrEqual(before - 1);
+    expect(hold?.heldAtMs).toBeLessThanOrEqual(after + 1);
+    expect(hold?.expiresAtMs).toBe((hold?.heldAtMs ?? NaN) + HOLD_MS);
+    const nowMs = await ledger.nowMs();
+    expect(nowMs).toBeGreaterThanOrEqual(hold?.heldAtMs ?? NaN);
+    await ledger.reap(ticketTypeId, [orderNo], (hold?.expiresAtMs ?? NaN) + 1);
+    const [stored] = (await ledger.scanHolds(ticketTypeId).next()).value ?? [];
+    expect(stored?.state).toBe('released');
+    expect(stored?.dueMs).toBeGreaterThanOrEqual(nowMs);
+    expect(stored?.dueMs).toBeLessThanOrEqual(Date.now() + 1);
+  });
+
   it('finds a request under its other numbers, unless that hold is too old to answer for it', async () => {
     await onSale();
     const [yesterday, today] = [order('yesterday'), order('today')];

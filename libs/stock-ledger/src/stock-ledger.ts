@@ -47,6 +47,9 @@ const AUDIT_BOUND = 100_000;
 const STAGED_SECONDS = 600;
 /** For the largest ticket type, a million orders: ten seconds, and as many again for a busy machine. */
 const REBUILD_TIMEOUT_MS = 20_000;
+/** Epoch milliseconds to take for now. Specs set it; else the scripts read the clock of Redis, the one that all callers share. */
+type TimeMs = number | typeof SERVER_TIME;
+const SERVER_TIME = '';
 const NO_COUNTER = -1;
 const NOT_VERIFIED = -1;
 const UNKNOWN = -5;
@@ -54,6 +57,8 @@ const UNKNOWN = -5;
 /**
  * The stock in Redis: counters, holds and limits, changed only by scripts, so that every change is
  * atomic. A cache of the ledger in Postgres (docs/adr): `rebuild` makes it anew.
+ *
+ * All times are by the clock of Redis: those of the services that call may disagree.
  *
  * Failures of the connection reject with ioredis' error. Everything is safe to repeat.
  *
@@ -78,7 +83,7 @@ export class StockLedger {
       ticketTypeId,
       buyerId,
       quantity,
-      nowMs,
+      nowMs = SERVER_TIME,
       holdTimeoutMs,
       otherOrderNos = [],
     } = reservation;
@@ -93,9 +98,9 @@ export class StockLedger {
       buyerId,
       quantity,
       nowMs,
-      nowMs + holdTimeoutMs,
+      holdTimeoutMs,
       runId,
-      nowMs - SAME_REQUEST_MS,
+      SAME_REQUEST_MS,
       ...otherOrderNos,
     );
     // Of another run than this one, or this one is not what it was when it was looked at.
@@ -125,7 +130,7 @@ export class StockLedger {
   async markSold(
     ticketTypeId: string,
     orders: readonly SoldOrder[],
-    nowMs = Date.now(),
+    nowMs: TimeMs = SERVER_TIME,
   ): Promise<MarkSoldAnswer[] | undefined> {
     const { counter, holds, holdExpiry, buyers, released } = stockKeys(ticketTypeId);
     await this.#store.fit();
@@ -156,7 +161,7 @@ export class StockLedger {
     ticketTypeId: string,
     orders: readonly (string | StockOrder)[],
     cause: ReleaseCause,
-    nowMs = Date.now(),
+    nowMs: TimeMs = SERVER_TIME,
   ): Promise<ReleaseAnswer[] | undefined> {
     const { counter, holds, holdExpiry, buyers, released } = stockKeys(ticketTypeId);
     await this.#store.fit();
@@ -181,7 +186,7 @@ export class StockLedger {
    * Takes a cancelled order's tickets again.
    * @throws {UnavailableError} `STOCK_NOT_READY` when the counters are lost and not rebuilt yet.
    */
-  async reacquire(order: { orderNo: string }, nowMs = Date.now()): Promise<ReacquireAnswer> {
+  async reacquire(order: { orderNo: string }, nowMs: TimeMs = SERVER_TIME): Promise<ReacquireAnswer> {
     const ticketTypeId = ticketTypeOf(order.orderNo);
     const keys = stockKeys(ticketTypeId);
     await this.#store.fit();
@@ -195,6 +200,12 @@ export class StockLedger {
     );
     if (code === NO_COUNTER) throw notReady(ticketTypeId);
     return named(REACQUIRE_ANSWERS, code);
+  }
+
+  /** Epoch milliseconds by the clock that holds go by: that of Redis. */
+  async nowMs(): Promise<number> {
+    const [seconds, microseconds] = await this.#redis.time();
+    return Number(seconds) * 1_000 + Math.floor(Number(microseconds) / 1_000);
   }
 
   /** Unclaimed holds that expired by `expiredByMs`, the longest waiting first: at most `limit`, without the first `skip`. */
@@ -211,7 +222,7 @@ export class StockLedger {
     ticketTypeId: string,
     orderNos: readonly string[],
     expiredByMs: number,
-    nowMs: number,
+    nowMs: TimeMs = SERVER_TIME,
   ): Promise<string[]> {
     const { counter, holds, holdExpiry, buyers, released } = stockKeys(ticketTypeId);
     await this.#store.fit();
@@ -223,7 +234,7 @@ export class StockLedger {
       released,
       nowMs,
       CHUNK,
-      nowMs - TOMBSTONE_MS,
+      TOMBSTONE_MS,
       expiredByMs,
       ...orderNos,
     );
@@ -250,7 +261,7 @@ export class StockLedger {
    * ledger cannot know yet, and opens it for this run of Redis. The caller keeps the ledger from
    * changing between reading the snapshot and the end of this call.
    */
-  async rebuild(ticketType: TicketTypeSnapshot, nowMs = Date.now()): Promise<RebuildResult> {
+  async rebuild(ticketType: TicketTypeSnapshot, nowMs?: number): Promise<RebuildResult> {
     const keys = stockKeys(ticketType.ticketTypeId);
     const staged = keys.staged(randomUUID());
     await this.#store.look();
@@ -279,7 +290,7 @@ export class StockLedger {
         ticketType.perUserLimit,
         ticketType.saleOpensAtMs,
         runId,
-        nowMs - TOMBSTONE_MS,
+        (nowMs ?? serverMs) - TOMBSTONE_MS,
         ticketType.saleClosesAtMs,
         beginBeforeMs,
       ),

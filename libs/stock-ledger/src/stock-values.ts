@@ -10,7 +10,8 @@ export type Reservation = {
   ticketTypeId: string;
   buyerId: string;
   quantity: number;
-  nowMs: number;
+  /** When, by the clock of Redis; now unless given. */
+  nowMs?: number;
   /** How long the hold waits to be claimed. */
   holdTimeoutMs: number;
 };

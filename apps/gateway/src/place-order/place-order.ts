@@ -90,7 +90,7 @@ export class PlaceOrder {
     const key = `idem:{${encodeURIComponent(buyerId)}}:${idempotencyKey}`;
     const [bound, reserved] = await Promise.allSettled([
       this.redis.get(key),
-      this.ledger.reserve({ ...numbers, ticketTypeId, buyerId, quantity, nowMs, holdTimeoutMs }),
+      this.ledger.reserve({ ...numbers, ticketTypeId, buyerId, quantity, holdTimeoutMs }),
     ]);
     // If the script ran and only its answer was lost, the repeat finds the hold.
     if (reserved.status === 'rejected') throw stockUnreachable(reserved.reason);
@@ -142,7 +142,7 @@ export class PlaceOrder {
 
   private async releaseHold({ orderNo }: Granted, cause: 'unclaimed' | 'abandoned'): Promise<void> {
     try {
-      await this.ledger.release(ticketTypeOf(orderNo), [orderNo], cause, this.clock.now());
+      await this.ledger.release(ticketTypeOf(orderNo), [orderNo], cause);
     } catch (error) {
       // The reaper will release it; the buyer's answer is the same.
       this.logger.warn({ err: error, orderNo }, 'a hold that nobody needs could not be released');

@@ -64,7 +64,7 @@ export class SettlePayment {
 
   /** The answer is kept in Redis with the hold, so a repeat after a crash takes the tickets only once. */
   private async settleLate({ orderNo, paymentId }: PaymentSucceeded): Promise<Outcome> {
-    const answer = await this.stock.reacquire({ orderNo }, this.clock.now());
+    const answer = await this.stock.reacquire({ orderNo });
     switch (answer) {
       case 'reacquired':
         return this.changeOrders.one(orderNo, { type: 'stock-reacquired', paymentId });

@@ -9,7 +9,7 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => shop.stop());
 beforeEach(() => {
-  shop.clock.aheadMs = 0;
+  shop.clock.aheadMs = shop.redisClock.aheadMs = 0;
 });
 
 /** A show with one session per start; the first is the show's own. */
@@ -92,7 +92,7 @@ it('sells no ticket once its session has begun, also where it is written otherwi
   });
   await shop.rebuildStock.execute(type);
   expect(await shop.reserve(shop.order(type, 'in time'))).toBe('reserved');
-  shop.clock.aheadMs = DAY_MS + 1;
+  shop.redisClock.aheadMs = DAY_MS + 1;
   expect(await shop.reserve(shop.order(type, 'too late'))).toBe('sale-over');
 });
 
@@ -101,8 +101,8 @@ it('ends a sale when it was to end', async () => {
   const closesAt = new Date(shop.clock.now() + 60_000);
   await shop.database.ticketType.update({ where: { id: type }, data: { saleClosesAt: closesAt } });
   await shop.rebuildStock.execute(type);
-  shop.clock.aheadMs = 59_000;
+  shop.redisClock.aheadMs = 59_000;
   expect(await shop.reserve(shop.order(type, 'in time'))).toBe('reserved');
-  shop.clock.aheadMs = 60_001;
+  shop.redisClock.aheadMs = 60_001;
   expect(await shop.reserve(shop.order(type, 'too late'))).toBe('sale-over');
 });

@@ -1,5 +1,4 @@
-import { Inject, Injectable } from '@nestjs/common';
-import { CLOCK, type Clock } from '#libs/service-kit';
+import { Injectable } from '@nestjs/common';
 import { StockLedger } from '#libs/stock-ledger';
 import { standingOf, type Standing } from '../domain/movements.js';
 import type { RecordedEvent } from './stock-event.js';
@@ -11,10 +10,7 @@ import type { RecordedEvent } from './stock-event.js';
  */
 @Injectable()
 export class StockMirror {
-  constructor(
-    private readonly stock: StockLedger,
-    @Inject(CLOCK) private readonly clock: Clock,
-  ) {}
+  constructor(private readonly stock: StockLedger) {}
 
   async apply(events: readonly RecordedEvent[]): Promise<void> {
     for (const ticketTypeId of new Set(events.map((event) => event.ticketTypeId))) {
@@ -27,15 +23,14 @@ export class StockMirror {
 
   /** Lost counters need nothing here: they will be rebuilt from the ledger, which has these movements. */
   private async applyTo(ticketTypeId: string, events: readonly RecordedEvent[]): Promise<void> {
-    const nowMs = this.clock.now();
     const standing = (...wanted: Standing[]): RecordedEvent[] =>
       events.filter(({ recorded }) => wanted.includes(standingOf(recorded)));
     const sold = standing('sold', 'reacquired').map((event) => ({
       ...event,
       reacquired: event.recorded.has('REACQUIRE'),
     }));
-    await this.stock.markSold(ticketTypeId, sold, nowMs);
-    await this.stock.release(ticketTypeId, standing('rolled-back'), 'rollback', nowMs);
-    await this.stock.release(ticketTypeId, standing('refused', 'returned'), 'refused', nowMs);
+    await this.stock.markSold(ticketTypeId, sold);
+    await this.stock.release(ticketTypeId, standing('rolled-back'), 'rollback');
+    await this.stock.release(ticketTypeId, standing('refused', 'returned'), 'refused');
   }
 }

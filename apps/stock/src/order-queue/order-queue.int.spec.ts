@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { EmbeddedBroker } from '#libs/broker';
 import { OrderCreated, OrderSubmitted } from '#libs/contracts';
 import type { BrokerConsumer, BrokerPort, DeliveredMessage } from '#libs/messaging';
+import type { StockLedger } from '#libs/stock-ledger';
 import { OrderQueue } from './order-queue.js';
 
 const MARGIN_MS = 5_000;
@@ -13,6 +14,7 @@ let dir: string;
 let broker: EmbeddedBroker;
 let port: BrokerPort;
 let queue: OrderQueue;
+const held = new Map<string, { heldAtMs: number }>();
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'stampede-queue-'));
   await open();
@@ -26,7 +28,8 @@ afterEach(async () => {
 async function open(): Promise<void> {
   broker = await EmbeddedBroker.open({ dir });
   port = broker.connect('spec');
-  queue = new OrderQueue(port);
+  const hold = (orderNo: string) => Promise.resolve(held.get(orderNo));
+  queue = new OrderQueue(port, { hold } as unknown as StockLedger);
 }
 
 async function submitted(...keys: string[]): Promise<void> {
@@ -83,6 +86,13 @@ it('stands still at the oldest message while the order service is away, never wa
   await broker.close();
   await open();
   await standsStill();
+});
+
+it('stands still at the hold of the oldest message, when the clock of the broker is ahead', async () => {
+  const heldAtMs = Date.now() - 3_600_000;
+  held.set('of an hour ago', { heldAtMs });
+  await submitted('of an hour ago', 'later');
+  expect(await doneBeforeMs()).toBe(heldAtMs);
 });
 
 it('goes on with the clock once all is finished', async () => {
@@ -185,9 +195,12 @@ it('is not quiet with a dead order, nor with a transaction that waits for an ope
   const parked = [{ transactionId: 't', producerGroup: 'order', preparedAtMs: 0, checks: 15 }];
   const transactions = { value: () => Promise.resolve({ pending: 0, parked }) };
   const admin = Object.create(port.admin, { transactions }) as BrokerPort['admin'];
-  expect(await new OrderQueue(Object.create(port, { admin: { value: admin } }) as BrokerPort).isQuiet()).toBe(
-    false,
-  );
+  expect(
+    await new OrderQueue(
+      Object.create(port, { admin: { value: admin } }) as BrokerPort,
+      {} as StockLedger,
+    ).isQuiet(),
+  ).toBe(false);
   await submitted('dead');
   await until(async () => (await groupOf())?.deadLetters === 1);
   expect(await queue.isQuiet()).toBe(false);

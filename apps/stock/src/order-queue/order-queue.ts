@@ -1,11 +1,12 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { OrderSubmitted } from '#libs/contracts';
 import { BROKER_PORT, type BrokerPort, type GroupInfo } from '#libs/messaging';
+import { StockLedger } from '#libs/stock-ledger';
 
 /** The group that turns accepted orders into written ones. */
 const PLACING = 'order.place';
 const TOPIC = OrderSubmitted.topic;
-/** The clocks of gateway, broker and this service differ by less. */
+/** The clocks of Redis and the broker differ by less; it matters only for a message whose hold is unknown, or was made anew. */
 const CLOCK_MARGIN_MS = 5_000;
 /** Dead letters of one page. */
 const PAGE = 1_000;
@@ -27,9 +28,14 @@ export type Progress = {
  */
 @Injectable()
 export class OrderQueue {
-  constructor(@Inject(BROKER_PORT) private readonly broker: BrokerPort) {}
+  constructor(
+    @Inject(BROKER_PORT) private readonly broker: BrokerPort,
+    private readonly stock: StockLedger,
+  ) {}
 
   /**
+   * @param nowMs by the clock of Redis, as all that is answered
+   *
    * Undefined while it cannot be told: a message that is being tried again does not say when it was accepted.
    *
    * @throws when the broker does not answer; then nothing is known either.
@@ -43,7 +49,7 @@ export class OrderQueue {
     if (group !== undefined && isRetrying(group)) return undefined;
     const oldestMs = await this.oldestUnfinishedMs(group);
     return {
-      doneBeforeMs: oldestMs === undefined ? nowMs : Math.min(nowMs, oldestMs - CLOCK_MARGIN_MS),
+      doneBeforeMs: oldestMs === undefined ? nowMs : Math.min(nowMs, oldestMs),
       waiting: new Set([...before, ...after]),
     };
   }
@@ -64,7 +70,10 @@ export class OrderQueue {
     return group !== undefined && group.lag === 0 && group.inFlight === 0 && group.deadLetters === 0;
   }
 
-  /** When the oldest message that the group has not finished was stored; undefined when it has finished all. */
+  /**
+   * No message that the group has not finished was stored before this; undefined when it has finished all. Each comes
+   * after its own hold was made, which Redis knows by its own clock: the broker's may be wrong by more than a hold lasts.
+   */
   private async oldestUnfinishedMs(group: GroupInfo | undefined): Promise<number | undefined> {
     const { admin } = this.broker;
     const topic = (await admin.topics()).find(({ topic }) => topic === TOPIC);
@@ -74,7 +83,9 @@ export class OrderQueue {
       const from = position?.committedOffset ?? startOffset;
       if (from >= (position?.endOffset ?? endOffset)) return undefined;
       const [message] = await admin.read(TOPIC, partition, from, 1);
-      return message?.storedAtMs;
+      if (message === undefined) return undefined;
+      const hold = message.key === undefined ? undefined : await this.stock.hold(message.key);
+      return Math.min(hold?.heldAtMs ?? Infinity, message.storedAtMs - CLOCK_MARGIN_MS);
     });
     const times = (await Promise.all(unfinished)).filter((time) => time !== undefined);
     return times.length === 0 ? undefined : Math.min(...times);

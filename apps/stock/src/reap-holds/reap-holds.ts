@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { Counter } from 'prom-client';
-import { CLOCK, LOGGER, Metrics, type Clock } from '#libs/service-kit';
+import { LOGGER, Metrics } from '#libs/service-kit';
 import { StockLedger } from '#libs/stock-ledger';
 import { PrismaClient } from '#prisma/stock';
 import { OrderQueue, type Progress } from '../order-queue/order-queue.js';
@@ -31,7 +31,6 @@ export class ReapHolds {
     private readonly database: PrismaClient,
     private readonly stock: StockLedger,
     private readonly queue: OrderQueue,
-    @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
     metrics: Metrics,
   ) {
@@ -44,28 +43,28 @@ export class ReapHolds {
 
   /** @throws when the broker does not answer and a hold has expired: nothing is released then. */
   async execute(): Promise<void> {
-    const nowMs = this.clock.now();
+    const nowMs = await this.stock.nowMs();
     const ticketTypes = await this.database.ticketType.findMany({ select: { id: true } });
     const waiting: string[] = [];
     await Promise.all(
       ticketTypes.map(async ({ id }) => {
         // Nothing to release as yet: this is for the tombstones, which ask nothing of the broker.
-        await this.stock.reap(id, [], 0, nowMs);
+        await this.stock.reap(id, [], 0);
         if ((await this.stock.expired(id, nowMs, 1)).length > 0) waiting.push(id);
       }),
     );
     if (waiting.length === 0) return;
     const progress = await this.queue.progress(nowMs);
     if (progress === undefined) return;
-    await Promise.all(waiting.map((id) => this.reap(id, progress, nowMs)));
+    await Promise.all(waiting.map((id) => this.reap(id, progress)));
   }
 
-  private async reap(ticketTypeId: string, progress: Progress, nowMs: number): Promise<void> {
+  private async reap(ticketTypeId: string, progress: Progress): Promise<void> {
     let kept = 0;
     for (;;) {
       const expired = await this.stock.expired(ticketTypeId, progress.doneBeforeMs, MAX_HOLDS, kept);
       const unsent = expired.filter((orderNo) => !progress.waiting.has(orderNo));
-      const orderNos = await this.stock.reap(ticketTypeId, unsent, progress.doneBeforeMs, nowMs);
+      const orderNos = await this.stock.reap(ticketTypeId, unsent, progress.doneBeforeMs);
       this.reaped.inc(orderNos.length);
       if (orderNos.length > 0) this.logger.info({ ticketTypeId, orderNos }, 'released unclaimed holds');
       // Those that were claimed meanwhile have left the list too; skipping a few of the next makes them wait for the next run.

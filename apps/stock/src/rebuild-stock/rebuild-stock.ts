@@ -37,23 +37,20 @@ export class RebuildStock {
       });
       if (ticketType === null) throw ticketTypeNotFound(ticketTypeId);
       const nowMs = this.clock.now();
-      return this.stock.rebuild(
-        {
-          ticketTypeId,
-          initial: ticketType.quantity,
-          unitPriceMinor: Number(ticketType.priceMinor),
-          currency: ticketType.currency,
-          perUserLimit: ticketType.perUserLimit,
-          saleOpensAtMs: ticketType.saleOpensAt.getTime(),
-          // No ticket is sold once its session has begun, whatever was written before that was checked.
-          saleClosesAtMs: Math.min(
-            ticketType.saleClosesAt?.getTime() ?? Infinity,
-            ticketType.session.startsAt.getTime(),
-          ),
-          orders: await readOrders(tx, ticketTypeId, nowMs),
-        },
-        nowMs,
-      );
+      return this.stock.rebuild({
+        ticketTypeId,
+        initial: ticketType.quantity,
+        unitPriceMinor: Number(ticketType.priceMinor),
+        currency: ticketType.currency,
+        perUserLimit: ticketType.perUserLimit,
+        saleOpensAtMs: ticketType.saleOpensAt.getTime(),
+        // No ticket is sold once its session has begun, whatever was written before that was checked.
+        saleClosesAtMs: Math.min(
+          ticketType.saleClosesAt?.getTime() ?? Infinity,
+          ticketType.session.startsAt.getTime(),
+        ),
+        orders: await readOrders(tx, ticketTypeId, nowMs),
+      });
     }, TRANSACTION);
   }
 }

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { Counter, Gauge } from 'prom-client';
-import { CLOCK, LOGGER, Metrics, type Clock } from '#libs/service-kit';
+import { LOGGER, Metrics } from '#libs/service-kit';
 import { StockLedger } from '#libs/stock-ledger';
 import { PrismaClient } from '#prisma/stock';
 import { OrderQueue } from '../order-queue/order-queue.js';
@@ -25,7 +25,6 @@ export class ReleaseOrphans {
     private readonly database: PrismaClient,
     private readonly stock: StockLedger,
     private readonly queue: OrderQueue,
-    @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
     metrics: Metrics,
   ) {
@@ -69,7 +68,7 @@ export class ReleaseOrphans {
     const orderNos = orphans.filter((orderNo) => known?.has(orderNo));
     if (orderNos.length === 0) return;
     this.logger.warn({ ticketTypeId, orderNos }, 'released claimed holds that no order was written for');
-    const answers = await this.stock.release(ticketTypeId, orderNos, 'rollback', this.clock.now());
+    const answers = await this.stock.release(ticketTypeId, orderNos, 'rollback');
     this.released.inc(answers?.filter((answer) => answer === 'released').length ?? 0);
     this.suspects.delete(ticketTypeId);
     this.found.set({ ticket_type: ticketTypeId }, orphans.length - orderNos.length);

@@ -66,7 +66,10 @@ export class SentMessages {
 /** The stock service's use cases on a real Postgres and a real Redis. */
 export class StockUnderTest {
   readonly sent = new SentMessages();
+  /** That of the service. */
   readonly clock = new TestClock();
+  /** That of Redis, by which tickets are held and sales go. */
+  readonly redisClock = new TestClock();
   /** Unprocessed messages per group, as the broker would report them. */
   readonly lag = new Map<string, number>();
   readonly ledger: MovementLedger;
@@ -96,8 +99,9 @@ export class StockUnderTest {
   ) {
     const { clock, metrics } = this;
     const { bus } = this.sent;
+    stock.nowMs = () => Promise.resolve(this.redisClock.now());
     this.ledger = new MovementLedger(database, clock);
-    this.mirror = new StockMirror(stock, clock);
+    this.mirror = new StockMirror(stock);
     this.moveStock = new MoveStock(this.ledger, this.mirror, bus, clock);
     this.rebuildStock = new RebuildStock(database, stock, clock);
     const recordSync = new RecordSync(database, bus, clock);
@@ -106,8 +110,8 @@ export class StockUnderTest {
       isQuiet: () => Promise.resolve(this.queue.isQuiet),
       progress: (nowMs: number) => Promise.resolve(this.queue.progress(nowMs)),
     } as OrderQueue;
-    this.reapHolds = new ReapHolds(database, stock, queue, clock, logger, metrics);
-    this.releaseOrphans = new ReleaseOrphans(database, stock, queue, clock, logger, metrics);
+    this.reapHolds = new ReapHolds(database, stock, queue, logger, metrics);
+    this.releaseOrphans = new ReleaseOrphans(database, stock, queue, logger, metrics);
     const broker = { admin: { groups: () => Promise.resolve(this.groups()) } } as unknown as BrokerPort;
     this.reconcileStock = new ReconcileStock(
       database,
@@ -199,7 +203,7 @@ export class StockUnderTest {
   }
 
   async reserve(order: Omit<StockEvent, 'fact'>): Promise<string> {
-    const nowMs = this.clock.now();
+    const nowMs = this.redisClock.now();
     return (await this.stock.reserve({ ...order, nowMs, holdTimeoutMs: HOLD_TIMEOUT_MS })).outcome;
   }
 

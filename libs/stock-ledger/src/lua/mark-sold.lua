@@ -2,20 +2,21 @@
 -- harmless, and so is coming late: a hold released since stays released.
 --
 -- KEYS[1] counter  KEYS[2] holds  KEYS[3] hold-expiry  KEYS[4] buyers  KEYS[5] released
--- ARGV[1] now (ms), then four per order: number, quantity, buyer, 's' (deducted) or 'a' (re-acquired)
+-- ARGV[1] now (see clock.lua), then four per order: number, quantity, buyer, 's' (deducted) or 'a' (re-acquired)
 --
 -- Returns per order: 1 marked  2 was sold already  3 was released and stays so (only for 's')
 --                    4 was unknown here: its tickets are taken from free, as the ledger says
 --         {-1} instead of all when there is no counter: the rebuild will read these orders from the ledger
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return {-1} end
+local nowMs = timeMs(ARGV[1])
 local answers = {}
 local free, held, sold, settled = 0, 0, 0, 0
 for first = 2, #ARGV, 4 do
   local orderNo, quantity, buyer, target = ARGV[first], tonumber(ARGV[first + 1]), ARGV[first + 2], ARGV[first + 3]
   local value = redis.call('HGET', KEYS[2], orderNo)
   local hold = value and parse(value)
-    or { state = nil, quantity = quantity, heldAt = ARGV[1], due = '0', seq = '0', replayed = '0', buyer = buyer }
+    or { state = nil, quantity = quantity, heldAt = nowMs, due = '0', seq = '0', replayed = '0', buyer = buyer }
   local answer
   if hold.state == 's' or hold.state == 'a' then
     answer = 2

@@ -1,7 +1,7 @@
 -- Takes a cancelled order's tickets again, for a payment that came after its timeout.
 --
 -- KEYS[1] counter  KEYS[2] holds  KEYS[3] buyers  KEYS[4] released
--- ARGV[1] order number  ARGV[2] now (ms)
+-- ARGV[1] order number  ARGV[2] now (see clock.lua)
 --
 -- Returns 1 re-acquired (also when repeated)  2 not enough: too few are free, or the buyer has used up the limit since
 --         3 not released yet: the rollback is still on its way  4 gone: never known, or forgotten
@@ -15,7 +15,7 @@ if not value then return 4 end
 local hold = parse(value)
 if hold.state == 'a' then return 1 end
 if hold.state ~= 'r' then return 3 end
-if tonumber(counter[3]) <= tonumber(ARGV[2]) then return 5 end
+if tonumber(counter[3]) <= timeMs(ARGV[2]) then return 5 end
 if tonumber(counter[1]) < hold.quantity then return 2 end
 local bought = tonumber(redis.call('HGET', KEYS[3], hold.buyer) or 0)
 if bought + hold.quantity > tonumber(counter[2]) then return 2 end

@@ -1,7 +1,7 @@
 -- Gives tickets back: to free, and to the buyer's limit.
 --
 -- KEYS[1] counter  KEYS[2] holds  KEYS[3] hold-expiry  KEYS[4] buyers  KEYS[5] released
--- ARGV[1] cause  ARGV[2] now (ms), then three per order: number, quantity (0: not known), buyer
+-- ARGV[1] cause  ARGV[2] now (see clock.lua), then three per order: number, quantity (0: not known), buyer
 --
 -- Cause 'rollback'   the order is cancelled: from h, c, s. Not from a: that is a later life of the same
 --                    order, which a late repeat of the rollback must not end.
@@ -23,13 +23,14 @@ local releasable = ({
   unclaimed = { h = true },
   abandoned = { h = true },
 })[ARGV[1]]
+local nowMs = timeMs(ARGV[2])
 local leavesTombstone = ARGV[1] == 'rollback' or ARGV[1] == 'refused'
 
 local function bury(orderNo, hold)
   hold.state = 'r'
-  hold.due = ARGV[2]
+  hold.due = nowMs
   store(KEYS[2], orderNo, hold)
-  redis.call('ZADD', KEYS[5], ARGV[2], orderNo)
+  redis.call('ZADD', KEYS[5], nowMs, orderNo)
 end
 
 local answers = {}
@@ -41,7 +42,7 @@ for first = 3, #ARGV, 3 do
   local answer
   if not hold then
     if leavesTombstone and quantity > 0 then
-      bury(orderNo, { quantity = quantity, heldAt = ARGV[2], seq = '0', replayed = '0', buyer = buyer })
+      bury(orderNo, { quantity = quantity, heldAt = nowMs, seq = '0', replayed = '0', buyer = buyer })
     end
     answer = 4
   elseif hold.state == 'r' then
