@@ -127,8 +127,8 @@ export const MONEY: readonly Mutant[] = [
     ],
     [
       'a-capture-tells-the-time-of-the-capture',
-      'envelope(PaymentSucceeded, { ...facts, succeededAt: at })',
-      'envelope(PaymentSucceeded, { ...facts, succeededAt: webhook.occurredAt })',
+      'succeededAt: at, capturedAt: webhook.occurredAt })',
+      'succeededAt: webhook.occurredAt, capturedAt: webhook.occurredAt })',
     ],
     [
       'a-decline-tells-the-time-of-the-decline',

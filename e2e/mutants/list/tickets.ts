@@ -99,7 +99,13 @@ export const TICKETS: readonly Mutant[] = [
   ...slipsIn(`${LEDGER}/lua/reacquire.lua`, 'reacquire', SCRIPTS, [
     ['takes-more-than-are-free', 'if tonumber(counter[1]) < hold.quantity then return 2 end', ''],
     ['passes-the-limit', 'if bought + hold.quantity > tonumber(counter[2]) then return 2 end', ''],
-    ['after-the-sale', 'if tonumber(counter[3]) <= timeMs(ARGV[2]) then return 5 end', ''],
+    [
+      'after-the-sale',
+      'if tonumber(counter[3]) <= math.min(nowMs, tonumber(ARGV[3]) or nowMs) then return 5 end',
+      '',
+    ],
+    ['of-who-paid-in-time-is-refused', 'math.min(nowMs, tonumber(ARGV[3]) or nowMs)', 'nowMs'],
+    ['after-the-session-began', 'if tonumber(counter[4] or counter[3]) <= nowMs then return 5 end', ''],
     ['takes-twice', "if hold.state == 'a' then return 1 end", ''],
     ['before-the-rollback', "if hold.state ~= 'r' then return 3 end", ''],
     ['does-not-charge', 'charge(KEYS[3], hold.buyer, hold.quantity)', ''],
@@ -361,7 +367,7 @@ export const TICKETS: readonly Mutant[] = [
     ],
     [
       'tickets-of-a-refused-reacquisition-are-kept',
-      "standing('refused', 'returned'), 'refused', nowMs)",
+      "standing('refused', 'returned'), 'refused')",
       "standing('refused', 'returned'), 'rollback', nowMs)",
     ],
     [
@@ -395,11 +401,11 @@ export const TICKETS: readonly Mutant[] = [
   ...slipsIn(`${STOCK}/rebuild-stock/rebuild-stock.ts`, 'rebuild', REBUILDING, [
     ['runs-without-its-lock', 'await lockTicketTypes(tx, [ticketTypeId]);', ''],
     ['takes-a-sync-for-an-order', "AND movement <> 'SYNC' GROUP BY", 'GROUP BY'],
-    ['sells-beyond-the-start', 'ticketType.session.startsAt.getTime(),', 'Infinity,', { specs: LISTING }],
+    ['sells-beyond-the-start', '?? Infinity, startsAtMs)', '?? Infinity, Infinity)', { specs: LISTING }],
     [
       'forgets-when-the-sale-ends',
-      'ticketType.saleClosesAt?.getTime() ?? Infinity,',
-      'Infinity,',
+      'ticketType.saleClosesAt?.getTime() ?? Infinity',
+      'Infinity',
       { specs: LISTING },
     ],
     ['reacquired-orders-are-released', "reacquired: 'reacquired',", "reacquired: 'released',"],

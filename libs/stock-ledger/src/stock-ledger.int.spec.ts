@@ -566,6 +566,20 @@ describe('re-acquire', () => {
     expect(await counters()).toEqual({ free: 9, held: 0, sold: 1 });
   });
 
+  it('takes them for what was paid before the end of the sale, told late, until the session begins', async () => {
+    await onSale({ saleClosesAtMs: NOW_MS + 1, startsAtMs: NOW_MS + 100 });
+    const [late, later] = [order('late'), order('later')];
+    await sold(late, later);
+    await ledger.release(ticketTypeId, [late, later], 'rollback');
+    const at = (wanted: TestOrder, paidAtMs: number, nowMs: number) =>
+      ledger.reacquire({ ...wanted, paidAtMs }, nowMs);
+    expect(await at(late, NOW_MS + 1, NOW_MS + 50)).toBe('sale-over');
+    expect(await at(late, NOW_MS, NOW_MS + 99)).toBe('reacquired');
+    expect(await at(later, NOW_MS, NOW_MS + 100)).toBe('sale-over');
+    // Of a clock that is ahead: it was paid by now.
+    expect(await at(later, NOW_MS + 1_000, NOW_MS)).toBe('reacquired');
+  });
+
   it('finds an unknown order gone, and cannot say while the counters are lost', async () => {
     await expect(ledger.reacquire(order('a'))).rejects.toMatchObject({ code: 'STOCK_NOT_READY' });
     await onSale();

@@ -183,10 +183,13 @@ export class StockLedger {
   }
 
   /**
-   * Takes a cancelled order's tickets again.
+   * Takes a cancelled order's tickets again. `paidAtMs`: when the money was captured, in epoch milliseconds; now, if unknown.
    * @throws {UnavailableError} `STOCK_NOT_READY` when the counters are lost and not rebuilt yet.
    */
-  async reacquire(order: { orderNo: string }, nowMs: TimeMs = SERVER_TIME): Promise<ReacquireAnswer> {
+  async reacquire(
+    order: { orderNo: string; paidAtMs?: number },
+    nowMs: TimeMs = SERVER_TIME,
+  ): Promise<ReacquireAnswer> {
     const ticketTypeId = ticketTypeOf(order.orderNo);
     const keys = stockKeys(ticketTypeId);
     await this.#store.fit();
@@ -197,6 +200,7 @@ export class StockLedger {
       keys.released,
       order.orderNo,
       nowMs,
+      order.paidAtMs ?? '',
     );
     if (code === NO_COUNTER) throw notReady(ticketTypeId);
     return named(REACQUIRE_ANSWERS, code);
@@ -293,6 +297,7 @@ export class StockLedger {
         (nowMs ?? serverMs) - TOMBSTONE_MS,
         ticketType.saleClosesAtMs,
         beginBeforeMs,
+        ticketType.startsAtMs ?? ticketType.saleClosesAtMs,
       ),
     );
     await this.#redis.sadd(TICKET_TYPES_KEY, ticketType.ticketTypeId);

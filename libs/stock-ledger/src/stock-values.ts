@@ -55,7 +55,7 @@ export type MarkSoldAnswer = 'marked' | 'already-sold' | 'released' | 'adopted';
 export type ReleaseCause = 'rollback' | 'refused' | 'unclaimed' | 'abandoned';
 /** `kept`: the hold is in a state that this cause must not end. */
 export type ReleaseAnswer = 'released' | 'already-released' | 'kept' | 'unknown';
-/** `not-enough`: too few tickets are free, or the buyer has used up the limit since. `sale-over`: nothing is sold any more. */
+/** `not-enough`: too few tickets are free, or the buyer has used up the limit since. `sale-over`: paid after the sale, or told after the session began. */
 export type ReacquireAnswer = 'reacquired' | 'not-enough' | 'not-released-yet' | 'gone' | 'sale-over';
 
 /** free + held + sold = initial. */
@@ -103,8 +103,10 @@ export type TicketTypeSnapshot = {
   currency: string;
   perUserLimit: number;
   saleOpensAtMs: number;
-  /** From this moment on nothing is sold, nor taken again for a late payment. */
+  /** From this moment on nothing is sold, nor taken again for what is paid later. */
   saleClosesAtMs: number;
+  /** From this moment on nothing is taken again for any payment; the end of the sale, unless given. */
+  startsAtMs?: number;
   orders: readonly LedgerOrder[];
 };
 

@@ -112,15 +112,32 @@ describe('late', () => {
     expect(messagesAfterCreation(order.orderNo).at(-1)).toBe('order.refunded');
   });
 
-  test('once the sale is over, the money goes back though tickets are left', async () => {
-    const ticketTypeId = await shop.ticketType(1, shop.clock.now() + 60_000);
+  /** Cancelled, with its tickets free again, in a sale that ended a minute ago. */
+  const cancelledInASaleThatIsOver = async (startsInMs: number) => {
+    const ticketTypeId = await shop.ticketType(1);
     const order = await shop.placedOne(ticketTypeId);
     await shop.expire(order);
     await shop.rollBackStock(order);
+    const [closesAt, startsAt] = [Date.now() - 60_000, Date.now() + startsInMs];
+    await shop.redis.hset(`stock:{${ticketTypeId}}:counter`, { closesAt, startsAt });
+    return { ticketTypeId, order };
+  };
+  const agoMs = (ms: number): string => new Date(Date.now() - ms).toISOString();
+
+  test.each([
+    ['is in time when the money was captured in time, and only the news is late', 3_600_000, 90_000, 'PAID'],
+    ['is too late when the money was captured after it', 3_600_000, 30_000, 'REFUNDING'],
+    ['is too late once the session has begun, whenever it was captured', -1_000, 90_000, 'REFUNDING'],
+  ])('a payment told after the end of the sale %s', async (_when, startsInMs, capturedAgoMs, status) => {
+    const { order } = await cancelledInASaleThatIsOver(startsInMs);
+    await shop.settlePayment.execute([{ ...shop.payment(order), capturedAt: agoMs(capturedAgoMs) }]);
+    expect((await shop.statuses(order.orderNo)).at(-1)).toBe(status);
+  });
+
+  test('once the sale is over, the money goes back though tickets are left', async () => {
+    const { ticketTypeId, order } = await cancelledInASaleThatIsOver(3_600_000);
     const payment = shop.payment(order);
-    shop.clock.aheadMs = 61_000;
     await shop.settlePayment.execute([payment]);
-    shop.clock.aheadMs = 0;
     expect((await shop.statuses(order.orderNo)).slice(2)).toEqual(['CANCELLED', 'REFUNDING']);
     expect(refund(payment.paymentId)).toMatchObject({ reason: 'sale-over' });
     expect(await shop.stock.read(ticketTypeId)).toMatchObject({ free: 1, sold: 0 });

@@ -62,9 +62,15 @@ export class SettlePayment {
     }
   }
 
-  /** The answer is kept in Redis with the hold, so a repeat after a crash takes the tickets only once. */
-  private async settleLate({ orderNo, paymentId }: PaymentSucceeded): Promise<Outcome> {
-    const answer = await this.stock.reacquire({ orderNo });
+  /**
+   * The answer is kept in Redis with the hold, so a repeat after a crash takes the tickets only once. Paid in time and
+   * told late is in time.
+   */
+  private async settleLate({ orderNo, paymentId, ...paid }: PaymentSucceeded): Promise<Outcome> {
+    const answer = await this.stock.reacquire({
+      orderNo,
+      paidAtMs: Date.parse(paid.capturedAt ?? paid.succeededAt),
+    });
     switch (answer) {
       case 'reacquired':
         return this.changeOrders.one(orderNo, { type: 'stock-reacquired', paymentId });

@@ -46,6 +46,7 @@ export class OrderUnderTest {
   private constructor(
     readonly database: PrismaClient,
     readonly stock: StockLedger,
+    readonly redis: Redis,
     /** The way to the database. */
     readonly link: FaultProxy,
     private readonly release: () => Promise<void>,
@@ -70,7 +71,7 @@ export class OrderUnderTest {
     const url = link.via(postgres.url('order'));
     const database = openDatabase(PrismaClient, { url, schema: 'order', logger });
     const redis = new Redis(redisServer.url);
-    return new OrderUnderTest(database, new StockLedger(redis), link, async () => {
+    return new OrderUnderTest(database, new StockLedger(redis), redis, link, async () => {
       await database.$disconnect();
       await link.stop();
       redis.disconnect();

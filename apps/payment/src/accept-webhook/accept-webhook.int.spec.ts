@@ -53,6 +53,17 @@ describe('forged', () => {
   });
 });
 
+test('a capture that is told late says when it was, and when it was heard of', async () => {
+  const occurredAt = new Date(Date.now() - 86_400_000).toISOString();
+  const { paymentId } = await payments.created();
+  await payments.acceptWebhook.execute(payments.webhook('payment.succeeded', paymentId, { occurredAt }));
+  const [told] = payments.bus.visible
+    .map(({ payload }) => payload as { paymentId: string; succeededAt: string })
+    .filter((payload) => payload.paymentId === paymentId);
+  expect(told).toMatchObject({ capturedAt: occurredAt });
+  expect(told?.succeededAt).not.toBe(occurredAt);
+});
+
 test('replayed, one after the other and all at once: 204 each time, one effect', async () => {
   const { paymentId } = await payments.created();
   const webhook = payments.webhook('payment.succeeded', paymentId);

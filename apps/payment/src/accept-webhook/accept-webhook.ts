@@ -89,8 +89,12 @@ export class AcceptWebhook {
   /** False when another writer came first; nothing has happened then. */
   private async capture(captures: readonly (Arrived & { payment: PaymentRow })[]): Promise<boolean> {
     const at = new Date(this.clock.now()).toISOString();
-    const messages = captures.map(({ payment, traceparent }) =>
-      envelope(PaymentSucceeded, { ...factsOf(payment), succeededAt: at }, continuing(traceparent)),
+    const messages = captures.map(({ payment, webhook: { occurredAt }, traceparent }) =>
+      envelope(
+        PaymentSucceeded,
+        { ...factsOf(payment), succeededAt: at, capturedAt: occurredAt },
+        continuing(traceparent),
+      ),
     );
     const webhooks = captures.map(({ webhook }) => webhook);
     if (webhooks.length === 0) return true;
@@ -140,7 +144,7 @@ export class AcceptWebhook {
   }
 
   /**
-   * The messages carry the time of acceptance, not of the capture: the check-back tells by it how old a
+   * The messages carry the time of acceptance: the check-back tells by it how old a
    * half message is, and a webhook may come a day late.
    */
   private async stepBy(webhook: PaymentWebhook, payment: PaymentRow): Promise<Step> {
@@ -157,7 +161,7 @@ export class AcceptWebhook {
     switch (effect) {
       case 'capture':
         return {
-          message: envelope(PaymentSucceeded, { ...facts, succeededAt: at }),
+          message: envelope(PaymentSucceeded, { ...facts, succeededAt: at, capturedAt: webhook.occurredAt }),
           write: () => this.book.settlePayments([webhook], UNCAPTURED, 'SUCCEEDED', at),
         };
       case 'decline':

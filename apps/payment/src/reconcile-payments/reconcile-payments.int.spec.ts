@@ -45,7 +45,7 @@ test('a captured payment without an answer is announced again, once, and says th
   await reconcileIn(AFTER_MS + 5_000);
   await reconcileIn(AFTER_MS + 60_000);
   const [first, again, ...more] = announced(paymentId);
-  const { succeededAt: _, ...facts } = first as { succeededAt: string };
+  const { succeededAt: _, capturedAt: __, ...facts } = first as { succeededAt: string; capturedAt: string };
   expect(again).toMatchObject({ ...facts, unanswered: true });
   expect(more).toEqual([]);
 });

@@ -37,6 +37,7 @@ export class RebuildStock {
       });
       if (ticketType === null) throw ticketTypeNotFound(ticketTypeId);
       const nowMs = this.clock.now();
+      const startsAtMs = ticketType.session.startsAt.getTime();
       return this.stock.rebuild({
         ticketTypeId,
         initial: ticketType.quantity,
@@ -45,10 +46,8 @@ export class RebuildStock {
         perUserLimit: ticketType.perUserLimit,
         saleOpensAtMs: ticketType.saleOpensAt.getTime(),
         // No ticket is sold once its session has begun, whatever was written before that was checked.
-        saleClosesAtMs: Math.min(
-          ticketType.saleClosesAt?.getTime() ?? Infinity,
-          ticketType.session.startsAt.getTime(),
-        ),
+        saleClosesAtMs: Math.min(ticketType.saleClosesAt?.getTime() ?? Infinity, startsAtMs),
+        startsAtMs,
         orders: await readOrders(tx, ticketTypeId, nowMs),
       });
     }, TRANSACTION);

@@ -8,7 +8,7 @@ const Payment = z.object({ paymentId: PaymentId, orderNo: OrderNo, amountMinor: 
 const buyerId = BuyerId.optional();
 
 /**
- * The provider captured the money. `unanswered`: this has been said before, and no answer has come (the order is
+ * The provider captured the money: at `capturedAt` by its own clock, and we heard of it at `succeededAt`. `unanswered`: this has been said before, and no answer has come (the order is
  * paid, or wants it refunded); whoever has given one gives it again.
  */
 export const PaymentSucceeded = defineEvent({
@@ -16,7 +16,11 @@ export const PaymentSucceeded = defineEvent({
   tag: 'succeeded',
   version: 1,
   key: (payment) => payment.orderNo,
-  payload: Payment.extend({ succeededAt: Instant, unanswered: z.boolean().optional() }),
+  payload: Payment.extend({
+    succeededAt: Instant,
+    capturedAt: Instant.optional(),
+    unanswered: z.boolean().optional(),
+  }),
 });
 export type PaymentSucceeded = PayloadOf<typeof PaymentSucceeded>;
 

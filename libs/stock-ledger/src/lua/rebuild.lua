@@ -7,6 +7,7 @@
 -- ARGV[1] initial  ARGV[2] price  ARGV[3] currency  ARGV[4] limit  ARGV[5] sale opens at (ms)
 -- ARGV[6] epoch  ARGV[7] forget tombstones from before (ms)  ARGV[8] sale is over from (ms)
 -- ARGV[9] begin before (ms, by this server's clock): whoever asked has given up by then, and the ledger goes on
+-- ARGV[10] the session begins at (ms)
 --
 --   ledger says   hold was      becomes
 --   s             anything      s
@@ -83,7 +84,8 @@ local initial = tonumber(ARGV[1])
 local accepted = tonumber(before[5] or waiting)
 redis.call('HSET', KEYS[1], 'initial', initial, 'free', initial - held - sold, 'held', held, 'sold', sold,
   'accepted', accepted, 'settled', accepted - waiting, 'price', ARGV[2], 'currency', ARGV[3],
-  'limit', ARGV[4], 'opensAt', ARGV[5], 'closesAt', ARGV[8], 'epoch', ARGV[6])
+  'limit', ARGV[4], 'opensAt', ARGV[5], 'closesAt', ARGV[8], 'startsAt', ARGV[10],
+  'epoch', ARGV[6])
 return {
   before[1] and { before[1], before[2], before[3], before[4] } or {},
   { tostring(initial), tostring(initial - held - sold), tostring(held), tostring(sold) },
