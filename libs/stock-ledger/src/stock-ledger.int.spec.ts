@@ -6,6 +6,7 @@ import {
   orderNoFor,
   StockLedger,
   type ReserveAnswer,
+  type StoredHold,
   type TicketTypeSnapshot,
 } from './index.js';
 import { defineStockScripts } from './scripts.js';
@@ -146,7 +147,9 @@ describe('reserve', () => {
     const nowMs = await ledger.nowMs();
     expect(nowMs).toBeGreaterThanOrEqual(hold?.heldAtMs ?? NaN);
     await ledger.reap(ticketTypeId, [orderNo], (hold?.expiresAtMs ?? NaN) + 1);
-    const [stored] = (await ledger.scanHolds(ticketTypeId).next()).value ?? [];
+    const holds: StoredHold[] = [];
+    for await (const page of ledger.scanHolds(ticketTypeId)) holds.push(...page);
+    const [stored] = holds;
     expect(stored?.state).toBe('released');
     expect(stored?.dueMs).toBeGreaterThanOrEqual(nowMs);
     expect(stored?.dueMs).toBeLessThanOrEqual(Date.now() + 1);
