@@ -21,8 +21,17 @@ export type TopicLimit = {
    */
   whenFull?: 'reject' | 'dead-letter';
 };
-/** `partitions`: default 4. `flush`: `sync` (default) answers a send when it is on disk, `async` when it is written. */
-export type TopicOptions = TopicLimit & { partitions?: number; flush?: 'sync' | 'async' };
+export type TopicOptions = TopicLimit & {
+  /** Default 4. */
+  partitions?: number;
+  /** `sync` (default) answers a send when it is on disk, `async` when it is written. */
+  flush?: 'sync' | 'async';
+  /**
+   * A send that waited for so long is answered with `FLUSH_TIMEOUT`: it is stored, and nobody knows whether a power cut would
+   * leave it. 1 to 600,000. Absent: it waits for as long as its client does. A call to several topics waits for the most patient.
+   */
+  flushTimeoutMs?: number;
+};
 
 export type TopicInfo = {
   topic: string;

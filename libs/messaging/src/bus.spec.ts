@@ -42,6 +42,14 @@ describe('sending', () => {
     expect(JSON.parse(Buffer.from(message?.body ?? []).toString())).toEqual({ orderNo: 'A1' });
   });
 
+  it('takes what is stored and not known to be on disk for an unknown outcome, under an id that can be sent again', async () => {
+    const broker = new FakeBroker();
+    broker.status = 'FLUSH_TIMEOUT';
+    const sent = busOver(broker).send(OrderPaid, { orderNo: 'A1' }, { id: 'id-1' });
+    await expect(sent).rejects.toMatchObject({ code: 'FLUSH_TIMEOUT', kind: 'transient' });
+    await expect(sent).rejects.toThrow('id-1');
+  });
+
   it('continues the trace it runs in, or the one given with the message', async () => {
     const broker = new FakeBroker();
     const bus = busOver(broker);

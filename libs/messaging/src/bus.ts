@@ -1,5 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { BrokerPort, PendingTransaction } from './broker-port.js';
+import { confirmed } from './confirmed.js';
 import type { MessageContract } from './contract.js';
 import { envelope, seal, type Envelope, type SendOptions } from './envelope.js';
 import { MessagingError } from './errors.js';
@@ -24,7 +25,7 @@ export class MessageBus {
     this.logger = options.logger ?? silentLogger;
   }
 
-  /** Resolves when the message is as durable as its topic promises. */
+  /** Resolves when the message is as durable as its topic promises; rejects with `FLUSH_TIMEOUT` when that is not known in time. */
   async send<Payload>(
     contract: MessageContract<Payload>,
     payload: NoInfer<Payload>,
@@ -38,7 +39,7 @@ export class MessageBus {
   /** Sends all in one call; on the embedded broker all are stored or none is. Receipts are in the same order. */
   async sendBatch(envelopes: readonly Envelope[]): Promise<SendReceipt[]> {
     if (envelopes.length === 0) return [];
-    return this.broker.send(this.seal(envelopes));
+    return confirmed(await this.broker.send(this.seal(envelopes)));
   }
 
   /** Takes back a delayed message, of `topic` where several have the handle. False when it is unknown or was delivered already. */

@@ -10,6 +10,8 @@ export const MESSAGING_ERRORS = {
   REQUEST_TIMEOUT: 'transient',
   /** A transactional message's local write may have happened or not; the check-back finds out. A repeat finds it done or not done. */
   OUTCOME_UNKNOWN: 'transient',
+  /** Stored, but not known to be on disk in the time that its topic sets; the outcome is unknown. A repeat under the same id tells. */
+  FLUSH_TIMEOUT: 'transient',
   /** The client's or the broker's buffer is at its bound; nothing was stored. */
   BUFFER_FULL: 'transient',
   /** The broker cannot write (disk full, I/O error); nothing was acknowledged. */

@@ -36,6 +36,16 @@ describe('the outbox relay', () => {
     expect(keys(broker)).toEqual(['1', '2', '3']);
   });
 
+  it('keeps a row whose message is not known to be on disk', async () => {
+    const [database, broker] = [new MemoryDatabase(), new FakeBroker()];
+    await write(database, 1);
+    const relay = new OutboxRelay({ store: database, broker });
+    broker.status = 'FLUSH_TIMEOUT';
+    await expect(relay.relayOnce()).rejects.toMatchObject({ code: 'FLUSH_TIMEOUT' });
+    broker.status = 'SEND_OK';
+    expect(await relay.relayOnce()).toBe(1);
+  });
+
   it('repeats the message id when it died between send and mark', async () => {
     const [database, broker] = [new MemoryDatabase(), new FakeBroker()];
     await write(database, 1);

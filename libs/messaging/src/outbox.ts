@@ -12,6 +12,7 @@
 import { randomUUID } from 'node:crypto';
 import type { BrokerPort } from './broker-port.js';
 import { seal, type Envelope } from './envelope.js';
+import { confirmed } from './confirmed.js';
 import { describeError } from './failure.js';
 import type { OutgoingMessage } from './message.js';
 import type { MessagingOptions } from './messaging.options.js';
@@ -81,7 +82,7 @@ export class OutboxRelay {
     const { store, broker } = this.options;
     const messages = await store.take(this.maxBatchMessages);
     if (messages.length === 0) return 0;
-    await broker.send(messages);
+    confirmed(await broker.send(messages));
     await store.markSent(messages.map(({ id }) => id));
     return messages.length;
   }

@@ -13,7 +13,6 @@ import {
   type StoredMessage,
   type TimerInfo,
   type TopicInfo,
-  type TopicLimit,
   type TopicOptions,
   type TraceEvent,
   type TransactionInfo,
@@ -55,10 +54,9 @@ export class Admin implements BrokerAdmin {
   }
 
   async createTopic(name: string, options: TopicOptions = {}): Promise<void> {
-    const { partitions, flush, maxMessages, maxBytes, whenFull } = options;
     const known = this.engine.state.topics.get(name);
     if (known) known.checkAgrees(options);
-    else this.engine.topic(name, partitions, flush, { maxMessages, maxBytes, whenFull } as TopicLimit);
+    else this.engine.topic(name, options);
     await this.engine.journal.flush(true);
   }
 

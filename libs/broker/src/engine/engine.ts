@@ -1,4 +1,4 @@
-import { MessagingError, type TopicLimit, deadLetterTopic, retryTopic } from '#libs/messaging/port';
+import { MessagingError, type TopicOptions, deadLetterTopic, retryTopic } from '#libs/messaging/port';
 import { AutomaticRedriving } from '../dead-letters/automatic-redriving.js';
 import { LetterRetention } from '../dead-letters/letter-retention.js';
 import { Redriving } from '../dead-letters/redriving.js';
@@ -29,9 +29,6 @@ import { type LostOffsets, lostOffsets, settleLoss } from './lost-messages.js';
 import { jsonOf, takeSnapshot } from './snapshot.js';
 import { BrokerState } from './state.js';
 import { Ticker } from './ticker.js';
-
-/** Partitions of a topic that nobody created before its first message. */
-const DEFAULT_PARTITIONS = 4;
 
 /**
  * The journal, the state that is folded from it, and what they do for each other: entries are written and
@@ -224,16 +221,14 @@ export class Engine implements CommitObserver {
   }
 
   /** The topic, made now if it is not there. */
-  topic(
-    name: string,
-    partitions = DEFAULT_PARTITIONS,
-    flush: Flush = this.options.flush,
-    limit?: TopicLimit,
-  ): Topic {
+  topic(name: string, options: TopicOptions = {}): Topic {
     const { topics } = this.state;
     const known = topics.get(name);
     if (known) return known;
-    this.commit(EntryType.TOPIC_CREATED, topics.plan(name, partitions, flush, limit));
+    this.commit(
+      EntryType.TOPIC_CREATED,
+      topics.plan(name, { ...options, flush: options.flush ?? this.options.flush }),
+    );
     const created = topics.require(name);
     for (const group of this.state.groups.everyone()) if (group.wants(created)) this.follow(group, [created]);
     return created;
@@ -241,7 +236,10 @@ export class Engine implements CommitObserver {
 
   /** Where a group's failed messages go. Visible once written: what is in it was taken off another place in the same entry. */
   internalTopic(kind: 'retry' | 'dead-letter', group: string): Topic {
-    return this.topic(kind === 'retry' ? retryTopic(group) : deadLetterTopic(group), 1, 'async');
+    return this.topic(kind === 'retry' ? retryTopic(group) : deadLetterTopic(group), {
+      partitions: 1,
+      flush: 'async',
+    });
   }
 
   /** Gives the group a place in every partition of these topics that it has none in: `from` there, or at one of its ends. */

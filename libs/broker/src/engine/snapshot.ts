@@ -50,15 +50,18 @@ const MAX_ANSWERS = 10_000;
 
 export function takeSnapshot(state: BrokerState): Snapshot {
   return {
-    topics: [...state.topics.all()].map(({ id, name, partitions, flush, createdAt, limit }) => ({
-      id,
-      name,
-      partitions: partitions.length,
-      flush,
-      ...(limit ? { limit } : {}),
-      createdAt,
-      ends: partitions.map(({ end }) => end),
-    })),
+    topics: [...state.topics.all()].map(
+      ({ id, name, partitions, flush, createdAt, limit, flushTimeoutMs }) => ({
+        id,
+        name,
+        partitions: partitions.length,
+        flush,
+        ...(limit ? { limit } : {}),
+        ...(flushTimeoutMs === Infinity ? {} : { flushTimeoutMs }),
+        createdAt,
+        ends: partitions.map(({ end }) => end),
+      }),
+    ),
     groups: [...state.groups.all()].map(({ id, name, createdAt, cursors, missed }) => ({
       id,
       name,

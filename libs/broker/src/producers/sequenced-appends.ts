@@ -44,7 +44,7 @@ export class SequencedAppends {
     messages: number,
     stamp: ProducerStamp,
   ): Promise<SendReceipt[]> {
-    const { journal, appending } = this.engine;
+    const { journal, appending, state } = this.engine;
     const what = `sequence ${stamp.sequence} of producer ${stamp.producerId}`;
     if (position < journal.start) {
       throw new MessagingError('SEQUENCE_GAP', `${what} was stored, but retention has dropped its receipts`);
@@ -61,7 +61,7 @@ export class SequencedAppends {
       next = at + recordAt.length(block, at);
     }
     // The first copy may still be on its way to the disk.
-    await journal.flush(true);
-    return receipts;
+    const patience = receipts.map(({ topic }) => state.topics.require(topic).flushTimeoutMs);
+    return appending.flushed({ receipts, sync: true, timeoutMs: Math.max(...patience) });
   }
 }

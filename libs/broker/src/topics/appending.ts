@@ -24,7 +24,7 @@ import { Admission } from './topic-limit.js';
 import { type Partition, type Topic } from './topics.js';
 
 /** `missing`: nothing was written, because the record there has to be read first. */
-type Written = { receipts: SendReceipt[]; sync: boolean; missing?: number };
+type Written = { receipts: SendReceipt[]; sync: boolean; timeoutMs: number; missing?: number };
 
 const NO_HEADERS = {};
 const STORED = stepNumber('stored');
@@ -77,14 +77,29 @@ export class Appending {
     } catch (error) {
       return Promise.reject(this.refuse(error, messages.length, stamp));
     }
-    const { receipts, sync, missing } = written;
-    if (missing !== undefined) {
-      const stored = this.appendAfterLoading(messages, missing, stamp);
+    if (written.missing !== undefined) {
+      const stored = this.appendAfterLoading(messages, written.missing, stamp);
       onReading?.(stored);
       return stored;
     }
+    return this.flushed(written);
+  }
+
+  /** The receipts once they are true, or at the end of their topics' patience saying that this is not known. */
+  flushed({ receipts, sync, timeoutMs }: Written): Promise<SendReceipt[]> {
     return new Promise((resolve, reject) => {
-      this.engine.journal.flushThen(sync, { resolve: () => resolve(receipts), reject });
+      const giveUp = (): void => resolve(receipts.map((each) => ({ ...each, status: 'FLUSH_TIMEOUT' })));
+      const timeout = timeoutMs === Infinity ? undefined : setTimeout(giveUp, timeoutMs);
+      this.engine.journal.flushThen(sync, {
+        resolve: () => {
+          clearTimeout(timeout);
+          resolve(receipts);
+        },
+        reject: (error) => {
+          clearTimeout(timeout);
+          reject(error);
+        },
+      });
     });
   }
 
@@ -106,9 +121,7 @@ export class Appending {
         throw this.refuse(error, messages.length, stamp);
       }
       missing = written.missing;
-      if (missing !== undefined) continue;
-      await this.engine.journal.flush(written.sync);
-      return written.receipts;
+      if (missing === undefined) return this.flushed(written);
     }
     return [];
   }
@@ -141,7 +154,7 @@ export class Appending {
       const topic = (topics[i] = engine.topic(message.topic));
       this.hashes[i] = message.id === undefined ? 0 : hashOfId(message.id, topic.id);
       const found = this.copies.find(message, this.hashes[i]!, topic, now, loaded);
-      if (typeof found === 'number') return { receipts: [], sync: false, missing: found };
+      if (typeof found === 'number') return { receipts: [], sync: false, timeoutMs: 0, missing: found };
       known[i] = found;
       const recordBytes = maxRecordBytes(message);
       bytes += recordBytes;
@@ -164,10 +177,12 @@ export class Appending {
     const positions: number[] | undefined = stamp && [];
     let dense = true;
     let sync = false;
+    let timeoutMs = 0;
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!;
       const topic = topics[i]!;
       sync ||= topic.flush === 'sync';
+      if (topic.flushTimeoutMs > timeoutMs) timeoutMs = topic.flushTimeoutMs;
       const delayed = isDelayed(message, now);
       // Again, because the first copy may be one of this very call.
       const copy =
@@ -194,7 +209,7 @@ export class Appending {
     }
     if (stamp && positions) engine.state.sequences.stored(stamp, writeStamp(out, stamp, positions, dense));
     engine.journal.finish();
-    return { receipts, sync };
+    return { receipts, sync, timeoutMs };
   }
 
   private place(

@@ -74,7 +74,14 @@ function spread(hash: number): number {
 }
 
 export type Flush = 'sync' | 'async';
-export type TopicFacts = { id: number; name: string; partitions: number; flush: Flush; limit?: TopicLimit };
+export type TopicFacts = {
+  id: number;
+  name: string;
+  partitions: number;
+  flush: Flush;
+  limit?: TopicLimit;
+  flushTimeoutMs?: number;
+};
 
 const DEAD_LETTERS = deadLetterTopic('');
 
@@ -93,6 +100,8 @@ export class Topic {
     readonly createdAt: number,
     /** How much of it may wait; undefined: any. */
     readonly limit?: TopicLimit,
+    /** How long a send waits to be told that it is durable. */
+    readonly flushTimeoutMs = Infinity,
   ) {
     if (name.startsWith(DEAD_LETTERS)) this.deadLettersOf = name.slice(DEAD_LETTERS.length);
     for (let number = 0; number < partitions; number++) this.partitions.push(new Partition(this, number));
@@ -111,8 +120,10 @@ export class Topic {
    * @throws {MessagingError} `INVALID_ARGUMENT`
    */
   checkAgrees(options: TopicOptions): void {
-    const { flush, limit = {} } = this;
-    const has: TopicOptions = { whenFull: 'reject', ...limit, partitions: this.partitions.length, flush };
+    const { flush, limit = {}, flushTimeoutMs } = this;
+    const patience = flushTimeoutMs === Infinity ? {} : { flushTimeoutMs };
+    const own = { partitions: this.partitions.length, flush, ...patience };
+    const has: TopicOptions = { whenFull: 'reject', ...limit, ...own };
     const differs = (Object.keys(options) as (keyof TopicOptions)[]).filter(
       (name) => options[name] !== undefined && options[name] !== has[name],
     );
@@ -132,8 +143,12 @@ export class Topic {
  * a message that failed must have somewhere to go.
  */
 export const MAX_TOPICS = 20_000;
+/** Partitions of a topic that nobody created before its first message. */
+const DEFAULT_PARTITIONS = 4;
 /** Most partitions of a topic. */
 export const MAX_PARTITIONS = 1_024;
+/** Longest that a send is kept waiting to be told that it is durable. */
+const MAX_FLUSH_TIMEOUT_MS = 600_000;
 const NAME = /^[A-Za-z0-9._-]{1,128}$/;
 const INTERNAL_NAME = /^%(DLQ|RETRY)%[A-Za-z0-9._:-]{1,128}$/;
 
@@ -144,6 +159,15 @@ export function checkTopicName(name: string): void {
   throw new MessagingError(
     'INVALID_ARGUMENT',
     `topic ${JSON.stringify(name)}: 1 to 128 letters, digits, dots, underscores or dashes are allowed`,
+  );
+}
+
+function checkFlushTimeout(topic: string, flushTimeoutMs: number): void {
+  if (Number.isInteger(flushTimeoutMs) && flushTimeoutMs >= 1 && flushTimeoutMs <= MAX_FLUSH_TIMEOUT_MS)
+    return;
+  throw new MessagingError(
+    'INVALID_ARGUMENT',
+    `topic ${topic}: flushTimeoutMs is a whole number from 1 to ${MAX_FLUSH_TIMEOUT_MS}`,
   );
 }
 
@@ -187,8 +211,12 @@ export class Topics {
   }
 
   /** What to record for a new topic. Bounds and names are checked here, before anything is written. */
-  plan(name: string, partitions: number, flush: Flush, limit: TopicLimit = {}): TopicFacts {
+  plan(name: string, options: TopicOptions): TopicFacts {
+    const { partitions = DEFAULT_PARTITIONS, flush = 'sync', flushTimeoutMs } = options;
+    const { maxMessages, maxBytes, whenFull } = options;
+    const limit = { maxMessages, maxBytes, whenFull } as TopicLimit;
     checkLimit(name, limit);
+    if (flushTimeoutMs !== undefined) checkFlushTimeout(name, flushTimeoutMs);
     if (!INTERNAL_NAME.test(name)) checkTopicName(name);
     if (!Number.isInteger(partitions) || partitions < 1 || partitions > MAX_PARTITIONS) {
       throw new MessagingError(
@@ -204,12 +232,20 @@ export class Topics {
     }
     if (!INTERNAL_NAME.test(name)) this.checkRoom([name]);
     const bounded = limit.maxMessages !== undefined || limit.maxBytes !== undefined;
-    return { id: this.lastId + 1, name, partitions, flush, ...(bounded ? { limit } : {}) };
+    return {
+      id: this.lastId + 1,
+      name,
+      partitions,
+      flush,
+      ...(bounded && { limit }),
+      ...(flushTimeoutMs !== undefined && { flushTimeoutMs }),
+    };
   }
 
   /** Applies `TOPIC_CREATED`. */
   create(facts: TopicFacts, createdAt: number): Topic {
-    const topic = new Topic(facts.id, facts.name, facts.partitions, facts.flush, createdAt, facts.limit);
+    const { id, name, partitions, flush, limit, flushTimeoutMs } = facts;
+    const topic = new Topic(id, name, partitions, flush, createdAt, limit, flushTimeoutMs);
     this.byName.set(topic.name, topic);
     this.byId.set(topic.id, topic);
     this.lastId = Math.max(this.lastId, topic.id);

@@ -43,6 +43,14 @@ export function sendSection(stage: () => Stage): void {
     ]);
   });
 
+  it('answers in time with SEND_OK where a topic bounds how long its flush may take', async () => {
+    const topic = stage().topic();
+    await stage().port.admin.createTopic(topic, { flushTimeoutMs: 10_000 });
+    expect(await stage().send(topic, 'a')).toMatchObject({ status: 'SEND_OK', duplicate: false });
+    const refused = stage().port.admin.createTopic(stage().topic(), { flushTimeoutMs: 0 });
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
   it('puts messages of one key into one partition and spreads keys', async () => {
     const topic = stage().topic();
     const partitionsOf = async (key: string): Promise<number[]> =>

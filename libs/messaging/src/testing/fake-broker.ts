@@ -39,6 +39,8 @@ export class FakeBroker implements BrokerPort {
   readonly subscriptions: Subscription[] = [];
   readonly closed: string[] = [];
   readonly decisions: string[] = [];
+  /** What receipts say. */
+  status: SendReceipt['status'] = 'SEND_OK';
   /** Set to make commits and rollbacks fail. */
   decisionError: Error | undefined;
   private readonly members: Member[] = [];
@@ -51,7 +53,7 @@ export class FakeBroker implements BrokerPort {
     this.sent.push(...messages);
     const stored = messages.map((message) => this.store(message));
     for (const member of this.members) this.offer(member, stored);
-    return Promise.resolve(stored.map(receiptOf));
+    return Promise.resolve(stored.map((each) => ({ ...receiptOf(each), status: this.status })));
   }
 
   sendOneway(messages: readonly OutgoingMessage[]): void {
