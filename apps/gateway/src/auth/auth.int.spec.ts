@@ -74,6 +74,15 @@ describe('a sign-in code', () => {
     expect(await signIn(code)).toMatchObject(invalid);
   });
 
+  test('that is wrong registers nobody, and opens nothing where it is unclear whether a code was used up', async () => {
+    await requestCode();
+    const lost = jest.spyOn(gateway.service.app.get(CodeStore), 'use');
+    lost.mockRejectedValueOnce(new Error('Command timed out'));
+    expect(await signIn(another(sentCode().code))).toMatchObject(invalid);
+    lost.mockRestore();
+    expect(gateway.broker.sentOf(UserRegistered)).toEqual([]);
+  });
+
   test('is void after five minutes, even when the message that deletes it is late', async () => {
     await requestCode();
     gateway.clock.aheadMs = 300_000;
