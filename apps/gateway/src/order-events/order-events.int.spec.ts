@@ -175,6 +175,25 @@ describe('an event stream', () => {
     await untilNoneIsOpen();
   });
 
+  test('whose client left while Redis was asked for the order leaves nothing behind either', async () => {
+    const { orderNo } = await queuedOrder('hasty');
+    const headers = await gateway.headersOf('hasty');
+    // As often as this buyer may have streams.
+    for (const each of ['one', 'another']) {
+      await gateway.redis.call('CLIENT', 'PAUSE', '200');
+      const signal = AbortSignal.timeout(50);
+      const left = fetch(`${gateway.service.url}/api/orders/${orderNo}/events`, { headers, signal });
+      expect([each, await left.catch(() => 'left')]).toEqual([each, 'left']);
+      await gateway.redis.ping();
+    }
+    await queuedOrder('after');
+    await untilNoneIsOpen();
+    const stream = await Stream.open(orderNo, 'hasty');
+    expect(stream.response.status).toBe(200);
+    stream.close();
+    await untilNoneIsOpen();
+  });
+
   test('goes on behind the last event that was seen, and is not opened again behind the final one', async () => {
     const { orderNo, ticketTypeId } = await queuedOrder('buyer');
     await gateway.stock.claim(ticketTypeId, [orderNo]);
