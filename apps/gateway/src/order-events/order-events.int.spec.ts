@@ -146,6 +146,25 @@ describe('an event stream', () => {
     await untilNoneIsOpen();
   });
 
+  test('misses nothing that becomes known while the order is looked up', async () => {
+    const order = await queuedOrder('buyer');
+    const { orderNo } = order;
+    await gateway.stock.claim(order.ticketTypeId, [orderNo]);
+    const step = { status: 'PENDING_PAYMENT', at };
+    gateway.upstream.answer = async () => {
+      const paymentId = '00000000-0000-4000-8000-000000000000';
+      await gateway.broker.deliver(OrderPaid, { ...order, paymentId, paidAt: at, reacquired: false });
+      // What was read before that.
+      return { status: 200, json: { ...order, status: step.status, history: [step] } };
+    };
+    const stream = await Stream.open(orderNo, 'buyer');
+    await stream.until('"PAID"');
+    await stream.ended;
+    expect(stream.statuses()).toEqual(['PENDING_PAYMENT', 'PAID']);
+    gateway.upstream.answer = () => ({ status: 404, json: {} });
+    await untilNoneIsOpen();
+  });
+
   test('whose client left before the order was found leaves nothing behind', async () => {
     const order = await queuedOrder('hasty');
     // Claimed: the order service is asked, which takes its time.
