@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SendEmail } from '#libs/contracts';
+import { UnavailableError } from '#libs/messaging';
 import { NotificationConfig } from '../notification.config.js';
 import { deliveryOf, NotificationUnderTest } from '../testing/notification-under-test.js';
 import type { MailTransport } from './mail-transport.js';
@@ -145,6 +146,20 @@ describe('a mail', () => {
         code: 'MAIL_FAILED',
         kind: 'transient',
       });
+    },
+  );
+
+  test.each(['RCPT TO', 'DATA'])(
+    'that the server does not take yet (grey-listed) is retried, and holds up no other: 451 to our %s',
+    async (command) => {
+      const notYet = consumerWith({
+        sendMail: () => Promise.reject(Object.assign(new Error('later'), { responseCode: 451, command })),
+      });
+      const failure: unknown = await notYet
+        .handle([paid('grey@buyers.stampede.example')])
+        .catch((error: unknown) => error);
+      expect(failure).toMatchObject({ code: 'MAIL_FAILED', kind: 'transient' });
+      expect(failure).not.toBeInstanceOf(UnavailableError);
     },
   );
 

@@ -111,6 +111,18 @@ test('a checkout that nobody has used is asked for less and less often, by one p
   expect(await askedAt()).toEqual(first);
 });
 
+test('one that another process is taking at this moment is left to it', async () => {
+  const { paymentId, checkoutUrl } = await payments.created();
+  await age(paymentId, 6);
+  const asks = jest.spyOn(payments.get<PaymentProvider>(PAYMENT_PROVIDER), 'intent');
+  await payments.database.$transaction(async (tx) => {
+    await tx.$executeRawUnsafe('UPDATE payments SET asked_at = now() WHERE id = $1::uuid', paymentId);
+    expect(await ask.execute()).toBe(0);
+  });
+  expect(asks).not.toHaveBeenCalledWith(checkoutUrl.split('/').at(-1) ?? '');
+  asks.mockRestore();
+});
+
 test('one of which the provider never tells does not keep the others from being asked for', async () => {
   const all = [await unheard('succeed'), await unheard('succeed'), await unheard('succeed')];
   for (const { paymentId } of all) await age(paymentId, 6);
