@@ -32,7 +32,7 @@ export class ShopClient {
 
   constructor(
     readonly baseUrl: string,
-    private readonly jwtSecret: string,
+    readonly jwtSecret: string,
   ) {}
 
   token(userId: string, roles: readonly string[] = []): Promise<string> {
