@@ -56,8 +56,13 @@ export const MESSAGING: readonly Mutant[] = [
     ['without-an-answer-everything-proves-it', '(() => false)', '(() => true)'],
     [
       'one-message-of-a-batch',
+      'return confirmed(await this.broker.send(this.seal(envelopes)));',
+      'return confirmed(await this.broker.send(this.seal(envelopes.slice(0, 1))));',
+    ],
+    [
+      'takes-a-flush-that-timed-out-for-done',
+      'return confirmed(await this.broker.send(this.seal(envelopes)));',
       'return this.broker.send(this.seal(envelopes));',
-      'return this.broker.send(this.seal(envelopes.slice(0, 1)));',
     ],
   ]),
   ...slipsIn(`${LIB}/local-write.ts`, 'check-back', BUS, [
@@ -300,8 +305,13 @@ export const MESSAGING: readonly Mutant[] = [
     [
       [
         'is-marked-before-it-is-sent',
-        'await broker.send(messages);\n    await store.markSent(messages.map(({ id }) => id));',
-        'await store.markSent(messages.map(({ id }) => id));\n    await broker.send(messages);',
+        'confirmed(await broker.send(messages));\n    await store.markSent(messages.map(({ id }) => id));',
+        'await store.markSent(messages.map(({ id }) => id));\n    confirmed(await broker.send(messages));',
+      ],
+      [
+        'is-marked-though-it-may-not-be-on-disk',
+        'confirmed(await broker.send(messages));',
+        'await broker.send(messages);',
       ],
       ['is-never-marked', 'await store.markSent(messages.map(({ id }) => id));', ''],
       [
