@@ -58,6 +58,13 @@ describe('movements', () => {
     expect(history(facts, 1)).toEqual({ recorded, sold: 0 });
   });
 
+  it.each<OrderFact[][]>([[['created']], [['paid']], [['cancelled', 'paid-after-cancellation']]])(
+    '%j of the very last tickets is sold',
+    (facts) => {
+      expect(history(facts, QUANTITY).sold).toBe(QUANTITY);
+    },
+  );
+
   it('waits for the rollback that a late payment follows', () => {
     expect(() => history(['created', 'paid-after-cancellation'])).toThrow(
       expect.objectContaining({ code: 'ROLLBACK_NOT_SEEN', kind: 'not-found' }),

@@ -64,6 +64,24 @@ describe('stock movements', () => {
     );
   });
 
+  it('take the tickets of a late payment once more where Redis has lost that it gave them out', async () => {
+    const type = await shop.ticketType(10);
+    const order = await shop.claimed(type, 'ann', 2);
+    await shop.happened('created', order);
+    await shop.happened('cancelled', order);
+    await shop.happened('paid-after-cancellation', order);
+    expect(await shop.counters(type)).toEqual({ free: 8, held: 0, sold: 2 });
+    await shop.happened('cancelled', order);
+    expect(await shop.counters(type)).toEqual({ free: 8, held: 0, sold: 2 });
+  });
+
+  it('reach Redis for every ticket type of a batch', async () => {
+    const types = [await shop.ticketType(10), await shop.ticketType(10)];
+    const orders = await Promise.all(types.map((type) => shop.claimed(type, 'ann', 2)));
+    await shop.happened('created', ...orders);
+    for (const type of types) expect(await shop.counters(type)).toEqual({ free: 8, held: 0, sold: 2 });
+  });
+
   it('end the same when a cancellation overtakes the creation', async () => {
     const type = await shop.ticketType(10);
     const order = await shop.claimed(type, 'ann', 2);
@@ -301,6 +319,21 @@ describe('claimed holds that no order was written for', () => {
     // Who comes late after all is refused, and who was not claimed is the reaper's.
     expect(await shop.stock.claim(type, [orphan.orderNo, unsent.orderNo])).toEqual(['gone', 'claimed']);
     await shop.stock.release(type, [unsent], 'rollback');
+  });
+
+  it('are none that were claimed only while it was asked whether anything is on its way', async () => {
+    const type = await shop.ticketType(10);
+    await shop.claimed(type, 'orphan', 3);
+    const claimed = shop.stock.claimed.bind(shop.stock);
+    let asked = 0;
+    jest.spyOn(shop.stock, 'claimed').mockImplementation(async (id) => {
+      if (id === type && ++asked === 2) await shop.claimed(type, 'just now', 2);
+      return claimed(id);
+    });
+    await shop.releaseOrphans.execute();
+    expect(await found(type)).toBe('1');
+    await shop.releaseOrphans.execute();
+    expect(await shop.counters(type)).toEqual({ free: 8, held: 2, sold: 0 });
   });
 
   it('are nothing that is still on its way', async () => {
