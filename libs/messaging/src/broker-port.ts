@@ -46,8 +46,11 @@ export type StartAt = 'earliest' | 'latest' | { timestampMs: number };
 export type Subscription = {
   group: string;
   /**
-   * All members of a group name the same ones. When a group comes back with fewer, it keeps its place in the others: nothing
-   * of them is delivered, what is unread stays its lag and is kept, until they are named again or the group is reset.
+   * Members may name different ones, and other tags, while a new version rolls out: each message goes to a member that
+   * takes it. One that none of them takes any more waits for 10 minutes in which the group has members; then it is
+   * dead-lettered as `rejected`, and from then on what nobody takes is passed over. So is a retry or redrive of it never
+   * acknowledged unseen. A topic that nobody names any more is not read on: its place is kept, what is unread stays the
+   * group's lag, until it is named again or the group is reset. Order, failing policy and redrives are the same for all members.
    */
   topics: readonly TopicFilter[];
   /** `shared`: members divide the messages. `broadcast`: every member gets every message stored after it joined; nothing is retried or persisted. Default `shared`. */

@@ -71,6 +71,7 @@ export class Engine implements CommitObserver {
       monotonicMs: () => options.clock.monotonicMs(),
       noteUnderWay: (delivery) => this.settling.noteUnderWay(delivery),
       expired: (cursor, offset, message) => this.settling.expire(cursor, offset, message),
+      unwanted: (cursor, offset, last) => this.settling.unwanted(cursor, offset, last),
       held: ({ group, partition: { topic, number } }, offset, error) =>
         options.onProblem({
           message: `${topic.name}/${number} offset ${offset} cannot be read; group ${group.name} stands there, and it is tried again`,

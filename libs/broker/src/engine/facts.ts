@@ -1,3 +1,4 @@
+import type { TopicFilter } from '#libs/messaging/port';
 import type { AuditNote } from '../audit/audit.js';
 import type { HeldBack } from '../groups/cursor.js';
 import type { ProducerFacts } from '../producers/sequences.js';
@@ -14,6 +15,8 @@ export type Facts = {
   topicCreated: TopicFacts;
   groupCreated: { id: number; name: string };
   cursorsCreated: { groupId: number; cursors: Place[] };
+  /** All different subscriptions that the group knows, of members that are there or were lately. */
+  interests: { groupId: number; interests: (readonly TopicFilter[])[] };
   moved: { groupId: number; place: Place; to: 'retry' | 'dead-letter' };
   heldBack: { groupId: number; place: Place } & HeldBack;
   /** `TIMERS_FIRED_JSON`: pairs of handle hash and journal position. */

@@ -37,9 +37,10 @@ export function mergeSnapshot(state: BrokerState, snapshot: Snapshot): void {
     const topic = state.topics.get(facts.name) ?? state.topics.create(facts, createdAt);
     ends.forEach((end, number) => extend(topic.partitions[number], end));
   }
-  for (const { cursors, createdAt, missed, ...facts } of snapshot.groups) {
+  for (const { cursors, createdAt, missed, interests, ...facts } of snapshot.groups) {
     const group = state.groups.get(facts.name) ?? state.groups.create(facts, createdAt);
     if (missed && missed.messages > group.missed.messages) group.missed = missed;
+    if (interests) group.takeInterest(interests);
     for (const place of cursors) mergeCursor(state, group, place);
   }
   if (snapshot.letters) state.deadLetters.restore(snapshot.letters);

@@ -15,11 +15,12 @@ import type { EmbeddedBroker } from './embedded-broker.js';
 
 /** One step of a run; numbers choose among what is there by their remainder. */
 type Command =
-  | { do: 'send'; keys: number[]; delayMs: number }
+  | { do: 'send'; keys: number[]; delayMs: number; tag: string }
+  | { do: 'join'; tags: readonly string[] }
   | { do: 'ack' | 'retry' | 'bury'; which: number; delayMs: number }
   | { do: 'transact'; keys: number[]; commit: boolean }
   | { do: 'pass'; ms: number }
-  | { do: 'redrive' | 'redrive-all' | 'restart' | 'kill' | 'power-cut' | 'leave' };
+  | { do: 'redrive' | 'redrive-all' | 'restart' | 'kill' | 'power-cut' | 'leave' | 'reorder' };
 
 /** So few that retention drops some in most runs. */
 const MAX_DEAD_LETTERS = 2;
@@ -33,6 +34,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       do: fc.constant('send' as const),
       keys: fc.array(fc.nat(3), { minLength: 1, maxLength: 4 }),
       delayMs: fc.constantFrom(0, 0, 0, 50),
+      tag: fc.constantFrom('a', 'a', 'b'),
     }),
   },
   {
@@ -56,6 +58,13 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: fc.record({ do: fc.constant('pass' as const), ms: fc.constantFrom(1, 60, 2_000) }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('join' as const),
+      tags: fc.constantFrom(['a'], ['b'], ['a', 'b'], []),
+    }),
+  },
+  {
     weight: 3,
     arbitrary: fc.record({
       do: fc.constantFrom(
@@ -65,15 +74,23 @@ const command: fc.Arbitrary<Command> = fc.oneof(
         'kill' as const,
         'power-cut' as const,
         'leave' as const,
+        'reorder' as const,
       ),
     }),
   },
 );
 
+/** Beside the first one. */
+const MAX_MEMBERS = 3;
+
+/** A member, and the tags that it takes; none: all. */
+type Member = { client: EngineClient; tags: readonly string[] };
+
 /** The broker under test beside what must hold: a set of ids is all the model there is. */
 class Run {
   private broker!: EmbeddedBroker;
-  private client!: EngineClient;
+  /** The members, of which the first one takes all; it is not always there. */
+  private members: Member[] = [];
   private files = new MemoryFiles();
   private readonly clock = new ManualClock();
   private sent = 0;
@@ -84,17 +101,38 @@ class Run {
   /** Settled for good, unless a power cut takes the record of it. */
   private readonly done = new Set<string>();
   private readonly everDone = new Set<string>();
+  /** Retried while the group had no order: such a message is stored anew, behind the others of its key. */
+  private readonly moved = new Set<string>();
 
   constructor(
     private readonly sandbox: BrokerSandbox,
-    private readonly order: 'unordered' | 'by-key',
+    private order: 'unordered' | 'by-key',
   ) {}
 
   async begin(files: MemoryFiles = this.files): Promise<void> {
     this.files = files;
     this.broker = await this.sandbox.reopen({ files, clock: this.clock });
-    this.client = new EngineClient(this.broker);
-    await this.client.attach({ order: this.order, leaseMs: 1_000, maxInFlightMessages: 8 });
+    const tags = this.members.map((member) => member.tags);
+    this.members = [];
+    // Those with the fewest tags come back first.
+    for (const each of tags.length > 0 ? tags.reverse() : [[]]) await this.join(each);
+  }
+
+  private async join(tags: readonly string[]): Promise<void> {
+    const client = new EngineClient(this.broker);
+    const topics = [{ topic: 't', tags }];
+    await client.attach({ topics, order: this.order, leaseMs: 1_000, maxInFlightMessages: 8 });
+    this.members.push({ client, tags });
+  }
+
+  private get clients(): EngineClient[] {
+    return this.members.map(({ client }) => client);
+  }
+
+  private get delivered(): { client: EngineClient; delivery: RawDelivery; tags: readonly string[] }[] {
+    return this.members.flatMap(({ client, tags }) =>
+      client.delivered.map((delivery) => ({ client, delivery, tags })),
+    );
   }
 
   async execute(step: Command): Promise<void> {
@@ -106,7 +144,10 @@ class Run {
   private async perform(step: Command): Promise<void> {
     switch (step.do) {
       case 'send':
-        return this.send(step.keys, step.delayMs);
+        return this.send(step.keys, step.delayMs, step.tag);
+      case 'join':
+        if (this.members.length < MAX_MEMBERS) await this.join(step.tags);
+        return;
       case 'transact':
         return this.transact(step.keys, step.commit);
       case 'pass':
@@ -134,14 +175,23 @@ class Run {
       case 'power-cut':
         this.done.clear();
         return this.begin(this.files.crash());
-      case 'leave':
-        await this.client.session.close();
-        this.client = new EngineClient(this.broker);
-        await this.client.attach({ order: this.order, leaseMs: 1_000, maxInFlightMessages: 8 });
+      case 'leave': {
+        const [gone] = this.members.splice(0, 1);
+        await gone!.client.session.close();
+        if (this.members.length === 0) await this.join(gone!.tags);
         return;
+      }
+      case 'reorder': {
+        this.order = this.order === 'by-key' ? 'unordered' : 'by-key';
+        const left = this.members.splice(0);
+        for (const { client } of left) await client.session.close();
+        for (const { tags } of left) await this.join(tags);
+        return;
+      }
       default: {
-        const delivery = this.client.delivered[step.which % Math.max(1, this.client.delivered.length)];
-        if (delivery) await this.settle(delivery, step.do, step.delayMs);
+        const { delivered } = this;
+        const some = delivered[step.which % Math.max(1, delivered.length)];
+        if (some) await this.settle(some.client, some.delivery, step.do, step.delayMs);
       }
     }
   }
@@ -150,85 +200,97 @@ class Run {
     return ((await this.admin('deadLetters', 'g')) as DeadLetter[]).map(({ id }) => id);
   }
 
-  private outgoing(keys: readonly number[], delayMs = 0) {
+  private outgoing(keys: readonly number[], delayMs = 0, tag = 'a') {
     return keys.map((key) => {
       const id = `m${this.sent++}`;
       this.everSent.add(id);
       return message(id, {
         id,
+        tag,
         key: `k${key}`,
         ...(delayMs > 0 ? { deliverAtMs: this.clock.now() + delayMs } : {}),
       });
     });
   }
 
-  private async send(keys: readonly number[], delayMs: number): Promise<void> {
-    const messages = this.outgoing(keys, delayMs);
-    await this.client.session.append(messages);
+  private async send(keys: readonly number[], delayMs: number, tag: string): Promise<void> {
+    const messages = this.outgoing(keys, delayMs, tag);
+    await this.clients[0]!.session.append(messages);
     for (const { id, key } of messages) this.acknowledged.push({ id: id!, key: key!, delayed: delayMs > 0 });
   }
 
   private async transact(keys: readonly number[], commit: boolean): Promise<void> {
     const messages = this.outgoing(keys);
-    const id = await this.client.session.prepare('p', messages);
-    await this.client.session.decide(id, commit ? 'commit' : 'rollback');
+    const id = await this.clients[0]!.session.prepare('p', messages);
+    await this.clients[0]!.session.decide(id, commit ? 'commit' : 'rollback');
     for (const { id: messageId, key } of messages) {
       if (commit) this.acknowledged.push({ id: messageId!, key: key!, delayed: false });
       else this.rolledBack.add(messageId!);
     }
   }
 
-  private async settle(delivery: RawDelivery, how: 'ack' | 'retry' | 'bury', delayMs: number): Promise<void> {
+  private async settle(
+    client: EngineClient,
+    delivery: RawDelivery,
+    how: 'ack' | 'retry' | 'bury',
+    delayMs: number,
+  ): Promise<void> {
     const {
       deliveryId,
       message: { id },
     } = delivery;
-    this.client.delivered.splice(this.client.delivered.indexOf(delivery), 1);
+    client.delivered.splice(client.delivered.indexOf(delivery), 1);
     const settlement =
       how === 'ack'
         ? ({ deliveryId, verdict: 'ack' } as const)
         : how === 'retry'
           ? ({ deliveryId, verdict: 'retry', delayMs, error: 'again' } as const)
           : ({ deliveryId, verdict: 'dead-letter', reason: 'rejected', error: 'no' } as const);
-    const [recorded] = await this.client.session.settle([settlement]);
+    const [recorded] = await client.session.settle([settlement]);
+    if (how === 'retry' && this.order === 'unordered') this.moved.add(id);
     if (!recorded || how === 'retry') return;
     this.done.add(id);
     this.everDone.add(id);
   }
 
   private checkDelivered(): void {
-    const lost = new Set(this.client.lost);
-    this.client.delivered.splice(
-      0,
-      Infinity,
-      ...this.client.delivered.filter(({ deliveryId }) => !lost.has(deliveryId)),
-    );
-    const ids = this.client.delivered.map(({ message: { id } }) => id);
+    for (const { lost, delivered } of this.clients)
+      for (const id of lost) {
+        const place = delivered.findIndex(({ deliveryId }) => deliveryId === id);
+        if (place >= 0) delivered.splice(place, 1);
+      }
+    const { delivered } = this;
+    const ids = delivered.map(({ delivery }) => delivery.message.id);
     expect(new Set(ids).size).toBe(ids.length);
     for (const {
-      message: { id, key },
-    } of this.client.delivered) {
+      tags,
+      delivery: {
+        message: { id, key, tag },
+      },
+    } of delivered) {
       expect(this.everSent.has(id)).toBe(true);
       expect(this.rolledBack.has(id)).toBe(false);
       expect(this.done.has(id)).toBe(false);
-      if (this.order !== 'by-key') continue;
+      expect(tags.length === 0 || tags.includes(tag)).toBe(true);
+      if (this.order !== 'by-key' || this.moved.has(id)) continue;
       const ofKey = this.acknowledged.filter((sent) => sent.key === key && !sent.delayed);
       const place = ofKey.findIndex((sent) => sent.id === id);
       for (const earlier of ofKey.slice(0, Math.max(0, place)))
-        expect(this.everDone.has(earlier.id)).toBe(true);
+        expect(this.everDone.has(earlier.id) || this.moved.has(earlier.id)).toBe(true);
     }
   }
 
   /** Acks whatever still comes, moving the time on, until the broker says that nothing is left. */
   async drain(): Promise<void> {
+    await this.join([]);
     await until(async () => {
-      for (const delivery of [...this.client.delivered]) await this.settle(delivery, 'ack', 0);
+      for (const { client, delivery } of this.delivered) await this.settle(client, delivery, 'ack', 0);
       this.clock.advance(100);
       this.broker.tick();
       // In this order: what fires in between is no longer pending, and counts as lag.
       const { pending } = (await this.admin('timers')) as { pending: number };
       const [group] = (await this.admin('groups')) as GroupInfo[];
-      return group!.lag === 0 && pending === 0 && this.client.delivered.length === 0;
+      return group!.lag === 0 && pending === 0 && this.delivered.length === 0;
     }, 'the end of the backlog');
     const buried = await this.buried();
     expect(buried.length).toBeLessThanOrEqual(MAX_DEAD_LETTERS);
@@ -237,7 +299,7 @@ class Run {
   }
 
   private admin(method: string, ...args: unknown[]): Promise<unknown> {
-    return this.client.session.admin({ method, args });
+    return this.clients[0]!.session.admin({ method, args });
   }
 }
 

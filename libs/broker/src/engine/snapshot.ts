@@ -2,7 +2,7 @@ import type { Audit } from '../audit/audit.js';
 import type { GroupLettersFacts } from '../dead-letters/dead-letters.js';
 import type { HeldBack } from '../groups/cursor.js';
 import type { ProducerFacts } from '../producers/sequences.js';
-import type { GroupInfo } from '#libs/messaging/port';
+import type { GroupInfo, TopicFilter } from '#libs/messaging/port';
 import type { RecallFacts } from '../timers/recalls.js';
 import type { TopicFacts } from '../topics/topics.js';
 import type { BrokerState } from './state.js';
@@ -30,6 +30,7 @@ export type Snapshot = {
     createdAt: number;
     cursors: CursorSnapshot[];
     missed?: GroupInfo['missed'];
+    interests?: (readonly TopicFilter[])[];
   }[];
   /** Absent in logs that are older than the retention of dead letters: there, all live ones lie behind the oldest snapshot. */
   letters?: GroupLettersFacts[];
@@ -62,11 +63,12 @@ export function takeSnapshot(state: BrokerState): Snapshot {
         ends: partitions.map(({ end }) => end),
       }),
     ),
-    groups: [...state.groups.all()].map(({ id, name, createdAt, cursors, missed }) => ({
+    groups: [...state.groups.all()].map(({ id, name, createdAt, cursors, missed, interests }) => ({
       id,
       name,
       createdAt,
       missed,
+      interests: interests.all.map(({ filters }) => filters),
       cursors: [...cursors.values()].map(({ partition, settled, heldBack }) => ({
         topicId: partition.topic.id,
         partition: partition.number,
@@ -99,9 +101,10 @@ export function restoreSnapshot(state: BrokerState, snapshot: Snapshot): void {
     const topic = state.topics.create(facts, createdAt);
     ends.forEach((end, number) => topic.partitions[number]?.beginAt(end));
   }
-  for (const { cursors, createdAt, missed, ...facts } of snapshot.groups) {
+  for (const { cursors, createdAt, missed, interests, ...facts } of snapshot.groups) {
     const group = state.groups.create(facts, createdAt);
     if (missed) group.missed = missed;
+    if (interests) group.takeInterest(interests);
     for (const { topicId, partition: number, committed, ahead, heldBack } of cursors) {
       const partition = state.topics.byTopicId(topicId).partitions[number];
       if (!partition) continue;

@@ -5,6 +5,7 @@ import {
   applyAcked,
   applyCursorsCreated,
   applyHeldBack,
+  applyInterests,
   applyMissed,
   applyReset,
   applyUndecodable,
@@ -116,6 +117,8 @@ export class BrokerState {
         return;
       case EntryType.CURSORS_CREATED:
         return applyCursorsCreated(this, facts as Facts['cursorsCreated']);
+      case EntryType.INTERESTS:
+        return applyInterests(this, facts as Facts['interests']);
       case EntryType.MOVED:
         settleMoved(this, facts as Facts['moved']);
         return this.applyRecords(block, from, to, false);

@@ -1,3 +1,4 @@
+import { forgetInterests } from '../groups/membership.js';
 import type { Engine } from './engine.js';
 
 /** How often leases and transactions are looked at while there are any. */
@@ -71,6 +72,7 @@ export class Ticker {
     if (Math.abs(now - this.sweptAtMs) < MIN_SWEEP_MS) return;
     this.sweptAtMs = now;
     this.sweepLeases();
+    for (const group of engine.state.groups.all()) forgetInterests(engine, group);
     engine.deciding.check();
     engine.letterRetention.enforce();
     engine.automaticRedriving.look();

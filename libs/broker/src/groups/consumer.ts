@@ -3,6 +3,7 @@ import { InFlight } from '../in-flight.js';
 import type { RawDelivery, SessionEvents } from '../session.js';
 import type { Delivery } from './delivery.js';
 import type { Group } from './group.js';
+import type { Interest } from './interests.js';
 
 /** Consumers of one session; a delivery id names its consumer in the lowest eight bits. */
 export const MAX_CONSUMERS_PER_SESSION = 256;
@@ -38,6 +39,8 @@ export class Consumer {
   readonly maxInFlightBytes: number;
   readonly leaseMs: number;
   readonly atMostOnce: boolean;
+  /** What it takes; known when it has joined. */
+  interest!: Interest;
   /** What the running dispatch has given to it. */
   outbox: Delivery[] = [];
   /** Flushes that what is in the outbox waits for. */

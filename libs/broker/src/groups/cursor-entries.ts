@@ -69,3 +69,7 @@ export function applyUndecodable(state: BrokerState, { atMs, groupId, place }: F
   const cursor = cursorAt(state, groupId, place);
   if (cursor) missUndecodable(cursor, place[2], atMs);
 }
+
+export function applyInterests(state: BrokerState, { groupId, interests }: Facts['interests']): void {
+  state.groups.byGroupId(groupId).takeInterest(interests);
+}

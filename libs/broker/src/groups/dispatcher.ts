@@ -4,10 +4,12 @@ import type { Journal } from '../journal/journal.js';
 import { DEFAULT_PRIORITY, pastOfRecord, readRecord, recordAt, textOfRecord } from '../topics/record.js';
 import { type Trace, stepNumber } from '../trace/trace.js';
 import { BlockReads, READ_AGAIN_MS } from './block-reads.js';
+import { asDelivered } from './as-delivered.js';
 import type { Consumer } from './consumer.js';
 import type { Cursor } from './cursor.js';
 import { Delivery, FIRST_TRY, type Tries } from './delivery.js';
 import type { Group, Ready } from './group.js';
+import type { Interest } from './interests.js';
 import { MAX_LOOKAHEAD } from './priority-lookahead.js';
 import { SharedReads } from './shared-reads.js';
 
@@ -21,6 +23,8 @@ export interface DispatchHost {
   noteUnderWay(delivery: Delivery): void;
   /** A message outlived its TTL before it was delivered. */
   expired(cursor: Cursor, offset: number, message: StoredMessage): void;
+  /** A message that the group was to have is no longer taken by any of its members, or by those of late. */
+  unwanted(cursor: Cursor, offset: number, delivery: Pick<Delivery, 'stored' | 'attempt' | 'history'>): void;
   /** A record could not be read from its file: it is tried again, and holds up its partition meanwhile. */
   held(cursor: Cursor, offset: number, error: unknown): void;
   /** A record was read and makes no sense: the group passes over it. */
@@ -90,6 +94,7 @@ export class Dispatcher {
     let left = MAX_PER_ROUND;
     while (this.deliverSuspect(group, now)) left -= 1;
     while (left > 0 && this.deliverReady(group, now)) left -= 1;
+    left = this.deliverReserved(group, left, now);
     while (left > 0 && group.queue.length > 0) {
       if (group.ranksStrictly && !this.putHighestFirst(group)) break;
       const cursor = group.queue[0]!;
@@ -146,30 +151,51 @@ export class Dispatcher {
   /** Delivers the first of the ready messages; false when there is none or nobody has room. */
   private deliverReady(group: Group, now: number): boolean {
     const item = group.ready[0];
-    return item !== undefined && this.deliverWaiting(group.ready, item, () => group.nextWithRoom(), now);
+    return (
+      item !== undefined &&
+      this.deliverWaiting(group.ready, item, (takers) => group.nextWithRoom(takers), now)
+    );
+  }
+
+  /** Delivers what waits for certain members, as far as those have room. Returns what is left of `limit`. */
+  private deliverReserved(group: Group, limit: number, now: number): number {
+    let left = limit;
+    for (const [name, { takers, items }] of group.reserved) {
+      const next = (): Consumer | undefined => group.nextWithRoom(takers);
+      while (left > 0 && items.length > 0 && group.hasRoom(takers)) {
+        if (!this.deliverWaiting(items, items[0]!, next, now)) break;
+        left -= 1;
+      }
+      if (items.length === 0) group.reserved.delete(name);
+    }
+    return left;
   }
 
   /** Delivers a suspect to a member that has nothing else. Those that were there at fewer ends come first: they are most likely innocent. */
   private deliverSuspect(group: Group, now: number): boolean {
-    const examiner = group.examinerOfSuspects();
-    if (!examiner) return false;
-    const item = group.suspects.reduce((least, each) => (each.lost < least.lost ? each : least));
-    return this.deliverWaiting(group.suspects, item, () => examiner, now);
+    const { suspects } = group;
+    if (suspects.length === 0) {
+      group.endExamination();
+      return false;
+    }
+    const item = suspects.reduce((least, each) => (each.lost < least.lost ? each : least));
+    return this.deliverWaiting(suspects, item, (takers) => group.examinerFor(takers), now);
   }
 
   /** Delivers one of a list; false when it has to stay there. */
   private deliverWaiting(
     list: Ready[],
     item: Ready,
-    nextMember: () => Consumer | undefined,
+    nextMember: (takers?: readonly Interest[]) => Consumer | undefined,
     now: number,
   ): boolean {
     const { cursor, offset } = item;
+    const { group } = cursor;
     const takeOff = (): unknown => list.splice(list.indexOf(item), 1);
     if (cursor.settled.isSettled(offset) || offset < cursor.partition.start) {
       takeOff();
-      const next = cursor.group.lanes.freeUnread(cursor, offset);
-      if (next) cursor.group.resume(next);
+      const next = group.lanes.freeUnread(cursor, offset);
+      if (next) group.resume(next);
       return true;
     }
     const position = cursor.partition.index.get(offset);
@@ -180,8 +206,19 @@ export class Dispatcher {
       takeOff();
       return this.expire(cursor, offset, block, position, now);
     }
-    const member = nextMember();
-    if (!member) return false;
+    const takers = this.takersOf(cursor, block, position);
+    if (takers?.length === 0) {
+      takeOff();
+      return this.giveUp(cursor, offset, item, block, position);
+    }
+    const member = nextMember(takers);
+    if (!member) {
+      const isAbsent = takers && !group.members.some(({ interest }) => takers.includes(interest));
+      if (!takers || !(isAbsent || (list !== group.suspects && group.hasRoom()))) return false;
+      takeOff();
+      group.reserve(takers, item);
+      return true;
+    }
     takeOff();
     cursor.loaded = undefined;
     this.deliver(member, cursor, offset, item, block, position, now);
@@ -212,7 +249,9 @@ export class Dispatcher {
       if (group.order === 'by-key' && !this.claimLane(cursor, offset, block, position)) continue;
       if (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset)) continue;
       if (this.expire(cursor, offset, block, position, now)) continue;
-      const member = group.nextWithRoom();
+      const takers = this.takersOfNew(cursor, block, position);
+      if (takers && this.isForOthers(cursor, offset, takers, block, position)) continue;
+      const member = group.nextWithRoom(takers);
       if (!member) {
         this.releaseLane(cursor, offset, block, position);
         cursor.next = offset;
@@ -273,7 +312,9 @@ export class Dispatcher {
       const block = this.blocks.of(cursor, offset, position);
       const priority = block ? recordAt.priority(block, position) : 9;
       if (block && this.expire(cursor, offset, block, position, now)) continue;
-      const member = block && group.nextWithRoom();
+      const takers = block && this.takersOf(cursor, block, position);
+      if (takers && this.isForOthers(cursor, offset, takers, block, position)) continue;
+      const member = block && group.nextWithRoom(takers);
       if (!block || !member) {
         // Its own block is read back at the moment: it goes first then, whatever its priority.
         lookahead.putBack(offset, priority);
@@ -291,6 +332,48 @@ export class Dispatcher {
     if (block && !this.isFiltered(cursor, block, position)) return block;
     this.skip(cursor, offset);
     return 'skipped';
+  }
+
+  /** Who takes a message that the group takes; undefined: all of its members. */
+  private takersOf(cursor: Cursor, block: Block, position: number): Interest[] | undefined {
+    const { group, partition, isRetry } = cursor;
+    const { interests } = group;
+    if (!isRetry && !interests.differ && !interests.tagsOf(partition.topic.name)) return undefined;
+    const topic = isRetry ? originOf(block, position) : partition.topic.name;
+    if (topic === undefined) return undefined;
+    const takers = interests.takersOf(topic, textOfRecord(block, position)[1]!);
+    return takers.length === interests.all.length ? undefined : takers;
+  }
+
+  /** The same for one that is read in its turn: it was filtered by tag, but for a retry. */
+  private takersOfNew(cursor: Cursor, block: Block, position: number): Interest[] | undefined {
+    return cursor.isRetry || cursor.group.interests.differ
+      ? this.takersOf(cursor, block, position)
+      : undefined;
+  }
+
+  /** A message read in its turn that nobody takes is given up, and one of which the takers have no room waits for them while the others go on. */
+  private isForOthers(
+    cursor: Cursor,
+    offset: number,
+    takers: readonly Interest[],
+    block: Block,
+    position: number,
+  ): boolean {
+    const { group } = cursor;
+    if (takers.length === 0) return this.giveUp(cursor, offset, FIRST_TRY, block, position);
+    if (group.hasRoom(takers) || !group.hasRoom()) return false;
+    group.reserve(takers, { cursor, offset, ...FIRST_TRY });
+    return true;
+  }
+
+  /** It was put off or given back meanwhile: it is not passed over in silence. */
+  private giveUp(cursor: Cursor, offset: number, tries: Tries, block: Block, position: number): true {
+    const { topic } = cursor.partition;
+    const read = readRecord(block, position, topic.name);
+    const { message: stored, attempt, history } = asDelivered(read, tries);
+    this.host.unwanted(cursor, offset, { stored, attempt: attempt - 1, history });
+    return true;
   }
 
   /** Whether the message outlived its time to live; then it is a dead letter from now on. */
@@ -311,7 +394,7 @@ export class Dispatcher {
 
   private isFiltered(cursor: Cursor, block: Block, position: number): boolean {
     if (cursor.isRetry) return false;
-    const filter = cursor.group.tagsOf(cursor.partition.topic);
+    const filter = cursor.group.interests.tagsOf(cursor.partition.topic.name);
     if (!filter) return false;
     if (!filter.hashes.has(recordAt.tagHash(block, position))) return true;
     return !filter.names.has(textOfRecord(block, position)[1]!);
@@ -325,13 +408,13 @@ export class Dispatcher {
   /** Whether no earlier message of the same key is unsettled; if one is, this one queues up behind it. */
   private claimLane(cursor: Cursor, offset: number, block: Block, position: number): boolean {
     const key = textOfRecord(block, position)[2]!;
-    return key === '' || cursor.group.lanes.claim(laneTopicOf(cursor, block, position), key, cursor, offset);
+    return key === '' || cursor.group.lanes.claim(topicOf(cursor, block, position), key, cursor, offset);
   }
 
   private releaseLane(cursor: Cursor, offset: number, block: Block, position: number): void {
     if (cursor.group.order !== 'by-key') return;
     const key = textOfRecord(block, position)[2]!;
-    cursor.group.lanes.free(laneTopicOf(cursor, block, position), key, cursor, offset);
+    cursor.group.lanes.free(topicOf(cursor, block, position), key, cursor, offset);
   }
 
   /** Whether it was tried before the broker or the group stopped: then it goes on from there, after its wait. */
@@ -387,5 +470,15 @@ export class Dispatcher {
 const goesByPriority = ({ readAhead, partition, group }: Cursor): boolean =>
   readAhead > 0 || (partition.hasPriorities && group.order === 'unordered');
 
-const laneTopicOf = ({ isRetry, partition }: Cursor, block: Block, position: number): string =>
-  (isRetry ? pastOfRecord(block, position)?.origin.topic : undefined) ?? partition.topic.name;
+/** What a message is of, and where its key waits in order: a retried one is of the topic that it came from. */
+const topicOf = (cursor: Cursor, block: Block, position: number): string =>
+  (cursor.isRetry ? originOf(block, position) : undefined) ?? cursor.partition.topic.name;
+
+/** Undefined as well when the record makes no sense: whoever it is delivered to stumbles over that, and it is told. */
+function originOf(block: Block, position: number): string | undefined {
+  try {
+    return pastOfRecord(block, position)?.origin.topic;
+  } catch {
+    return undefined;
+  }
+}

@@ -8,6 +8,7 @@ describe('a group', () => {
     const topic = new Topic(1, 't', 1, 'async', 0);
     const [partition] = topic.partitions;
     const group = new Group(1, 'g', 'shared', 0, () => undefined);
+    group.takeInterest([[{ topic: 't' }]]);
     const cursor = group.addCursor(partition!, 0);
     partition!.visibleEnd = 1_000_000;
     // Every second message stays unsettled until no more may.

@@ -3,15 +3,13 @@ import {
   type GroupInfo,
   type StartAt,
   type Subscription,
-  type TopicFilter,
-  deadLetterTopic,
   retryTopic,
 } from '#libs/messaging/port';
-import { tagHashOf } from '../topics/record.js';
 import type { Partition, Topic } from '../topics/topics.js';
 import type { Consumer } from './consumer.js';
 import { Cursor } from './cursor.js';
 import { FIRST_TRY, type Tries } from './delivery.js';
+import { type Interest, Interests } from './interests.js';
 import { Lanes, type Place } from './lanes.js';
 import type { Priorities } from './priority-lookahead.js';
 
@@ -21,7 +19,8 @@ export type Ready = Place & Tries;
 /** After so many deliveries in a row that ended without a verdict a message is tried alone. */
 export const SUSPECT_AFTER = 2;
 
-type TagFilter = { names: ReadonlySet<string>; hashes: ReadonlySet<number> };
+/** Messages that only some of the members take, none of which has room, or is there. */
+export type Reserved = { readonly takers: readonly Interest[]; readonly items: Ready[] };
 
 export type GroupOrder = 'unordered' | 'by-key';
 
@@ -39,6 +38,8 @@ export class Group {
   readonly suspects: Ready[] = [];
   /** The member that is kept free for suspects, while there are any. */
   private examiner: Consumer | undefined;
+  /** Messages that wait for certain members while others go on, by who takes them. */
+  readonly reserved = new Map<string, Reserved>();
   /** Messages held back, with a place in this list until they are due. */
   readonly waiting: (Ready & { dueAtMs: number })[] = [];
   /** Ordered groups: what is in flight of each key, and what waits behind it. */
@@ -48,8 +49,8 @@ export class Group {
   blockTimes = Infinity;
   /** As its members asked for; nobody did since the start: undefined. */
   automaticRedrive: AutomaticRedrive | undefined;
-  filters: readonly TopicFilter[] = [];
-  private tagFilters = new Map<string, TagFilter | undefined>();
+  /** What its members take. */
+  readonly interests: Interests;
   startAt: StartAt = 'earliest';
   priorities: Priorities = 'strict';
   /** True once messages of a partition that it reads had priorities. */
@@ -68,7 +69,9 @@ export class Group {
     /** Journal position of its creation. */
     readonly createdAt: number,
     private readonly wake: (group: Group) => void,
-  ) {}
+  ) {
+    this.interests = new Interests(name);
+  }
 
   /** A cursor has something to read. */
   activate(cursor: Cursor): void {
@@ -98,7 +101,8 @@ export class Group {
 
   /** Whether something could go out if a member had room. */
   get hasWork(): boolean {
-    return this.queue.length + this.ready.length + this.suspects.length > 0 || this.examiner !== undefined;
+    const { queue, ready, suspects, reserved, examiner } = this;
+    return queue.length + ready.length + suspects.length + reserved.size > 0 || examiner !== undefined;
   }
 
   /** Whether the highest priority comes first, whatever partition it is in. */
@@ -108,41 +112,64 @@ export class Group {
 
   addCursor(partition: Partition, start: number): Cursor {
     const cursor = new Cursor(this, partition, start, partition.topic.name === retryTopic(this.name));
+    cursor.isWanted = this.wants(partition.topic);
     this.cursors.set(partition, cursor);
     partition.listeners.push(cursor);
     return cursor;
   }
 
-  /** @param subscription of a member that joins: the first one, or like that of the others */
+  /** @param subscription of a member that joins: the first one, or like that of the others but for what they take */
   subscribe(subscription: Subscription): void {
     const { order = 'unordered' } = subscription;
-    const changesOrder = order !== this.order;
-    this.filters = subscription.topics;
+    if (order !== this.order) {
+      this.unreserve();
+      for (const cursor of this.cursors.values()) this.setAside(cursor);
+    }
     this.order = order;
     this.blockTimes = blockTimesOf(subscription);
     this.automaticRedrive = subscription.automaticRedrive;
     this.startAt = subscription.startAt ?? 'earliest';
     this.priorities = subscription.priorities ?? 'strict';
-    this.tagFilters = new Map();
+  }
+
+  /** What its members take is now this. What waits for some of them is looked at anew. */
+  takeInterest(all: Parameters<Interests['set']>[0]): void {
+    this.interests.set(all);
+    this.unreserve();
     for (const cursor of this.cursors.values()) {
       const isWanted = this.wants(cursor.partition.topic);
-      if (changesOrder || (cursor.isWanted && !isWanted)) this.setAside(cursor);
+      if (cursor.isWanted && !isWanted) this.setAside(cursor);
       cursor.isWanted = isWanted;
+      this.activate(cursor);
     }
+  }
+
+  /** A message that only these take waits for one of them. */
+  reserve(takers: readonly Interest[], item: Ready): void {
+    const name = takers.map((interest) => interest.name).join();
+    const known = this.reserved.get(name);
+    if (known) known.items.push(item);
+    else this.reserved.set(name, { takers, items: [item] });
+  }
+
+  /** Who takes them may have come. */
+  unreserve(): void {
+    const waiting = [...this.reserved.values()].flatMap(({ items }) => items);
+    this.reserved.clear();
+    for (const item of waiting) this.makeReady(item);
   }
 
   /**
    * What was read of it is forgotten but for its tries, and read again under the present order, or when its topic is asked
-   * for again. Nobody has anything of it: members join with another order or other topics only when all left.
+   * for again. Nobody has anything of it: members join with another order only when all left, and a topic is given up
+   * after all who took it.
    */
   private setAside(cursor: Cursor): void {
-    const lists: (Ready & { dueAtMs?: number })[][] = [this.ready, this.suspects, this.waiting];
-    for (const list of lists) {
-      for (const item of list.splice(0)) {
-        if (item.cursor !== cursor) list.push(item);
-        else cursor.holdBack(item.offset, item, item.dueAtMs);
-      }
-    }
+    this.withdraw((item) => {
+      if (item.cursor !== cursor) return false;
+      cursor.holdBack(item.offset, item, item.dueAtMs);
+      return true;
+    });
     const place = this.queue.indexOf(cursor);
     if (place >= 0) this.queue.splice(place, 1);
     cursor.queued = false;
@@ -150,52 +177,52 @@ export class Group {
     this.leaveLanes(cursor);
   }
 
+  /** Takes messages off all lists in which they wait for their turn. */
+  withdraw(isMeant: (item: Ready & { dueAtMs?: number }) => boolean): void {
+    const reserved = [...this.reserved.values()].map(({ items }) => items);
+    const lists: (Ready & { dueAtMs?: number })[][] = [this.ready, this.suspects, this.waiting, ...reserved];
+    for (const list of lists) for (const item of list.splice(0)) if (!isMeant(item)) list.push(item);
+  }
+
   /** Whether the group takes messages of this topic. */
-  wants(topic: Topic): boolean {
-    return topic.name === retryTopic(this.name) || takes(this.name, this.filters, topic);
+  wants({ name }: Topic): boolean {
+    return name === retryTopic(this.name) || this.interests.wants(name);
   }
 
-  /** The tags taken from a topic; undefined: all. */
-  tagsOf(topic: Topic): TagFilter | undefined {
-    if (this.tagFilters.has(topic.name)) return this.tagFilters.get(topic.name);
-    const matching = this.filters.filter(({ topic: pattern }) =>
-      pattern.endsWith('*') ? topic.name.startsWith(pattern.slice(0, -1)) : pattern === topic.name,
-    );
-    const all = matching.length === 0 || matching.some(({ tags }) => !tags || tags.length === 0);
-    const names = new Set(matching.flatMap(({ tags }) => tags ?? []));
-    const filter = all ? undefined : { names, hashes: new Set([...names].map(tagHashOf)) };
-    this.tagFilters.set(topic.name, filter);
-    return filter;
-  }
-
-  /** The next member in turn that may take another message. */
-  nextWithRoom(): Consumer | undefined {
+  /** The next member in turn that may take another message; `takers`: if only they take it. */
+  nextWithRoom(takers?: readonly Interest[]): Consumer | undefined {
     const { members } = this;
     for (let i = 0; i < members.length; i++) {
       this.turn = (this.turn + 1) % members.length;
       const member = members[this.turn]!;
-      if (member.hasRoom) return member;
+      if (member.hasRoom && isFor(member, takers)) return member;
     }
     return undefined;
   }
 
-  /** The member to give a suspect to: kept free from now on, and ready once it has nothing else. */
-  examinerOfSuspects(): Consumer | undefined {
+  /** The same without a turn. */
+  hasRoom(takers?: readonly Interest[]): boolean {
+    return this.members.some((member) => member.hasRoom && isFor(member, takers));
+  }
+
+  /** The member to give a suspect to that only `takers` take: kept free from now on, and ready once it has nothing else. */
+  examinerFor(takers?: readonly Interest[]): Consumer | undefined {
     const { examiner, members } = this;
-    if (this.suspects.length === 0) {
-      if (examiner?.inFlight.size === 0) this.dismissExaminer();
-      return undefined;
-    }
-    if (!examiner || examiner.paused || !members.includes(examiner)) {
+    if (!examiner || examiner.paused || !members.includes(examiner) || !isFor(examiner, takers)) {
       this.dismissExaminer();
       if (members.length === 0) return undefined;
       this.turn = (this.turn + 1) % members.length;
       this.examiner = [...members.slice(this.turn), ...members.slice(0, this.turn)].find(
-        ({ paused }) => !paused,
+        (member) => !member.paused && isFor(member, takers),
       );
       if (this.examiner) this.examiner.isReserved = true;
     }
     return this.examiner?.isIdle ? this.examiner : undefined;
+  }
+
+  /** Nobody is suspected any more. */
+  endExamination(): void {
+    if (this.examiner?.inFlight.size === 0) this.dismissExaminer();
   }
 
   private dismissExaminer(): void {
@@ -230,15 +257,8 @@ export class Group {
   }
 }
 
-/** By a wildcard, a group never takes its own dead letters, nor by `*` what the broker keeps for other groups. */
-export function takes(group: string, filters: readonly TopicFilter[], topic: Topic): boolean {
-  const { name, isInternal } = topic;
-  return filters.some((filter) => {
-    if (!filter.topic.endsWith('*')) return filter.topic === name;
-    if (isInternal && !filter.topic.startsWith('%')) return false;
-    return name.startsWith(filter.topic.slice(0, -1)) && name !== deadLetterTopic(group);
-  });
-}
+const isFor = ({ interest }: Consumer, takers: readonly Interest[] | undefined): boolean =>
+  !takers || takers.includes(interest);
 
 /** How often a failing message may hold its key back. */
 export function blockTimesOf({ whenFailing = 'block' }: Subscription): number {

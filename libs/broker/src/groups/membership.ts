@@ -9,11 +9,12 @@ import { EntryType } from '../journal/format.js';
 import { checkTopicName } from '../topics/topics.js';
 import { type Consumer, boundsOf } from './consumer.js';
 import { type Group, blockTimesOf } from './group.js';
+import type { Interest } from './interests.js';
 import type { Starts } from './starting.js';
 
 /**
- * Adds a member to a group, which is made when it is not there. Members of a group subscribe alike:
- * if one took other tags than its neighbour, what neither is there to take would be lost.
+ * Adds a member to a group, which is made when it is not there. Members of a group subscribe alike but for what they
+ * take: in a rollout the new version may take a tag or a topic that the old one does not know.
  * @param starts where it begins in partitions that it has no place in, where that is neither end
  * @throws {MessagingError} `INVALID_ARGUMENT`
  */
@@ -28,15 +29,17 @@ export function join(
   boundsOf(subscription);
   const plain = subscription.topics.map(({ topic }) => topic).filter(isPlainName);
   engine.state.topics.checkRoom(plain);
+  engine.state.groups.get(subscription.group)?.interests.checkRoomFor(subscription.topics);
   const group = groupFor(engine, subscription);
   const consumer = consumerFor(group);
   if (group.members.length > 0 && !alike(group, subscription)) {
     throw new MessagingError(
       'INVALID_ARGUMENT',
-      `group ${group.name} has members with another subscription; members of a group take the same topics, tags, order and redrives`,
+      `group ${group.name} has members with another subscription; members of a group have the same order, priorities and redrives`,
     );
   }
   group.subscribe(subscription);
+  consumer.interest = interestIn(engine, group, subscription.topics);
   // Not before its consumer was made: one that is refused must leave nothing behind.
   if (group.mode === 'broadcast') engine.state.groups.broadcast.add(group);
   const { topics } = engine.state;
@@ -47,9 +50,37 @@ export function join(
     starts,
   );
   group.members.push(consumer);
+  group.interests.join(consumer.interest, engine.monotonicMs());
+  group.unreserve();
   for (const cursor of group.cursors.values()) group.activate(cursor);
   engine.dispatcher.wake(group);
   return consumer;
+}
+
+/** What the group knows of those who take the same; it is on disk before it counts, as a restart must not forget it. */
+function interestIn(engine: Engine, group: Group, filters: readonly TopicFilter[]): Interest {
+  const { interests } = group;
+  const known = interests.find(filters);
+  if (known) return known;
+  setInterests(engine, group, [...interests.all.map((each) => each.filters), filters]);
+  return interests.find(filters)!;
+}
+
+function setInterests(engine: Engine, group: Group, all: (readonly TopicFilter[])[]): void {
+  if (group.mode === 'broadcast') group.takeInterest(all);
+  else engine.commit(EntryType.INTERESTS, { groupId: group.id, interests: all });
+}
+
+/** Gives up what members took once who have been gone for long, while others are there. */
+export function forgetInterests(engine: Engine, group: Group): void {
+  const kept = group.interests.remembered(engine.monotonicMs());
+  if (!kept) return;
+  setInterests(
+    engine,
+    group,
+    kept.map(({ filters }) => filters),
+  );
+  engine.dispatcher.wake(group);
 }
 
 function groupFor(engine: Engine, { group: name, mode }: Subscription): Group {
@@ -69,7 +100,10 @@ function groupFor(engine: Engine, { group: name, mode }: Subscription): Group {
 export function leave(engine: Engine, consumer: Consumer, { isLost }: { isLost: boolean }): void {
   const { group } = consumer;
   const place = group.members.indexOf(consumer);
-  if (place >= 0) group.members.splice(place, 1);
+  if (place >= 0) {
+    group.members.splice(place, 1);
+    group.interests.leave(consumer.interest, engine.monotonicMs());
+  }
   const had = consumer.inFlight.all();
   if (isLost) engine.settling.loseLeases(had, 'the connection of its consumer was lost');
   else engine.settling.giveBack(had);
@@ -125,10 +159,6 @@ function alike(group: Group, subscription: Subscription): boolean {
     (subscription.order ?? 'unordered') === group.order &&
     (subscription.priorities ?? 'strict') === group.priorities &&
     blockTimesOf(subscription) === group.blockTimes &&
-    JSON.stringify(subscription.automaticRedrive) === JSON.stringify(group.automaticRedrive) &&
-    canonical(subscription.topics) === canonical(group.filters)
+    JSON.stringify(subscription.automaticRedrive) === JSON.stringify(group.automaticRedrive)
   );
 }
-
-const canonical = (filters: readonly TopicFilter[]): string =>
-  JSON.stringify(filters.map(({ topic, tags }) => [topic, [...(tags ?? [])].sort()]).sort());

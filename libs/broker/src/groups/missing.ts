@@ -46,8 +46,7 @@ export function miss(cursor: Cursor, kept: number, atMs: number): void {
   for (let offset = settled.committed; offset < kept; offset++) {
     if (!settled.isSettled(offset)) last = account(cursor, offset, atMs, last);
   }
-  const waiting = group.waiting.filter((item) => item.cursor !== cursor || item.offset >= kept);
-  group.waiting.splice(0, group.waiting.length, ...waiting);
+  group.withdraw((item) => item.cursor === cursor && item.offset < kept);
   cursor.skipTo(kept);
   // A key whose first message is in flight waits for it; the others go on.
   const stays = ({ offset, cursor: other }: LanePlace, isFirst: boolean): boolean =>

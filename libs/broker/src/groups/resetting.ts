@@ -5,7 +5,7 @@ import { EntryType } from '../journal/format.js';
 import { recordAt } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
 import type { Cursor } from './cursor.js';
-import type { Group, Ready } from './group.js';
+import type { Group } from './group.js';
 
 /**
  * Sets where the group reads on, in all its topics. Deliveries in flight lose their lease. What waits for a
@@ -34,10 +34,7 @@ export async function resetGroup(
       lost.map(({ deliveryId }) => deliveryId),
     );
   }
-  const lists: Ready[][] = [group.ready, group.suspects, group.waiting];
-  for (const list of lists) {
-    for (const item of list.splice(0)) if (!targets.has(item.cursor)) list.push(item);
-  }
+  group.withdraw(({ cursor }) => targets.has(cursor));
   engine.commit(EntryType.GROUP_RESET, {
     groupId: group.id,
     cursors: [...targets].map(([{ partition }, offset]) => [partition.topic.id, partition.number, offset]),

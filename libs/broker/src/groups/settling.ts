@@ -151,6 +151,17 @@ export class Settling {
     this.deadLetter(cursor, offset, { message, attempt: 0, history: [] }, cause);
   }
 
+  /** No member takes it any more. */
+  unwanted(
+    cursor: Cursor,
+    offset: number,
+    { stored: message, attempt, history }: Pick<Delivery, 'stored' | 'attempt' | 'history'>,
+  ): void {
+    const { topic, tag } = message;
+    const error = `no member of the group takes ${topic}.${tag} any more`;
+    this.deadLetter(cursor, offset, { message, attempt, history }, { reason: 'rejected', error });
+  }
+
   /** Settles the offset and stores the message elsewhere, in one entry. */
   private move(cursor: Cursor, offset: number, message: StoredMessage, past: Past, delayMs: number): void {
     const { engine } = this;

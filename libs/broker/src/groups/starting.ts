@@ -1,7 +1,7 @@
 import type { Subscription } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import type { Partition } from '../topics/topics.js';
-import { takes } from './group.js';
+import { Interest } from './interests.js';
 import { firstStoredAt } from './resetting.js';
 
 /** By partition: the first offset of a group that has no place there yet. */
@@ -15,9 +15,10 @@ export async function startsAt(engine: Engine, subscription: Subscription): Prom
   const { group: name, topics, startAt, mode } = subscription;
   const starts = new Map<Partition, number>();
   if (typeof startAt !== 'object' || mode === 'broadcast') return starts;
+  const interest = new Interest(name, topics);
   const places = engine.state.groups.get(name)?.cursors;
   for (const topic of [...engine.state.topics.all()]) {
-    if (!takes(name, topics, topic)) continue;
+    if (!interest.wants(topic.name)) continue;
     for (const partition of topic.partitions) {
       if (places?.has(partition)) continue;
       starts.set(partition, await firstStoredAt(engine, partition, startAt.timestampMs));

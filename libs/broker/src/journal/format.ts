@@ -83,6 +83,8 @@ export const EntryType = {
   CHECKED: 21,
   /** Messages that wait, dead letters and half messages of an old segment, written anew so that it can go. */
   CARRIED: 22,
+  /** What the members of a group take, each different subscription once. */
+  INTERESTS: 30,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 

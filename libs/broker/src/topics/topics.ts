@@ -132,11 +132,13 @@ export class Topic {
     throw new MessagingError('INVALID_ARGUMENT', `topic ${this.name} is there, with ${each.join('; ')}`);
   }
 
-  /** Topics that the broker makes for itself: retries and dead letters. */
   get isInternal(): boolean {
-    return this.name.startsWith('%');
+    return isInternalTopic(this.name);
   }
 }
+
+/** Topics that the broker makes for itself: retries and dead letters. */
+export const isInternalTopic = (name: string): boolean => name.startsWith('%');
 
 /**
  * Most topics of a broker. Those for retries and dead letters do not count: there are two for each group at most, and

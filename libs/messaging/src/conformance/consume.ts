@@ -52,6 +52,29 @@ export function consumeSection(stage: () => Stage): void {
     await gathered(collector, 1);
   });
 
+  it('lets members take different tags while a version rolls out: what nobody there takes waits, over a kill too', async () => {
+    const topic = stage().topic();
+    const group = stage().group();
+    const [older, newer] = [
+      { group, topics: [{ topic, tags: ['known'] }] },
+      { group, topics: [{ topic, tags: ['known', 'added'] }] },
+    ];
+    const [old, fresh] = [await stage().collect(topic, older), await stage().collect(topic, newer)];
+    await stage().sendAll(topic, range(5).map(String), { tag: 'known' });
+    await stage().sendAll(topic, ['a', 'b'], { tag: 'added' });
+    await until(() => old.received.length + fresh.received.length === 7, 'every message once');
+    expect(fresh.texts()).toEqual(expect.arrayContaining(['a', 'b']));
+    await fresh.consumer.close();
+    await stage().restart();
+    const still = await stage().collect(topic, older);
+    await stage().send(topic, 'c', { tag: 'added' });
+    await stage().send(topic, 'd', { tag: 'known' });
+    await gathered(still, 1);
+    const again = await stage().collect(topic, newer);
+    await gathered(again, 1);
+    expect([...still.texts(), ...again.texts()]).toEqual(['d', 'c']);
+  });
+
   it('filters by tag, and what was filtered out is not lag', async () => {
     const topic = stage().topic();
     const group = stage().group();
