@@ -4,6 +4,7 @@ const LEDGER = 'libs/stock-ledger/src';
 const SCRIPTS = [`${LEDGER}/stock-ledger.int.spec.ts`];
 const STOCK = 'apps/stock/src';
 const MOVES = [`${STOCK}/domain/movements.spec.ts`];
+const FACTS = [`${STOCK}/move-stock/order-facts.spec.ts`];
 const MOVING = [`${STOCK}/move-stock/move-stock.int.spec.ts`];
 const REBUILDING = [`${STOCK}/rebuild-stock/rebuild-stock.int.spec.ts`];
 const SERVICE = [`${STOCK}/stock.int.spec.ts`];
@@ -380,10 +381,10 @@ export const TICKETS: readonly Mutant[] = [
       'for (const ticketTypeId of [events[0]!.ticketTypeId]) {',
     ],
   ]),
-  ...slipsIn(`${STOCK}/return-stock/order-refunded.consumer.ts`, 'ledger', SERVICE, [
+  ...slipsIn(`${STOCK}/return-stock/order-refunded.consumer.ts`, 'ledger', FACTS, [
     ['a-refund-for-want-of-tickets-returns-some', 'payload.ticketsReturned === true', 'true'],
   ]),
-  ...slipsIn(`${STOCK}/confirm-stock/order-paid.consumer.ts`, 'ledger', SERVICE, [
+  ...slipsIn(`${STOCK}/confirm-stock/order-paid.consumer.ts`, 'ledger', FACTS, [
     [
       'a-late-payment-confirms-without-taking',
       "payload.reacquired ? 'paid-after-cancellation' : 'paid'",
