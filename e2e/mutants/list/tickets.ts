@@ -419,6 +419,11 @@ export const TICKETS: readonly Mutant[] = [
       'return before !== undefined || after.sold > 0;',
       'return after.sold > 0;',
     ],
+    [
+      'of-what-was-emptied-meanwhile',
+      'attempt !== undefined && !(await this.stock.setEpoch(runId, attempt))',
+      'attempt !== undefined && (await this.stock.setEpoch(runId, await this.stock.beginVerifying())) === undefined',
+    ],
     ['stays-verified-over-a-restart', 'this.verified &&= epoch === runId && unverified.length === 0;', ''],
   ]),
   ...slipsIn(

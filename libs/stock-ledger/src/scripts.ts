@@ -13,6 +13,7 @@ export interface StockScripts {
   stockReacquire(...args: [string, string, string, string, ...Arg[]]): Promise<Code>;
   stockReap(...args: [string, string, string, string, string, ...Arg[]]): Promise<string[]>;
   stockRebuild(...args: [string, string, string, string, string, string, ...Arg[]]): Promise<string[][]>;
+  stockSetEpoch(...args: [string, string, Arg]): Promise<Code>;
   stockMayRun(...args: [string, ...Arg[]]): Promise<string[]>;
   stockAudit(...args: [string, string, string, ...Arg[]]): Promise<string[]>;
 }
@@ -36,6 +37,7 @@ export function defineStockScripts(redis: Redis): Redis & StockScripts {
   define('stockReap', 5, hold + read('reap'));
   define('stockRebuild', 6, hold + read('rebuild'));
   define('stockAudit', 3, hold + read('audit'));
+  define('stockSetEpoch', 2, read('set-epoch'));
   define('stockMayRun', 1, read('may-run'));
   return redis as Redis & StockScripts;
 }

@@ -58,7 +58,7 @@ async function onSale(options: Partial<TicketTypeSnapshot> = {}): Promise<void> 
     },
     NOW_MS,
   );
-  await ledger.setEpoch(await ledger.runId());
+  await ledger.setEpoch(await ledger.runId(), await ledger.beginVerifying());
 }
 
 const reserve = (wanted: TestOrder, nowMs = NOW_MS): Promise<ReserveAnswer> =>

@@ -4,7 +4,7 @@ import { ticketTypeOf } from '#libs/contracts';
 import { UnavailableError } from '#libs/messaging';
 import type { Fitness } from './fitness.js';
 import { SAME_REQUEST_MS } from './order-no.js';
-import { EPOCH_KEY, stockKeys, TICKET_TYPES_KEY } from './stock-keys.js';
+import { EPOCH_KEY, stockKeys, TICKET_TYPES_KEY, verifyingKey } from './stock-keys.js';
 import {
   auditOf,
   CLAIM_ANSWERS,
@@ -45,6 +45,8 @@ const CHUNK = 1_000;
 /** Most holds that `audit` adds up unless told otherwise. */
 const AUDIT_BOUND = 100_000;
 const STAGED_SECONDS = 600;
+/** Longer than the rebuild of every ticket type takes. */
+const VERIFYING_SECONDS = 3_600;
 /** For the largest ticket type, a million orders: ten seconds, and as many again for a busy machine. */
 const REBUILD_TIMEOUT_MS = 20_000;
 /** Epoch milliseconds to take for now. Specs set it; else the scripts read the clock of Redis, the one that all callers share. */
@@ -384,9 +386,19 @@ export class StockLedger {
     return (await this.#redis.get(EPOCH_KEY)) ?? undefined;
   }
 
-  /** Records that all ticket types are verified for this run of Redis. */
-  async setEpoch(runId: string): Promise<void> {
-    await this.#redis.set(EPOCH_KEY, runId);
+  /** Before the first look of a verification of all ticket types. Returns its name, for `setEpoch`. */
+  async beginVerifying(): Promise<string> {
+    const attempt = randomUUID();
+    await this.#redis.set(verifyingKey(attempt), '1', 'EX', VERIFYING_SECONDS);
+    return attempt;
+  }
+
+  /**
+   * Records that all ticket types are verified for this run of Redis. False when Redis was emptied since that verification
+   * began, or it took longer than an hour: then nothing is known of them.
+   */
+  async setEpoch(runId: string, attempt: string): Promise<boolean> {
+    return (await this.#redis.stockSetEpoch(EPOCH_KEY, verifyingKey(attempt), runId)) === 1;
   }
 
   /** Those of the ticket types whose counters are missing, not verified for this run of Redis, or of before sales had an end. */

@@ -27,7 +27,7 @@ beforeEach(async () => {
   ticketTypeId = newTicketTypeId();
   const ledger = ledgerOn(server.url);
   await ledger.rebuild(snapshot());
-  await ledger.setEpoch(await ledger.runId());
+  await ledger.setEpoch(await ledger.runId(), await ledger.beginVerifying());
 });
 afterEach(() => {
   for (const connection of open.splice(0)) connection.disconnect();
@@ -220,7 +220,7 @@ test('a Redis that was a replica meanwhile, which nobody has noticed, is looked 
   await admin.replicaof('NO', 'ONE');
   const stock = ledgerOn(server.url);
   await stock.rebuild(snapshot());
-  await stock.setEpoch(await stock.runId());
+  await stock.setEpoch(await stock.runId(), await stock.beginVerifying());
   expect(await reserve(gateway, 'first')).toBe('not-ready');
   expect(await reserve(gateway, 'second')).toBe('reserved');
 });

@@ -72,7 +72,7 @@ export class GatewayUnderTest {
     const redis = new Redis(redisServer.url);
     const stock = new StockLedger(redis);
     // As the stock service does once every counter is verified.
-    await stock.setEpoch(await stock.runId());
+    await stock.setEpoch(await stock.runId(), await stock.beginVerifying());
     return new GatewayUnderTest(service, broker, upstream, clock, redisServer, redis, stock);
   }
 

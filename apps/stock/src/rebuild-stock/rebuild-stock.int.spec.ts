@@ -46,6 +46,44 @@ describe('rebuilding', () => {
     expect(await shop.counters(type)).toEqual({ free: 14, held: 0, sold: 6 });
   });
 
+  it.each(['before the last type is', 'after all are'])(
+    'knows every ticket type there is, also when Redis is emptied %s verified',
+    async (when) => {
+      const [one, other] = [await shop.ticketType(5), await shop.ticketType(5)];
+      await shop.redis.flushdb();
+      const { stock } = shop;
+      const [rebuild, setEpoch] = [stock.rebuild.bind(stock), stock.setEpoch.bind(stock)];
+      let left = 1;
+      const emptied = async () => {
+        if (left-- === 1) await shop.redis.flushdb();
+      };
+      if (when.startsWith('after')) {
+        stock.setEpoch = async (...args) => {
+          await emptied();
+          return setEpoch(...args);
+        };
+      } else {
+        stock.rebuild = async (...args) => {
+          const result = await rebuild(...args);
+          await emptied();
+          return result;
+        };
+      }
+      await shop.verifyStock.execute();
+      Object.assign(stock, { rebuild, setEpoch });
+      expect(shop.verifyStock.isVerified).toBe(false);
+      // The first of all was rebuilt before, the last one perhaps after.
+      const answers = [
+        await shop.reserve(shop.order(one, `${when} one`)),
+        await shop.reserve(shop.order(other, `${when} other`)),
+      ];
+      expect(answers).not.toContain('unknown-ticket-type');
+      await shop.verifyStock.execute();
+      expect(shop.verifyStock.isVerified).toBe(true);
+      expect(await shop.reserve(shop.order(one, `${when} again`))).toBe('reserved');
+    },
+  );
+
   it('leaves one SYNC row and one message where something was lost, and none where nothing was', async () => {
     const { type } = await busyTicketType();
     await shop.redis.del(`stock:{${type}}:counter`);

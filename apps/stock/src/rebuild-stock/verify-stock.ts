@@ -31,12 +31,14 @@ export class VerifyStock {
 
   async execute(): Promise<void> {
     const runId = await this.stock.runId();
-    const ticketTypes = await this.database.ticketType.findMany({ select: { id: true } });
     const epoch = await this.stock.epoch();
+    const attempt = epoch === runId ? undefined : await this.stock.beginVerifying();
+    const ticketTypes = await this.database.ticketType.findMany({ select: { id: true } });
     const unverified = await this.stock.unverified(ticketTypes.map(({ id }) => id));
     this.verified &&= epoch === runId && unverified.length === 0;
     for (const ticketTypeId of unverified) await this.verify(ticketTypeId);
-    if (epoch !== runId) await this.stock.setEpoch(runId);
+    // Emptied under our hands: the next look finds what is gone.
+    if (attempt !== undefined && !(await this.stock.setEpoch(runId, attempt))) return;
     this.verified = true;
   }
 
