@@ -187,8 +187,13 @@ export const MESSAGING: readonly Mutant[] = [
     ['leases-end-meanwhile', '() => this.leases.hold(work.delivered),', '() => undefined,'],
     [
       'leases-of-a-batch-end-meanwhile',
-      '() => batch.forEach(({ delivered }) => this.leases.hold(delivered)),',
+      '() => run.batch.forEach(({ delivered }) => this.leases.renew(delivered)),',
       '() => undefined,',
+    ],
+    [
+      'leases-of-parts-whose-turn-is-to-come-end-meanwhile',
+      '() => run.batch.forEach(({ delivered }) => this.leases.renew(delivered)),',
+      '() => batch.forEach(({ delivered }) => this.leases.renew(delivered)),',
     ],
     ['are-not-told', 'if (pausedMs > REPORT_PAUSE_AFTER_MS) {', 'if (false as boolean) {'],
     ['a-stop-waits-for-what-is-away', 'this.circuit.stop();', ''],

@@ -282,8 +282,8 @@ export const OPERATING: readonly Mutant[] = [
         'thresholds.ratio !== undefined && share > 0',
         'thresholds.ratio === null && share > 0',
       ],
-      ['never-end', '!names.has(name)),', 'false),'],
-      ['end-alerts-about-other-things', 'name.startsWith(PREFIX) && ', ''],
+      ['never-end', '&& !names.has(name)', '&& false'],
+      ['end-alerts-about-other-things', 'name.startsWith(prefix) && ', ''],
     ],
   ),
   ...slipsIn(

@@ -206,7 +206,7 @@ export class DeliveryPipeline {
 
   /** Steps 3 and 4 for a handler that takes a batch: all at once, and when that fails, in halves. */
   private async handleBatch(batch: readonly Work[], route: BatchRoute): Promise<void> {
-    const run: BatchRun = { route, failuresInARow: 0 };
+    const run: BatchRun = { route, batch, failuresInARow: 0 };
     const failure = await this.tryBatch(batch, run);
     if (failure !== undefined) await this.divide(batch, failure, run);
   }
@@ -228,7 +228,8 @@ export class DeliveryPipeline {
           tried = isAlone ? own.slice((probes / 2 - 1) % own.length).slice(0, 1) : batch;
           return this.callBatch(tried, run.route);
         },
-        () => batch.forEach(({ delivered }) => this.leases.hold(delivered)),
+        // Also those of a divided batch whose turn comes after this one.
+        () => run.batch.forEach(({ delivered }) => this.leases.renew(delivered)),
       );
     } catch (error) {
       run.failuresInARow++;
@@ -428,7 +429,7 @@ const triesOf = ({ attempt, history }: DeliveredMessage): number =>
 
 type Arrived = Pick<Work, 'delivered' | 'startedAtMs'>;
 type Failure = { error: unknown };
-type BatchRun = { route: BatchRoute; failuresInARow: number };
+type BatchRun = { route: BatchRoute; batch: readonly Work[]; failuresInARow: number };
 
 function halvesOf(batch: readonly Work[]): (readonly Work[])[] {
   const middle = Math.ceil(batch.length / 2);

@@ -38,6 +38,11 @@ export class LeaseKeeper {
     this.timer.unref();
   }
 
+  /** The same, of what is held still. */
+  renew(delivered: DeliveredMessage): void {
+    if (this.held.has(delivered)) this.held.set(delivered, this.parts.now());
+  }
+
   release(delivered: DeliveredMessage): void {
     this.held.delete(delivered);
     this.givenUp.delete(delivered);

@@ -281,6 +281,30 @@ it('a message that always says that something is away keeps nobody of its batch 
   expect(sorted(handled)).toEqual(ids(8).filter((n) => n !== 5));
 });
 
+it('an outage that begins while a batch is divided keeps the part whose turn is still to come', async () => {
+  isAway = false;
+  const poison = new DomainError('POISON', 'invalid', 'poison');
+  await consume(
+    batch((ns) => {
+      if (!ns.includes(0)) return undefined;
+      isAway = calls.length === 1;
+      return poison;
+    }),
+    4,
+  );
+  await send(ids(4));
+  await jest.advanceTimersByTimeAsync(TEN_MINUTES_MS);
+  expect(broker.verdicts).toEqual([]);
+  expect(pipeline.trouble()).toMatchObject({ isHang: false, isPause: true });
+  for (const n of ids(4)) {
+    const extensions = broker.extended.filter((id) => id === `m${n}`).length;
+    expect(extensions).toBeGreaterThanOrEqual((TEN_MINUTES_MS / LEASE_MS) * 2);
+  }
+  await comeBack();
+  expect(sorted(handled)).toEqual([1, 2, 3]);
+  expect(deadIds()).toEqual(['m0']);
+});
+
 it('a batch of which one part failed for another reason is no outage', async () => {
   isAway = false;
   const failure = new AggregateError([away(), new DomainError('WRONG', 'invalid', 'wrong')]);

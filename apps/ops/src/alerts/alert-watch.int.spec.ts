@@ -4,10 +4,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { pino } from 'pino';
 import { PrismaClient } from '#prisma/ops';
 import type { AlertView } from '#libs/contracts';
-import type { BrokerPort } from '#libs/messaging';
+import type { BrokerPort, GroupInfo } from '#libs/messaging';
 import { Metrics, openDatabase } from '#libs/service-kit';
 import { startPostgres, type TestPostgres } from '#libs/service-kit/testing';
 import { DeadLetterStore } from '../collect-dead-letters/dead-letter-store.js';
+import { STANDSTILL_MS } from '../domain/standstill.js';
 import { AlertStore } from './alert-store.js';
 import { AlertWatch } from './alert-watch.js';
 import { AlertWebhook } from './alert-webhook.js';
@@ -52,7 +53,7 @@ beforeEach(async () => {
   await prisma.alert.deleteMany();
 });
 
-function newWatch(threshold = 1) {
+function newWatch(threshold = 1, groups?: () => Promise<GroupInfo[]>) {
   const config = {
     DEAD_LETTER_ALERT_COUNT: threshold,
     ALERT_INTERVAL_MS: 60_000,
@@ -65,7 +66,7 @@ function newWatch(threshold = 1) {
     new DeadLetterStore(prisma),
     new AlertStore(prisma),
     webhook,
-    {} as BrokerPort,
+    { admin: { groups } } as unknown as BrokerPort,
     config,
     metrics,
     logger,
@@ -167,6 +168,29 @@ describe('an alert', () => {
     await Promise.all([watch.raiseAnomaly(dispute), newWatch().watch.raiseAnomaly(dispute)]);
     await untilTold(2);
     expect(await prisma.alert.count()).toBe(1);
+  });
+
+  test('of a group that has work and gets none of it done is raised, and ends when it goes on', async () => {
+    const paused = { group: 'notification.sms', members: [], lag: 1, retrying: 0, acked: 3, deadLetters: 0 };
+    let answer: () => Promise<unknown[]> = () => Promise.resolve([{ ...paused, positions: [] }]);
+    const { watch, gauge } = newWatch(1, () => answer() as Promise<GroupInfo[]>);
+    await watch.lookOnce(0);
+    expect(await prisma.alert.count()).toBe(0);
+    await watch.lookOnce(STANDSTILL_MS);
+    await untilTold(1);
+    expect(told).toMatchObject([{ name: 'standstill:notification.sms', status: 'firing' }]);
+    expect(await gauge()).toContain('alert="standstill:notification.sms",service="ops"} 1');
+    const asBefore = answer;
+    answer = () => Promise.reject(new Error('the broker is away'));
+    await watch.lookOnce(STANDSTILL_MS + 1);
+    expect(await new AlertStore(prisma).firing()).toHaveLength(1);
+    answer = asBefore;
+    await watch.lookOnce(STANDSTILL_MS + 2);
+    expect(await prisma.alert.count()).toBe(1);
+    answer = () => Promise.resolve([{ ...paused, positions: [], lag: 0, acked: 4 }]);
+    await watch.lookOnce(STANDSTILL_MS + 3);
+    await untilTold(2);
+    expect(told[1]).toMatchObject({ status: 'resolved' });
   });
 
   test('is told again until the receiver takes it', async () => {

@@ -1,7 +1,7 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { Gauge } from 'prom-client';
-import { BROKER_PORT, type BrokerPort } from '#libs/messaging';
+import { BROKER_PORT, type BrokerPort, type GroupInfo } from '#libs/messaging';
 import { LOGGER, Metrics } from '#libs/service-kit';
 import type { Alert } from '#prisma/ops';
 import { DeadLetterStore } from '../collect-dead-letters/dead-letter-store.js';
@@ -11,9 +11,11 @@ import {
   decideAlerts,
   isAnomaly,
   kindOfAnomaly,
+  resolvedOf,
   type Anomaly,
   type GroupLoad,
 } from '../domain/alert.js';
+import { STANDSTILL_PREFIX, Standstills } from '../domain/standstill.js';
 import { OPS_CONFIG, type OpsConfig } from '../ops.config.js';
 import { AlertStore } from './alert-store.js';
 import { toAlertView } from './alert-view.js';
@@ -23,8 +25,8 @@ import { AlertWebhook } from './alert-webhook.js';
 const ANOMALY_FIRES_MS = 86_400_000;
 
 /**
- * Raises an alert once when a group's dead letters pass the threshold, and resolves it when they no
- * longer do: in the database, the log, a metric and the webhook.
+ * Raises an alert once when a group's dead letters pass the threshold, or it gets no work done, and resolves it when
+ * that is over: in the database, the log, a metric and the webhook.
  */
 @Injectable()
 export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
@@ -35,6 +37,7 @@ export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
   /** A reason to look came while a round was under way, which may have read too early to see it. */
   private again = false;
   private stopped = false;
+  private readonly standstills = new Standstills();
 
   constructor(
     private readonly store: DeadLetterStore,
@@ -89,17 +92,24 @@ export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
   }
 
   /** One round: raises what should fire, resolves what no longer should. */
-  async lookOnce(): Promise<void> {
-    const loads = await this.loads();
+  async lookOnce(nowMs = performance.now()): Promise<void> {
+    const groups = await this.groups();
+    const loads = await this.loads(groups);
     this.deadLetters.reset();
     for (const { group, deadLetters } of loads) this.deadLetters.set({ group }, deadLetters);
 
     const firingNow = await this.alerts.firing();
-    const decision = decideAlerts(
-      loads,
-      firingNow.map(({ name }) => name),
-      { count: this.config.DEAD_LETTER_ALERT_COUNT, ratio: this.config.DEAD_LETTER_ALERT_RATIO },
-    );
+    const firingNames = firingNow.map(({ name }) => name);
+    const decision = decideAlerts(loads, firingNames, {
+      count: this.config.DEAD_LETTER_ALERT_COUNT,
+      ratio: this.config.DEAD_LETTER_ALERT_RATIO,
+    });
+    // Of a broker that does not answer nothing is known: what fires goes on.
+    if (groups !== undefined) {
+      const standing = this.standstills.observe(groups, nowMs);
+      decision.firing.push(...standing);
+      decision.resolved.push(...resolvedOf(STANDSTILL_PREFIX, standing, firingNames));
+    }
     this.firing.reset();
     for (const { name } of decision.firing) this.firing.set({ alert: name }, 1);
     for (const { name } of firingNow.filter(isAnomaly)) this.firing.set({ alert: kindOfAnomaly(name) }, 1);
@@ -122,13 +132,20 @@ export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
     this.tell(raised);
   }
 
-  /** Deliveries handled are asked of the broker only where a ratio needs them: counting must work without it. */
-  private async loads(): Promise<GroupLoad[]> {
-    const counts = await this.store.countByGroup();
-    const handled = new Map<string, number>();
-    if (this.config.DEAD_LETTER_ALERT_RATIO !== undefined && counts.size > 0) {
-      for (const { group, acked } of await this.broker.admin.groups()) handled.set(group, acked);
+  /** Undefined when the broker does not answer: counting must work without it, unless a ratio needs to know what was handled. */
+  private async groups(): Promise<GroupInfo[] | undefined> {
+    try {
+      return await this.broker.admin.groups();
+    } catch (error) {
+      if (this.config.DEAD_LETTER_ALERT_RATIO !== undefined) throw error;
+      this.logger.debug({ err: error }, 'the broker does not tell how its groups stand');
+      return undefined;
     }
+  }
+
+  private async loads(groups: readonly GroupInfo[] = []): Promise<GroupLoad[]> {
+    const counts = await this.store.countByGroup();
+    const handled = new Map(groups.map(({ group, acked }) => [group, acked]));
     return [...counts].map(([group, deadLetters]) => ({
       group,
       deadLetters,

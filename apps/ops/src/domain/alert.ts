@@ -33,11 +33,17 @@ export function decideAlerts(
   thresholds: AlertThresholds,
 ): AlertDecision {
   const firing = loads.flatMap((load) => breachOf(load, thresholds) ?? []);
+  return { firing, resolved: resolvedOf(PREFIX, firing, firingNames) };
+}
+
+/** Those of that prefix that fire and no longer should. */
+export function resolvedOf(
+  prefix: string,
+  firing: readonly Breach[],
+  firingNames: readonly string[],
+): string[] {
   const names = new Set(firing.map(({ name }) => name));
-  return {
-    firing,
-    resolved: firingNames.filter((name) => name.startsWith(PREFIX) && !names.has(name)),
-  };
+  return firingNames.filter((name) => name.startsWith(prefix) && !names.has(name));
 }
 
 function breachOf(
