@@ -91,6 +91,7 @@ export type TraceEvent = {
     | 'retried'
     | 'lease-expired'
     | 'dead-lettered'
+    | 'edited'
     | 'redriven'
     | 'discarded';
   group?: string;
@@ -118,7 +119,15 @@ export type DeadLetterFilter = {
   /** Not behind this `DeadLetter.offset`: whatever dies from now on is left alone. */
   upToOffset?: number;
 };
-export type RedrivePace = {
+/** What replaces parts of a dead letter; an absent part stays. */
+export type DeadLetterEdit = {
+  body?: Uint8Array;
+  /** All of them. */
+  headers?: Readonly<Record<string, string>>;
+};
+export type RedriveOptions = {
+  /** Only tell how many match. */
+  dryRun?: boolean;
   /** Of all calls for the group together. Default 100, from 1 to 10,000. */
   ratePerSecond?: number;
   /** Most letters of this call. Default and bound 10,000. */
@@ -136,6 +145,7 @@ export type RedriveReport = {
 
 /** What the audit tells of. A closed list. */
 export const AUDIT_ACTIONS = [
+  'edit-dead-letter',
   'redrive',
   'redrive-all',
   'automatic-redrive',
@@ -192,7 +202,12 @@ export interface BrokerAdmin {
    * the list, in the same entry of the log: a call that a crash cuts short leaves none half done, the next one goes on
    * where it was, and two at the same time share the pace and never give a letter twice.
    */
-  redriveAll(group: string, filter?: DeadLetterFilter, pace?: RedrivePace): Promise<RedriveReport>;
+  redriveAll(group: string, filter?: DeadLetterFilter, options?: RedriveOptions): Promise<RedriveReport>;
+  /**
+   * Changes a dead letter before it is given back: the group gets what is written here. Everything else about it stays, its
+   * place and its history. False when it is not there. Rejects like a send of the same would.
+   */
+  editDeadLetter(group: string, messageId: string, edit: DeadLetterEdit): Promise<boolean>;
   /** Drops a dead letter for good. False when it is not there. */
   discard(group: string, messageId: string): Promise<boolean>;
   /** The steps that are known of a message, oldest first; empty when it is unknown or forgotten (the embedded broker remembers the last 100,000 steps). */

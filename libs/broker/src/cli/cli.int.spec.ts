@@ -87,6 +87,13 @@ describe('the broker’s command line', () => {
     expect((await run(`discard g ${receipts[0]?.messageId}`)).text).toBe('no such dead letter');
     healed = true;
     expect((await run('redrive g --all --reason ttl-expired')).text).toBe('0 redriven');
+    expect((await run('redrive g --all --tag t --dry-run')).text).toBe('2 would be redriven');
+    expect((await run(`edit g ${receipts[1]?.messageId} better --header a=b --header c=d`)).text).toBe(
+      'edited',
+    );
+    expect((await run('dlq g --json')).text).toContain('"headers":{"a":"b","c":"d"},"body":"better"');
+    expect((await run('edit g nobody x')).text).toBe('no such dead letter');
+    expect(await run(`edit g ${receipts[1]?.messageId}`)).toMatchObject({ code: 2 });
     expect((await run('redrive g --all --topic order --tag t --rate 1000')).text).toBe('2 redriven');
     await port.send([{ topic: 'order', tag: 't', key: 'A-1', body: Buffer.from('d') }]);
     await until(async () => /A-1|acked/.test((await run('trace --key A-1 --topic order')).text));
@@ -94,6 +101,7 @@ describe('the broker’s command line', () => {
     expect((await run('trace --key nobody')).text).toBe('none');
     expect((await run('audit --group g')).lines.slice(1)).toEqual([
       expect.stringMatching(/cli:\d+ +discard +g +\S+ +1$/),
+      expect.stringMatching(/cli:\d+ +edit-dead-letter +g +\S+ body, headers +1$/),
       expect.stringMatching(/cli:\d+ +redrive-all +g +\{"topic":"order","tag":"t"\} +2$/),
     ]);
     expect((await run(`trace ${receipts[1]?.messageId}`)).text).toContain('redriven');

@@ -22,6 +22,7 @@ export type CliOptions = {
   topic?: string;
   group?: string;
   rate?: string;
+  'dry-run'?: boolean;
 };
 
 export type CliContext = {
@@ -61,4 +62,11 @@ export function number(text: string | undefined, name: string): number | undefin
   if (!Number.isSafeInteger(value) || value < 0)
     throw new UsageError(`${name} ${text}: a whole number is needed`);
   return value;
+}
+
+/** @throws {UsageError} */
+export function header(text: string): [string, string] {
+  const at = text.indexOf('=');
+  if (at < 1) throw new UsageError(`--header ${text}: write NAME=VALUE`);
+  return [text.slice(0, at), text.slice(at + 1)];
 }

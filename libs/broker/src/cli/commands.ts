@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { OutgoingMessage, ResetTarget, StoredMessage, TraceEvent } from '#libs/messaging/port';
-import { type CliOptions, type Command, number, operand, show } from './command.js';
+import { type CliOptions, type Command, header, number, operand, show } from './command.js';
 import { DEAD_LETTER_COMMANDS } from './dead-letter-commands.js';
 import { UsageError } from './usage.js';
 
@@ -193,12 +193,6 @@ function outgoing(options: CliOptions): Omit<OutgoingMessage, 'topic' | 'tag' | 
     ...(ttlMs === undefined ? {} : { ttlMs }),
     ...(options.timer === undefined ? {} : { timerId: options.timer }),
   };
-}
-
-function header(text: string): [string, string] {
-  const at = text.indexOf('=');
-  if (at < 1) throw new UsageError(`--header ${text}: write NAME=VALUE`);
-  return [text.slice(0, at), text.slice(at + 1)];
 }
 
 /** A day, which begins by UTC, or a time of it with its offset from UTC. */

@@ -1,5 +1,6 @@
-import type { DeadLetter, DeadLetterFilter, DeadLetterReason, RedrivePace } from '#libs/messaging/port';
-import { type CliOptions, type Command, number, operand, show } from './command.js';
+import type { DeadLetter, DeadLetterFilter, DeadLetterReason, RedriveOptions } from '#libs/messaging/port';
+import { type CliOptions, type Command, header, number, operand, show } from './command.js';
+import { UsageError } from './usage.js';
 
 const DEFAULT_LETTERS = 100;
 const DEFAULT_ACTS = 50;
@@ -18,6 +19,10 @@ export const DEAD_LETTER_COMMANDS: Readonly<Record<string, Command>> = {
       const redriven = await port.admin.redrive(group, operand(operands, 1, 'ID'));
       return out(redriven ? 'redriven' : 'no such dead letter');
     }
+    if (options['dry-run'] === true) {
+      const { matched } = await port.admin.redriveAll(group, letterFilter(options), { dryRun: true });
+      return out(`${matched} would be redriven`);
+    }
     let count = 0;
     let upToOffset: number | undefined;
     for (;;) {
@@ -29,6 +34,21 @@ export const DEAD_LETTER_COMMANDS: Readonly<Record<string, Command>> = {
       if (report.remaining === 0 || report.redriven === 0) break;
     }
     out(`${count} redriven`);
+  },
+
+  edit: async ({ port, operands, options, out }) => {
+    const body = operands[2];
+    if (body === undefined && options.header === undefined)
+      throw new UsageError('BODY or --header is missing');
+    const edited = await port.admin.editDeadLetter(
+      operand(operands, 0, 'GROUP'),
+      operand(operands, 1, 'ID'),
+      {
+        ...(body !== undefined && { body: Buffer.from(body) }),
+        ...(options.header !== undefined && { headers: Object.fromEntries(options.header.map(header)) }),
+      },
+    );
+    out(edited ? 'edited' : 'no such dead letter');
   },
 
   discard: async ({ port, operands, out }) => {
@@ -71,7 +91,7 @@ function letterFilter({ reason, topic, tag }: CliOptions): DeadLetterFilter {
   };
 }
 
-function paceOf({ rate }: CliOptions): RedrivePace {
+function paceOf({ rate }: CliOptions): RedriveOptions {
   const ratePerSecond = number(rate, '--rate');
   return ratePerSecond === undefined ? {} : { ratePerSecond };
 }

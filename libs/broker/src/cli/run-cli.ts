@@ -85,6 +85,7 @@ function parse(args: readonly string[]): { values: CliOptions; positionals: stri
         topic: text,
         group: text,
         rate: text,
+        'dry-run': flag,
       },
     });
   } catch (error) {

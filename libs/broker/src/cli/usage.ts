@@ -12,6 +12,9 @@ export const USAGE = `npm run broker -- COMMAND [OPTIONS]
   dlq GROUP [--limit N]           dead letters, oldest first
   redrive GROUP ID | --all        gives dead letters back to their group, oldest first
        --reason R --topic T --tag T --rate N    those only; N in a second (default: 100)
+       --dry-run                                only says how many
+  edit GROUP ID [BODY]            changes a dead letter before it is given back
+       --header NAME=VALUE        all of its headers
   discard GROUP ID                drops a dead letter for good
   reset GROUP TO                  TO: earliest, latest, PARTITION:OFFSET, or a time (2026-11-21T08:00:00Z)
   timers                          delayed messages

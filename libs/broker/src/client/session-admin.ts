@@ -64,6 +64,10 @@ export class SessionAdmin implements BrokerAdmin {
     return this.call('redriveAll', args);
   }
 
+  editDeadLetter(...args: Parameters<BrokerAdmin['editDeadLetter']>): Promise<boolean> {
+    return this.call('editDeadLetter', args);
+  }
+
   discard(group: string, messageId: string): Promise<boolean> {
     return this.call('discard', [group, messageId]);
   }

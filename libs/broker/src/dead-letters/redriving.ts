@@ -5,7 +5,7 @@ import {
   type DeadLetter,
   type DeadLetterFilter,
   MessagingError,
-  type RedrivePace,
+  type RedriveOptions,
   type RedriveReport,
   deadLetterTopic,
 } from '#libs/messaging/port';
@@ -75,7 +75,11 @@ async function describe(engine: Engine, group: string, letter: Letter): Promise<
   }
 }
 
-async function readLetter(engine: Engine, group: string, { position }: Letter): Promise<DecodedRecord> {
+export async function readLetter(
+  engine: Engine,
+  group: string,
+  { position }: Letter,
+): Promise<DecodedRecord> {
   return readRecord(await engine.load(position), position, deadLetterTopic(group));
 }
 
@@ -106,15 +110,17 @@ export class Redriving {
   async redriveAll(
     group: string,
     filter: DeadLetterFilter,
-    pace: RedrivePace,
+    options: RedriveOptions,
     by: string,
   ): Promise<RedriveReport> {
     checkFilter(filter);
-    const perSecond = bounded('ratePerSecond', pace.ratePerSecond ?? DEFAULT_PER_SECOND, MAX_PER_SECOND);
-    const limit = bounded('limit', pace.limit ?? MAX_PER_CALL, MAX_PER_CALL);
+    const perSecond = bounded('ratePerSecond', options.ratePerSecond ?? DEFAULT_PER_SECOND, MAX_PER_SECOND);
+    const limit = bounded('limit', options.limit ?? MAX_PER_CALL, MAX_PER_CALL);
     const { deadLetters } = this.engine.state;
     const all = deadLetters.matching(group, filter);
     const upToOffset = filter.upToOffset ?? all.at(-1)?.offset ?? -1;
+    const matched = all.length;
+    if (options.dryRun === true) return { matched, redriven: 0, remaining: matched, upToOffset };
     const note = {
       ...this.noteOf(by, group),
       action: 'redrive-all',
@@ -124,7 +130,7 @@ export class Redriving {
     const redriven = await this.giveAll(group, all, { perSecond, limit, forMs: MAX_CALL_MS }, note);
     await this.engine.journal.flush(true);
     const remaining = deadLetters.matching(group, { ...filter, upToOffset }).length;
-    return { matched: all.length, redriven, remaining, upToOffset };
+    return { matched, redriven, remaining, upToOffset };
   }
 
   /** Gives letters back one after the other, at the group's pace; the answer is how many were. */
@@ -166,10 +172,12 @@ export class Redriving {
   /** In one entry it leaves the one place and enters the other. */
   private async give(group: string, letter: Letter, audit: AuditNote): Promise<boolean> {
     const { engine } = this;
-    const { id, offset } = letter;
+    const { id, offset, position } = letter;
     const { message, past } = await readLetter(engine, group, letter);
     // Again, because somebody may have redriven or discarded it while it was read.
     if (!past || this.stopped || engine.state.deadLetters.find(group, id, offset) !== letter) return false;
+    // It was edited while it was read.
+    if (letter.position !== position) return this.give(group, letter, audit);
     const topic = engine.internalTopic('retry', group);
     const partition = topic.partitions[0]!;
     const now = engine.now();

@@ -3,11 +3,12 @@ import {
   type AuditEntry,
   type BrokerAdmin,
   type DeadLetter,
+  type DeadLetterEdit,
   type DeadLetterFilter,
   type GroupInfo,
   type MessageTrace,
   MessagingError,
-  type RedrivePace,
+  type RedriveOptions,
   type RedriveReport,
   type ResetTarget,
   type StoredMessage,
@@ -18,6 +19,7 @@ import {
   type TransactionInfo,
 } from '#libs/messaging/port';
 import { type AuditNote, MAX_AUDIT_ENTRIES } from '../audit/audit.js';
+import { editLetter } from '../dead-letters/editing.js';
 import { listDeadLetters } from '../dead-letters/redriving.js';
 import { asDelivered } from '../groups/as-delivered.js';
 import type { Group } from '../groups/group.js';
@@ -166,8 +168,16 @@ export class Admin implements BrokerAdmin {
     return this.engine.redriving.redrive(group, messageId, this.by);
   }
 
-  redriveAll(group: string, filter: DeadLetterFilter = {}, pace: RedrivePace = {}): Promise<RedriveReport> {
-    return this.engine.redriving.redriveAll(group, filter, pace, this.by);
+  redriveAll(
+    group: string,
+    filter: DeadLetterFilter = {},
+    options: RedriveOptions = {},
+  ): Promise<RedriveReport> {
+    return this.engine.redriving.redriveAll(group, filter, options, this.by);
+  }
+
+  editDeadLetter(group: string, messageId: string, edit: DeadLetterEdit): Promise<boolean> {
+    return editLetter(this.engine, group, messageId, edit, this.by);
   }
 
   discard(group: string, messageId: string): Promise<boolean> {

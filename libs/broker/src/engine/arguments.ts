@@ -50,7 +50,12 @@ export const ADMIN_ARGUMENTS = {
   resetGroup: z.tuple([Text, ResetTarget]),
   deadLetters: z.tuple([Text, z.object({ limit: Limit, afterOffset: Whole.optional() }).optional()]),
   redrive: z.tuple([Text, Text]),
-  redriveAll: z.tuple([Text, Options, Options]),
+  editDeadLetter: z.tuple([
+    Text,
+    Text,
+    z.strictObject({ body: z.instanceof(Uint8Array).optional(), headers: z.record(Text, Text).optional() }),
+  ]),
+  redriveAll: z.tuple([Text, Options, z.object({ dryRun: z.boolean().optional() }).optional()]),
   discard: z.tuple([Text, Text]),
   trace: z.tuple([Text]),
   traceByKey: z.tuple([Text, Text.optional()]),

@@ -95,7 +95,8 @@ export class Carrying {
     for (const { hash, position } of owed.timers)
       if (timers.has(hash, position)) room([position]).addTimer(hash, position);
     for (const { group, letter, position } of owed.letters)
-      if (deadLetters.find(group, letter.id, letter.offset) === letter)
+      // One that was edited since is elsewhere already.
+      if (deadLetters.find(group, letter.id, letter.offset) === letter && letter.position === position)
         room([position]).addLetter(group, letter);
     for (const transaction of owed.transactions)
       if (transactions.find(transaction.id) === transaction)

@@ -47,6 +47,7 @@ export type Facts = {
   /** `place` is the first offset that is kept. */
   missed: { atMs: number; groups: { groupId: number; place: Place }[] };
   undecodable: { atMs: number; groupId: number; place: Place };
+  letterEdited: { group: string; offset: number } & Audited;
   discarded: { group: string; id: string; offset?: number } & Audited;
   /** `before` is the first offset of the dead-letter topic that is kept. */
   deadLettersDropped: { group: string; before: number } & Audited;

@@ -158,6 +158,11 @@ export class BrokerState {
         return applyUndecodable(this, facts as Facts['undecodable']);
       case EntryType.PRODUCER_OPENED:
         return this.sequences.open(facts as Facts['producerOpened']);
+      case EntryType.LETTER_EDITED: {
+        const { group, offset } = facts as Facts['letterEdited'];
+        // The record is the letter's from now on; what is in its topic stays as it died.
+        return this.deadLetters.carried(group, offset, from);
+      }
       case EntryType.DISCARDED: {
         const { group, id, offset } = facts as Facts['discarded'];
         this.deadLetters.remove(group, id, offset);

@@ -85,6 +85,8 @@ export const EntryType = {
   CARRIED: 22,
   /** What the members of a group take, each different subscription once. */
   INTERESTS: 30,
+  /** A dead letter has another body or other headers. */
+  LETTER_EDITED: 30,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 

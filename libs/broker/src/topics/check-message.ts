@@ -52,14 +52,7 @@ function checkMessage(message: OutgoingMessage, nowMs: number): number {
   if (message.id !== undefined) checkText('id', message.id, MAX_NAME_CHARS);
   if (message.key !== undefined) checkText('key', message.key, MAX_KEY_CHARS);
   if (message.timerId !== undefined) checkText('timerId', message.timerId, MAX_NAME_CHARS);
-  if (!(message.body instanceof Uint8Array))
-    throw new MessagingError('INVALID_ARGUMENT', 'a body is a Uint8Array');
-  if (message.body.byteLength > MAX_BODY_BYTES) {
-    throw new MessagingError(
-      'MESSAGE_TOO_LARGE',
-      `a body of ${message.body.byteLength} bytes, the bound is ${MAX_BODY_BYTES}`,
-    );
-  }
+  checkBody(message.body);
   checkNumber('deliverAtMs', message.deliverAtMs, 0, nowMs + MAX_DELAY_MS);
   // From 1: the log keeps whole milliseconds, and 0 stands for ever.
   checkNumber('ttlMs', message.ttlMs, 1, MAX_TTL_MS);
@@ -70,7 +63,18 @@ function checkMessage(message: OutgoingMessage, nowMs: number): number {
   return message.body.byteLength + checkHeaders(message.headers);
 }
 
-function checkHeaders(headers: OutgoingMessage['headers']): number {
+/** @throws {MessagingError} `INVALID_ARGUMENT`, `MESSAGE_TOO_LARGE` */
+export function checkBody(body: unknown): void {
+  if (!(body instanceof Uint8Array)) throw new MessagingError('INVALID_ARGUMENT', 'a body is a Uint8Array');
+  if (body.byteLength <= MAX_BODY_BYTES) return;
+  throw new MessagingError(
+    'MESSAGE_TOO_LARGE',
+    `a body of ${body.byteLength} bytes, the bound is ${MAX_BODY_BYTES}`,
+  );
+}
+
+/** How many characters they have. @throws {MessagingError} `INVALID_ARGUMENT`, `MESSAGE_TOO_LARGE` */
+export function checkHeaders(headers: OutgoingMessage['headers']): number {
   let chars = 0;
   for (const name in headers) {
     const value: unknown = headers[name];

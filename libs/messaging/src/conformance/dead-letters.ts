@@ -101,6 +101,71 @@ export function deadLetterSection(stage: () => Stage): void {
     expect(rest).toMatchObject({ matched: 2, redriven: 2, remaining: 0 });
   });
 
+  it('gives an edited message back as it was edited, and leaves it alone until then, also after a crash', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    const first = await givingUp(topic, group);
+    const { messageId } = await stage().send(topic, 'bad', { key: 'k', headers: { kept: 'no' } });
+    await until(async () => (await letters(group)).length === 1, 'the dead letter');
+    await first.consumer.close();
+    const [before] = await letters(group);
+    const { admin } = stage().connect('operator');
+    expect(await admin.editDeadLetter(group, messageId, { body: Buffer.from('better') })).toBe(true);
+    const headers = { mended: 'yes' };
+    expect(await admin.editDeadLetter(group, messageId, { headers })).toBe(true);
+    await stage().restart();
+    const [letter] = await letters(group);
+    const { message, ...about } = letter as DeadLetter;
+    expect({ ...about, message: { ...message, body: 'x' } }).toEqual({
+      ...before,
+      message: { ...before?.message, headers, body: 'x' },
+    });
+    expect(textOf({ message })).toBe('better');
+    const edits = (await stage().port.admin.audit({ group })).filter(
+      ({ action }) => action === 'edit-dead-letter',
+    );
+    expect(edits).toMatchObject([
+      { by: 'operator', subject: `${messageId} body` },
+      { by: 'operator', subject: `${messageId} headers` },
+    ]);
+    const second = await givingUp(topic, group);
+    expect(await stage().port.admin.redrive(group, messageId)).toBe(true);
+    await gathered(second, 1);
+    expect(second.received[0]).toMatchObject({
+      attempt: 1,
+      message: { id: messageId, topic, key: 'k', headers },
+    });
+    expect(second.texts()).toEqual(['better']);
+    expect(await stage().port.admin.editDeadLetter(group, messageId, { headers })).toBe(false);
+  });
+
+  it('refuses an edit that a send would refuse, or that changes nothing', async () => {
+    const { admin } = stage().port;
+    const refused = (change: object) =>
+      expect(admin.editDeadLetter('g', 'm', change)).rejects.toMatchObject({ kind: 'invalid' });
+    await refused({});
+    await refused({ headers: { name: 'NUL \0' } });
+    await refused({ headers: { name: 5 } });
+    await refused({ body: Buffer.alloc(1024 * 1024 + 1) });
+    await refused({ body: 'text' });
+  });
+
+  it('tells what a redrive would give back, and gives nothing', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    const collector = await givingUp(topic, group);
+    await stage().sendAll(topic, ['bad 1', 'bad 2']);
+    await stage().send(topic, 'bad 3', { tag: 'other' });
+    await until(async () => (await letters(group)).length === 3, 'the dead letters');
+    const { admin } = stage().port;
+    const acts = (await admin.audit({ group })).length;
+    const seen = collector.received.length;
+    const report = await admin.redriveAll(group, { tag: 'sent' }, { dryRun: true });
+    expect(report).toMatchObject({ matched: 2, redriven: 0, remaining: 2 });
+    expect(await admin.redriveAll(group, {}, { dryRun: true })).toMatchObject({ matched: 3, redriven: 0 });
+    expect(await letters(group)).toHaveLength(3);
+    expect(collector.received).toHaveLength(seen);
+    expect(await admin.audit({ group })).toHaveLength(acts);
+  });
+
   it('paces what it gives back', async () => {
     const [topic, group] = [stage().topic(), stage().group()];
     let healed = false;

@@ -1,0 +1,51 @@
+import { type DeadLetterEdit, MessagingError } from '#libs/messaging/port';
+import type { Engine } from '../engine/engine.js';
+import { EntryType } from '../journal/format.js';
+import { checkBody, checkHeaders } from '../topics/check-message.js';
+import { encodePast, maxRecordBytes, writeRecord } from '../topics/record.js';
+import { readLetter } from './redriving.js';
+
+/** See `BrokerAdmin.editDeadLetter`; the oldest, should several messages of that id be dead. */
+export async function editLetter(
+  engine: Engine,
+  group: string,
+  id: string,
+  edit: DeadLetterEdit,
+  by: string,
+): Promise<boolean> {
+  checkEdit(edit);
+  const { deadLetters, topics } = engine.state;
+  for (;;) {
+    const letter = deadLetters.find(group, id);
+    if (!letter) return false;
+    const { offset, position } = letter;
+    const { message, past } = await readLetter(engine, group, letter);
+    if (deadLetters.find(group, id, offset) !== letter) continue;
+    // Somebody else edited it while it was read, or retention wrote it anew.
+    if (letter.position !== position) continue;
+    const encodedPast = encodePast(past);
+    const fields = { ...message, ...edit, topicId: topics.require(message.topic).id };
+    const bytes = maxRecordBytes(fields) + encodedPast.byteLength;
+    const changed = Object.keys(edit).sort().join(', ');
+    const audit = {
+      atMs: engine.now(),
+      by,
+      action: 'edit-dead-letter',
+      group,
+      subject: `${id} ${changed}`,
+    } as const;
+    engine.commit(EntryType.LETTER_EDITED, { group, offset, audit }, bytes, (out) => {
+      writeRecord(out, { ...fields, deliverAtMs: 0, ttlMs: 0 }, encodedPast);
+    });
+    engine.trace.add(id, 'edited', audit.atMs, group, `${changed} by ${by}`);
+    await engine.journal.flush(true);
+    return true;
+  }
+}
+
+function checkEdit({ body, headers }: DeadLetterEdit): void {
+  if (body === undefined && headers === undefined)
+    throw new MessagingError('INVALID_ARGUMENT', 'an edit has a body, headers or both');
+  if (body !== undefined) checkBody(body);
+  if (headers !== undefined) checkHeaders(headers);
+}
