@@ -16,6 +16,10 @@ export const Name = (maxChars: number) =>
 export const Currency = z.string().regex(/^[A-Z]{3}$/);
 /** ISO 8601 in UTC, as `Date.toISOString` writes it. */
 export const Instant = z.iso.datetime();
+/** The last millisecond whose year has four digits: what is later neither Postgres reads nor ISO 8601 writes in the usual way. */
+export const LATEST_INSTANT_MS = 253_402_300_799_999;
+/** A time in epoch milliseconds, within a cursor. */
+export const InstantMs = z.int().nonnegative().max(LATEST_INSTANT_MS);
 /** `tt` and ten characters of Crockford's base 32, lower case. Short, because every order number carries it. */
 export const TicketTypeId = z.string().regex(/^tt[0-9a-hjkmnp-tv-z]{10}$/);
 /**

@@ -1,8 +1,16 @@
 import { Injectable } from '@nestjs/common';
-import type { DeadLetterStatus, ListDeadLettersQuery, RedriveFilter } from '#libs/contracts';
+import { z } from 'zod';
+import {
+  InstantMs,
+  type DeadLetterStatus,
+  type ListDeadLettersQuery,
+  type RedriveFilter,
+} from '#libs/contracts';
+import { pageCursor } from '#libs/service-kit';
 import { Prisma, PrismaClient, type DeadLetter } from '#prisma/ops';
 import type { DeadLetterRecord } from '../domain/dead-letter.js';
-import { invalidCursor } from '../domain/errors.js';
+
+const CURSOR = pageCursor(z.tuple([InstantMs, z.string().max(64)]));
 
 /** Everything of a dead letter but its body, which may be a megabyte. */
 export type DeadLetterRow = Omit<DeadLetter, 'body'>;
@@ -57,7 +65,10 @@ export class DeadLetterStore {
     });
     const page = rows.slice(0, limit);
     const last = page.at(-1);
-    return { rows: page, nextCursor: rows.length > limit && last ? cursorAt(last) : undefined };
+    return {
+      rows: page,
+      nextCursor: rows.length > limit && last ? CURSOR.encode([last.deadAt.getTime(), last.id]) : undefined,
+    };
   }
 
   /** Dead ones that match, oldest first. */
@@ -145,12 +156,8 @@ function where({ group, topic, tag, reason, before: until, status }: Filter): Pr
   };
 }
 
-const cursorAt = ({ deadAt, id }: DeadLetterRow): string =>
-  Buffer.from(`${deadAt.getTime()}:${id}`).toString('base64url');
-
 function before(cursor: string): Prisma.DeadLetterWhereInput {
-  const [, atMs, id] = /^(\d{1,15}):([\w-]{1,64})$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? [];
-  if (atMs === undefined || id === undefined) throw invalidCursor();
-  const deadAt = new Date(Number(atMs));
+  const [atMs, id] = CURSOR.decode(cursor);
+  const deadAt = new Date(atMs);
   return { OR: [{ deadAt: { lt: deadAt } }, { deadAt, id: { lt: id } }] };
 }

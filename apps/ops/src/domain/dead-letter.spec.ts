@@ -82,6 +82,19 @@ describe('a dead letter', () => {
     }
   });
 
+  it.each(['1e300', '8640000000000001', '9'.repeat(30)])(
+    'has times that can be written and read, also when a header says %s',
+    (far) => {
+      const attempts = `[{"attempt":1,"atMs":${far},"consumer":"c","error":"e"}]`;
+      const said = withHeaders({ 'x-dead-letter-at': far, 'x-dead-letter-attempts': attempts });
+      const record = deadLetterFrom({ ...said, bornAtMs: Number(far) });
+      for (const at of [record.bornAt, record.deadAt, new Date(record.attempts[0]!.atMs)]) {
+        expect(at.toISOString()).toMatch(/^\d{4}-/);
+      }
+      expect(record.deadAt).toEqual(new Date(message.storedAtMs));
+    },
+  );
+
   it('takes the time of death in ISO 8601 or epoch milliseconds', () => {
     const iso = '2026-01-02T03:04:05.678Z';
     expect(deadLetterFrom(withHeaders({ 'x-dead-letter-at': iso })).deadAt.toISOString()).toBe(iso);

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Attempt, StoredMessage } from '#libs/messaging';
+import { LATEST_INSTANT_MS } from '#libs/contracts';
 
 /** What ops keeps of one message that one group gave up on. */
 export type DeadLetterRecord = {
@@ -50,8 +51,8 @@ export function deadLetterFrom(message: StoredMessage): DeadLetterRecord {
         .map(([name, value]) => [storable(name), storable(value)]),
     ),
     body: message.body,
-    bornAt: new Date(message.bornAtMs),
-    deadAt: instantFrom(said('at')) ?? new Date(message.storedAtMs),
+    bornAt: boundedInstant(message.bornAtMs),
+    deadAt: instantFrom(said('at')) ?? boundedInstant(message.storedAtMs),
   };
 }
 
@@ -66,11 +67,16 @@ function withoutPrefix(text: string, prefix: string): string {
   return text.startsWith(prefix) ? text.slice(prefix.length) : text;
 }
 
+/** A time that Postgres takes and ISO 8601 writes, whatever a header says: 1970 to 9999. */
+export const boundedInstant = (atMs: number): Date =>
+  new Date(Math.min(Math.max(Math.trunc(atMs), 0), LATEST_INSTANT_MS));
+
 /** Epoch milliseconds or ISO 8601. */
 function instantFrom(text: string | undefined): Date | undefined {
   if (text === undefined) return undefined;
   const instant = new Date(/^\d+$/.test(text) ? Number(text) : text);
-  return Number.isNaN(instant.getTime()) ? undefined : instant;
+  const isBounded = instant.getTime() >= 0 && instant.getTime() <= LATEST_INSTANT_MS;
+  return isBounded ? instant : undefined;
 }
 
 function attemptsFrom(json: string | undefined): Attempt[] {
@@ -78,7 +84,7 @@ function attemptsFrom(json: string | undefined): Attempt[] {
   return Array.isArray(parsed)
     ? parsed.filter(isAttempt).map(({ attempt, atMs, consumer, error }) => ({
         attempt,
-        atMs,
+        atMs: boundedInstant(atMs).getTime(),
         consumer: storable(consumer),
         error: storable(error),
       }))
@@ -98,7 +104,7 @@ function isAttempt(value: unknown): value is Attempt {
   if (typeof value !== 'object' || value === null) return false;
   const { attempt, atMs, consumer, error } = value as Record<string, unknown>;
   return (
-    Number.isInteger(attempt) &&
+    Number.isSafeInteger(attempt) &&
     Number.isFinite(atMs) &&
     typeof consumer === 'string' &&
     typeof error === 'string'

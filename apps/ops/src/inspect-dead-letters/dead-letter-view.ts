@@ -3,6 +3,7 @@ import type { Attempt } from '#libs/messaging';
 import type { DeadLetter } from '#prisma/ops';
 import type { DeadLetterRow } from '../collect-dead-letters/dead-letter-store.js';
 import { readableBody } from '../domain/dead-letter-body.js';
+import { boundedInstant } from '../domain/dead-letter.js';
 
 /** One line of the list. */
 export function toSummary(row: DeadLetterRow): DeadLetterSummary {
@@ -30,11 +31,11 @@ export function toView(row: DeadLetter): DeadLetterView {
     headers: row.headers as Record<string, string>,
     attempts: attemptsOf(row).map(({ atMs, ...attempt }) => ({
       ...attempt,
-      at: new Date(atMs).toISOString(),
+      at: boundedInstant(atMs).toISOString(),
     })),
     ...readableBody(row.body),
   };
 }
 
-/** Written by `DeadLetterStore.keep` alone, from a checked record. */
+/** Written by `DeadLetterStore.keep` alone, from a checked record; earlier versions took any number for a time. */
 const attemptsOf = (row: DeadLetterRow): Attempt[] => row.attempts as unknown as Attempt[];

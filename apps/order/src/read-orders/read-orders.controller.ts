@@ -1,5 +1,5 @@
 import { Controller, Get, Param } from '@nestjs/common';
-import { ListOrdersQuery, OrderNo, type OrderPage, type OrderView } from '#libs/contracts';
+import { InstantMs, ListOrdersQuery, OrderNo, type OrderPage, type OrderView } from '#libs/contracts';
 import { CurrentUser, pageCursor, ZodQuery, type User } from '#libs/service-kit';
 import { z } from 'zod';
 import { orderNotFound } from '../domain/errors.js';
@@ -7,7 +7,7 @@ import { OrderBook } from '../order-book/order-book.js';
 import { orderView } from './order-view.js';
 
 /** When the last order of the page was made, and its number. */
-const CURSOR = pageCursor(z.tuple([z.int().nonnegative().max(8_640_000_000_000_000), OrderNo]));
+const CURSOR = pageCursor(z.tuple([InstantMs, OrderNo]));
 
 /** A buyer sees their own orders; another's is as unknown as one that does not exist. */
 @Controller('api/orders')

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import type { ListShowsQuery, ShowView } from '#libs/contracts';
+import { InstantMs, type ListShowsQuery, type ShowView } from '#libs/contracts';
 import { CLOCK, LOGGER, pageCursor, type Clock } from '#libs/service-kit';
 import { StockLedger } from '#libs/stock-ledger';
 import { PrismaClient } from '#prisma/stock';
@@ -12,7 +12,7 @@ const CACHE_MS = 250;
 /** Pages that are kept for that long. Whoever walks through others is answered from the database. */
 const MAX_CACHED_PAGES = 50;
 /** When the last show of the page begins, and its id. */
-const CURSOR = pageCursor(z.tuple([z.int().nonnegative().max(8_640_000_000_000_000), z.string().max(64)]));
+const CURSOR = pageCursor(z.tuple([InstantMs, z.string().max(64)]));
 
 type Row = Awaited<ReturnType<ListShows['read']>>[number];
 /** `next`: the cursor of the page behind this one, if there is one. */
