@@ -13,6 +13,7 @@ const COPIED = [
   'prisma',
   'scripts',
   'docker-compose.yml',
+  'docs',
   '.config',
   '.swcrc',
   'package.json',

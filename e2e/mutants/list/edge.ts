@@ -213,7 +213,7 @@ export const EDGE: readonly Mutant[] = [
   ...slipsIn(
     `${GATEWAY}/broker-gate/broker-gate.ts`,
     'broker-gate',
-    [...PLACING, ...SIGN_IN],
+    [`${GATEWAY}/broker-gate/broker-gate.spec.ts`],
     [
       [
         'never-shuts',
