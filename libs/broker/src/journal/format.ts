@@ -86,7 +86,7 @@ export const EntryType = {
   /** What the members of a group take, each different subscription once. */
   INTERESTS: 30,
   /** A dead letter has another body or other headers. */
-  LETTER_EDITED: 30,
+  LETTER_EDITED: 40,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 
