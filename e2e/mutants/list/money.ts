@@ -270,11 +270,8 @@ export const MONEY: readonly Mutant[] = [
       ['never-about-a-refund', "return [...capture, 'refund.succeeded'];", 'return [...capture];'],
       ['never-about-a-decline', "return ours === 'PENDING' ? ['payment.failed'] : [];", 'return [];'],
       ['again-and-again', 'AND coalesce(p.asked_at < now() - greatest(w.pause, w.age / 10), true)', ''],
-      [
-        'not-about-what-failed-here',
-        "(p.status IN ('PENDING', 'FAILED') OR r.id IS NOT NULL)",
-        "(p.status = 'PENDING' OR r.id IS NOT NULL)",
-      ],
+      ['not-about-what-failed-here', "(p.status IN ('PENDING', 'FAILED') OR", "(p.status = 'PENDING' OR"],
+      ['never-again-about-parts', 'OR parts.at IS NOT NULL)', 'OR parts.at IS DISTINCT FROM parts.at)'],
       ['by-every-process-at-once', 'LIMIT $3::int FOR UPDATE OF p SKIP LOCKED)', 'LIMIT $3::int)'],
     ],
   ),

@@ -138,7 +138,10 @@ export class AcceptWebhook {
     return this.anomalies.record({ ...webhook, kind, body: JSON.stringify(webhook) });
   }
 
-  /** A webhook tells of one part; with the parts before it, of which some may never be told, that may be all. The provider knows. */
+  /**
+   * A webhook tells of one part; with the parts before it, of which some may never be told, that may be all. The
+   * provider knows. It need not know at once, so its no is none for good: `AskProvider` asks again.
+   */
   private async isAllSentBack(payment: PaymentRow): Promise<boolean> {
     return (await this.provider.intent(payment.intent_id)).status === 'REFUNDED';
   }

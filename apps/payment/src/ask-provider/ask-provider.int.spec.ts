@@ -139,3 +139,33 @@ test('one of which the provider never tells does not keep the others from being 
   expect(await ask.execute()).toBe(2);
   asks.mockRestore();
 });
+
+test('parts that made up the whole before the provider knew of it are heard of by asking', async () => {
+  const { paymentId, intentId } = await payments.captured();
+  const provider = payments.get<PaymentProvider>(PAYMENT_PROVIDER);
+  const behind = jest
+    .spyOn(provider, 'intent')
+    .mockResolvedValue({ status: 'CAPTURED', amountMinor: 5_000, currency: 'EUR' });
+  for (const amountMinor of [1_000, 4_000]) {
+    await payments.asService('/api/provider/dashboard/refunds', { intentId, amountMinor });
+  }
+  await payments.until('recorded', async () => (await payments.anomaliesOf(paymentId)).length === 2);
+  const laterAsked = async (): Promise<number> => {
+    await payments.database.$executeRawUnsafe(
+      `UPDATE webhook_anomalies SET received_at = now() - interval '6 minutes' WHERE payment_id = $1`,
+      paymentId,
+    );
+    // The payments of the tests before this one have had their turn.
+    await payments.database.$executeRawUnsafe(
+      'UPDATE payments SET asked_at = CASE WHEN id = $1::uuid THEN NULL ELSE now() END',
+      paymentId,
+    );
+    return ask.execute();
+  };
+  expect(await laterAsked()).toBe(0);
+  expect(payments.messagesOf(paymentId)).not.toContain('payment.refunded');
+  behind.mockRestore();
+  expect(await laterAsked()).toBe(1);
+  expect(payments.messagesOf(paymentId)).toContain('payment.refunded');
+  expect(await laterAsked()).toBe(0);
+});

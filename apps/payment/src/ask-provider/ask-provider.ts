@@ -89,15 +89,21 @@ export class AskProvider implements OnApplicationBootstrap, OnModuleDestroy {
   /**
    * Those that have waited longest since they were last asked for. The pauses grow with the age of what is waited for, a
    * tenth of it: five minutes old, every five minutes; a day old, every two and a half hours. Reads the table once: an index would cost
-   * every payment more than it spares here.
+   * every payment more than it spares here. A payment of which a part was sent back is asked for as well: when the last part was
+   * told, the provider's own book may not have known of it yet.
    */
   private async take(): Promise<Unheard[]> {
     return this.database.$queryRawUnsafe<Unheard[]>(
-      `WITH due AS MATERIALIZED (
+      `WITH parts AS MATERIALIZED (
+         SELECT payment_id, max(received_at) AS at FROM webhook_anomalies
+         WHERE kind = 'partial-refund' AND received_at > now() - $2::int * interval '1 day' GROUP BY payment_id),
+       due AS MATERIALIZED (
          SELECT p.id, r.id AS refund_id FROM payments AS p LEFT JOIN refunds AS r ON r.payment_id = p.id AND r.status = 'REQUESTED'
-         CROSS JOIN LATERAL (SELECT now() - coalesce(r.created_at, p.created_at) AS age,
+         LEFT JOIN parts ON parts.payment_id = p.id::text
+           AND NOT EXISTS (SELECT 1 FROM refunds AS known WHERE known.payment_id = p.id)
+         CROSS JOIN LATERAL (SELECT now() - coalesce(r.created_at, parts.at, p.created_at) AS age,
                                     $1::int * interval '1 millisecond' AS pause) AS w
-         WHERE (p.status IN ('PENDING', 'FAILED') OR r.id IS NOT NULL)
+         WHERE (p.status IN ('PENDING', 'FAILED') OR r.id IS NOT NULL OR parts.at IS NOT NULL)
            AND w.age > w.pause AND w.age < $2::int * interval '1 day'
            AND coalesce(p.asked_at < now() - greatest(w.pause, w.age / 10), true)
          ORDER BY p.asked_at NULLS FIRST LIMIT $3::int FOR UPDATE OF p SKIP LOCKED)
