@@ -83,6 +83,7 @@ export interface BrokerSession {
   /** From now on `events.check` may ask for transactions of this group. */
   registerProducer(producerGroup: string): Promise<void>;
   recall(timerId: string, topic?: string): Promise<boolean>;
+  reschedule(timerId: string, deliverAtMs: number, topic?: string): Promise<boolean>;
   /** Joins the group; deliveries come through `events`, never more unsettled than the subscription allows. Resolves to a consumer id of this session. */
   attach(subscription: Subscription, mode: 'push' | 'pull'): Promise<number>;
   /** Stops deliveries but keeps the leases, so that work in flight can still be settled. */

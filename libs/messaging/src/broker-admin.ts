@@ -81,6 +81,7 @@ export type TraceEvent = {
     | 'stored'
     | 'timer-set'
     | 'timer-recalled'
+    | 'timer-moved'
     | 'timer-fired'
     | 'prepared'
     | 'committed'

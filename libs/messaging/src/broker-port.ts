@@ -154,6 +154,13 @@ export interface BrokerPort {
    * A handle belongs to its topic: rejects with `INVALID_ARGUMENT` when several topics have it and none is named.
    */
   recall(timerId: string, topic?: string): Promise<boolean>;
+  /**
+   * Sets another time for a delayed message, and every copy that waits under its handle; one in the past delivers it at once.
+   * True when it waits until then, as durably as it was sent: never both times, never neither. False when it is unknown,
+   * was delivered or was recalled; a half message waits for no time before it is committed. Repeating it is harmless.
+   * Rejects as `recall` does, and with `INVALID_ARGUMENT` for a time that a send would refuse.
+   */
+  reschedule(timerId: string, deliverAtMs: number, topic?: string): Promise<boolean>;
   subscribe(subscription: Subscription, handler: BatchHandler): Promise<BrokerConsumer>;
   /** Pull: takes up to `maxMessages` now, waiting up to `waitMs` for the first. The caller settles each. */
   pull(

@@ -47,6 +47,11 @@ export class MessageBus {
     return this.broker.recall(timerId, topic);
   }
 
+  /** Sets another time for a delayed message; epoch milliseconds. False when it no longer waits. Names as for `recall`. */
+  reschedule(timerId: string, deliverAtMs: number, topic?: string): Promise<boolean> {
+    return this.broker.reschedule(timerId, deliverAtMs, topic);
+  }
+
   /**
    * Makes a local database transaction and the messages about it one thing: both happen or neither.
    *

@@ -10,7 +10,7 @@ export type SendOptions = {
   delayMs?: number;
   /** The same as a point in time, epoch milliseconds; one in the past is delivered at once. */
   deliverAtMs?: number;
-  /** Handle for `MessageBus.recall`. Default: the message id. */
+  /** Handle for `MessageBus.recall` and `reschedule`. Default: the message id. */
   timerId?: string;
   /** Milliseconds after which an undelivered message is dead-lettered; 1 or more. */
   ttlMs?: number;

@@ -31,7 +31,7 @@ export type OutgoingMessage = {
   body: Uint8Array;
   /** Epoch milliseconds before which the message is not delivered. Absent: at once. */
   deliverAtMs?: number;
-  /** Handle by which a delayed message is recalled. Default: the message id. A second message under a pending handle is a duplicate. */
+  /** Handle by which a delayed message is recalled or given another time. Default: the message id. A second message under a pending handle is a duplicate. */
   timerId?: string;
   /** Milliseconds after which an undelivered message is dead-lettered as `ttl-expired`; 1 or more. Absent: never. */
   ttlMs?: number;

@@ -229,6 +229,7 @@ function portOf(port: BrokerPort): BrokerPort {
     prepare: (group, messages) => port.prepare(group, messages),
     onCheckBack: (group, check) => port.onCheckBack(group, check),
     recall: (timerId) => port.recall(timerId),
+    reschedule: (timerId, deliverAtMs) => port.reschedule(timerId, deliverAtMs),
     subscribe: (subscription, handler) => port.subscribe(subscription, handler),
     pull: (subscription, options) => port.pull(subscription, options),
     admin: port.admin,

@@ -128,6 +128,12 @@ describe('the broker’s command line', () => {
     expect((await run('lag g')).lines.length).toBeGreaterThanOrEqual(5);
     expect((await run('produce order t later --delay 60000 --timer t1')).text).toContain('delayed');
     expect((await run('timers')).lines[1]).toMatch(/^ +1 +0 +\d{4}-/);
+    const refused = { code: 2, error: expect.stringContaining('4711 is no time') };
+    expect(await run('reschedule t1 4711')).toMatchObject(refused);
+    const later = '2027-01-01T00:00:00.000Z';
+    expect((await run(`reschedule t1 ${later}`)).text).toBe(`due at ${later}`);
+    expect((await run('timers')).text).toContain(later);
+    expect((await run(`reschedule t2 ${later}`)).text).toContain('nothing waits');
     expect((await run('recall t1')).text).toContain('recalled');
     expect((await run('transactions')).text).toBe('1 pending, 0 parked');
     expect((await run(`decide ${half.transactionId} commit`)).text).toBe('committed');

@@ -111,6 +111,18 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     );
   },
 
+  reschedule: async ({ port, operands, options, out }) => {
+    const [timer, to] = [operand(operands, 0, 'TIMER'), operand(operands, 1, 'TIME')];
+    const atMs = timeOf(to);
+    if (atMs === undefined) throw new UsageError(`${to} is no time such as 2026-11-21T08:00:00Z`);
+    const moved = await port.reschedule(timer, atMs, options.topic);
+    out(
+      moved
+        ? `due at ${new Date(atMs).toISOString()}`
+        : 'nothing waits: unknown, recalled or delivered already',
+    );
+  },
+
   ...DEAD_LETTER_COMMANDS,
 
   reset: async ({ port, operands, out }) => {
@@ -202,12 +214,17 @@ export function resetTarget(text: string): ResetTarget {
   if (text === 'earliest' || text === 'latest') return text;
   const place = /^(\d+):(\d+)$/.exec(text);
   if (place) return { partition: Number(place[1]), offset: Number(place[2]) };
-  // Of itself `Date.parse` takes any number for a year, and what it does not know for local time.
-  const timestampMs = ISO_TIME.test(text) ? Date.parse(text) : NaN;
-  if (Number.isNaN(timestampMs)) {
+  const timestampMs = timeOf(text);
+  if (timestampMs === undefined) {
     throw new UsageError(
       `${text} is neither earliest, latest, PARTITION:OFFSET nor a time such as 2026-11-21T08:00:00Z`,
     );
   }
   return { timestampMs };
+}
+
+/** Of itself `Date.parse` takes any number for a year, and what it does not know for local time. */
+function timeOf(text: string): number | undefined {
+  const timeMs = ISO_TIME.test(text) ? Date.parse(text) : NaN;
+  return Number.isNaN(timeMs) ? undefined : timeMs;
 }

@@ -9,6 +9,7 @@ export const USAGE = `npm run broker -- COMMAND [OPTIONS]
   produce TOPIC TAG [BODY]        sends BODY, or every line of the standard input
        --key K --header NAME=VALUE --delay MS --ttl MS --timer ID
   recall TIMER [--topic T]        takes back a delayed message; T where several topics have one of this name
+  reschedule TIMER TIME           gives a delayed message another time (2026-11-21T08:00:00Z); --topic as for recall
   dlq GROUP [--limit N]           dead letters, oldest first
   redrive GROUP ID | --all        gives dead letters back to their group, oldest first
        --reason R --topic T --tag T --rate N    those only; N in a second (default: 100)

@@ -124,6 +124,11 @@ class SessionPort implements BrokerPort, PortEvents {
     return this.session.recall(timerId, topic);
   }
 
+  async reschedule(timerId: string, deliverAtMs: number, topic?: string): Promise<boolean> {
+    this.assertOpen();
+    return this.session.reschedule(timerId, deliverAtMs, topic);
+  }
+
   async subscribe(subscription: Subscription, handler: BatchHandler): Promise<BrokerConsumer> {
     this.assertJoinable();
     const limits = limitsOf(subscription);

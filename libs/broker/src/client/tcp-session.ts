@@ -100,6 +100,11 @@ export class TcpSession implements OpenableSession, LinkEvents {
     return this.call(FrameType.recall, topic === undefined ? [timerId] : [timerId, topic], 'again');
   }
 
+  reschedule(timerId: string, deliverAtMs: number, topic?: string): Promise<boolean> {
+    const args = topic === undefined ? [timerId, deliverAtMs] : [timerId, deliverAtMs, topic];
+    return this.call(FrameType.reschedule, args, 'again');
+  }
+
   async attach(subscription: Subscription, mode: 'push' | 'pull'): Promise<number> {
     const consumerId = ++this.lastConsumerId;
     try {

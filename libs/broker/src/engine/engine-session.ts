@@ -83,6 +83,11 @@ export class EngineSession implements BrokerSession, Producer {
     return this.engine.timers.recall(timerId, topic);
   }
 
+  async reschedule(timerId: string, deliverAtMs: number, topic?: string): Promise<boolean> {
+    this.checkOpen();
+    return this.engine.timers.reschedule(timerId, deliverAtMs, topic);
+  }
+
   async attach(subscription: Subscription, mode: 'push' | 'pull'): Promise<number> {
     this.checkOpen();
     checkArgument('subscription', subscription, SubscriptionArgument);

@@ -23,6 +23,8 @@ export type Facts = {
   timersFired: { timers: [hash: number, position: number][] };
   /** `handle` is what the producer recalled it by. */
   timerRecalled: { hash: number; position: number; handle?: string; topicId?: number };
+  /** One record for each, with its new time. */
+  timersMoved: { timers: [hash: number, position: number][] };
   prepared: { id: string; producerGroup: string; atMs: number };
   /** A producer answered a check-back with `unknown`; when it had been asked. */
   checked: { id: string; askedAtMs: number };

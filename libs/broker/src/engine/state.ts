@@ -134,6 +134,14 @@ export class BrokerState {
         if (handle !== undefined) this.recalls.add(handle, topicId, from);
         return;
       }
+      case EntryType.TIMERS_MOVED: {
+        const { timers } = facts as Facts['timersMoved'];
+        return this.applyCarried(
+          { timers, letters: [], transactions: [] },
+          positionsOf(block, from, to),
+          block,
+        );
+      }
       case EntryType.PREPARED:
         return this.transactions.prepared(facts as Facts['prepared'], positionsOf(block, from, to));
       case EntryType.CARRIED:

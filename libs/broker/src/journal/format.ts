@@ -85,6 +85,8 @@ export const EntryType = {
   CARRIED: 22,
   /** What the members of a group take, each different subscription once. */
   INTERESTS: 30,
+  /** Delayed messages got another time: written anew with it. */
+  TIMERS_MOVED: 31,
   /** A dead letter has another body or other headers. */
   LETTER_EDITED: 40,
 } as const;

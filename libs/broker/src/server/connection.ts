@@ -172,6 +172,8 @@ export class Connection implements SessionEvents {
         return session.registerProducer(...json<[string]>(payload));
       case FrameType.recall:
         return session.recall(...json<[string, string?]>(payload));
+      case FrameType.reschedule:
+        return session.reschedule(...json<[string, number, string?]>(payload));
       case FrameType.attach: {
         const [clientId, subscription, mode] = json<[number, Subscription, 'push' | 'pull']>(payload);
         return consumers.join(clientId, () => session.attach(subscription, mode));

@@ -169,6 +169,10 @@ export class FakeSession implements BrokerSession {
     return Promise.resolve(timerId === 'known');
   }
 
+  reschedule(timerId: string): Promise<boolean> {
+    return this.recall(timerId);
+  }
+
   attach(subscription: Subscription, mode: 'push' | 'pull'): Promise<number> {
     this.subscriptions.push(subscription);
     if (this.broker.refuses(subscription)) {

@@ -2,7 +2,8 @@ import { MessagingError } from '#libs/messaging/port';
 import type { Engine } from '../engine/engine.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
-import { copyRecord, hashOf, recordAt, textOfRecord } from '../topics/record.js';
+import { checkDeliverAt } from '../topics/check-message.js';
+import { NO_PARTITION, copyRecord, hashOf, recordAt, textOfRecord } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
 import { stepNumber } from '../trace/trace.js';
 import { FIRED_TIMER_BYTES, putFired } from './fired-entry.js';
@@ -18,6 +19,8 @@ const MAX_ENTRY_RECORD_BYTES = 1024 * 1024;
 
 const TIMER_FIRED = stepNumber('timer-fired');
 
+/** A message that waits, and the block that holds its record. */
+type Waiting = { readonly position: number; readonly block: Block };
 type Firing = { timer: DueTimer; block: Block };
 
 /** Delivers delayed messages when they are due, and takes them back before. */
@@ -144,33 +147,77 @@ export class Timers {
    */
   async recall(timerId: string, topicName?: string): Promise<boolean> {
     const { engine } = this;
-    const { timers, recalls, topics } = engine.state;
-    const topicId = topicName === undefined ? undefined : topics.require(topicName).id;
+    const topicId = this.topicIdOf(topicName);
     const hash = hashOf(timerId);
-    const waiting: { position: number; messageId: string; topicId: number }[] = [];
-    for (const position of timers.candidates(hash) ?? []) {
-      const block = await engine.load(position);
-      // A retry that waits has no handle.
-      if (recordAt.isRetry(block, position) || !isTimerOf(block, position, timerId)) continue;
-      const found = recordAt.topicId(block, position);
-      if (topicId !== undefined && topicId !== found) continue;
-      waiting.push({ position, messageId: textOfRecord(block, position)[0]!, topicId: found });
+    const found = await this.foundUnder(timerId, topicId);
+    const pending = this.stillWaiting(timerId, found);
+    for (const { position, block } of pending) {
+      const facts = { hash, position, handle: timerId, topicId: recordAt.topicId(block, position) };
+      engine.commit(EntryType.TIMER_RECALLED, facts);
+      engine.trace.add(textOfRecord(block, position)[0]!, 'timer-recalled', engine.now());
     }
-    // Some may have fired while others were read.
-    const pending = waiting.filter(({ position }) => timers.has(hash, position));
-    this.checkOneTopic(timerId, pending);
-    for (const { position, messageId, topicId: of } of pending) {
-      engine.commit(EntryType.TIMER_RECALLED, { hash, position, handle: timerId, topicId: of });
-      engine.trace.add(messageId, 'timer-recalled', engine.now());
-    }
-    if (pending.length === 0 && !recalls.has(timerId, topicId)) return false;
+    if (pending.length === 0 && !engine.state.recalls.has(timerId, topicId)) return false;
     // An earlier recall, too, may still be on its way to the disk.
     await engine.journal.flush(true);
-    return pending.length === 0 || pending.length === waiting.length;
+    return pending.length === 0 || pending.length === found.length;
   }
 
-  private checkOneTopic(timerId: string, pending: readonly { topicId: number }[]): void {
-    const ids = new Set(pending.map(({ topicId }) => topicId));
+  /**
+   * Sets another time for all that wait under the handle. Their records are written anew with it, in one entry: what a record
+   * says is when it is due, also when the segment that it was in is gone. False when nothing waits, or some of it was
+   * delivered meanwhile.
+   * @throws {MessagingError} as `recall`, and `INVALID_ARGUMENT` for a time that a send would refuse
+   */
+  async reschedule(timerId: string, deliverAtMs: number, topicName?: string): Promise<boolean> {
+    const { engine } = this;
+    checkDeliverAt(deliverAtMs, engine.now());
+    const hash = hashOf(timerId);
+    const found = await this.foundUnder(timerId, this.topicIdOf(topicName));
+    const pending = this.stillWaiting(timerId, found);
+    if (pending.length === 0) return false;
+    const bytes = pending.reduce((sum, { position, block }) => sum + recordAt.length(block, position), 0);
+    const timers = pending.map(({ position }) => [hash, position]);
+    engine.commit(EntryType.TIMERS_MOVED, { timers }, bytes, (out) => {
+      for (const { position, block } of pending) {
+        const storedAtMs = recordAt.storedAtMs(block, position);
+        copyRecord(out, block, position, { partition: NO_PARTITION, offset: -1, storedAtMs, deliverAtMs });
+      }
+    });
+    const [nowMs, to] = [engine.now(), new Date(deliverAtMs).toISOString()];
+    for (const { position, block } of pending)
+      engine.trace.add(textOfRecord(block, position)[0]!, 'timer-moved', nowMs, undefined, to);
+    engine.dueAt(deliverAtMs);
+    await engine.journal.flush(true);
+    return pending.length === found.length;
+  }
+
+  private topicIdOf(name: string | undefined): number | undefined {
+    return name === undefined ? undefined : this.engine.state.topics.require(name).id;
+  }
+
+  /** What waits under a handle, of a topic or of all. Some may fire while others are read. */
+  private async foundUnder(timerId: string, topicId: number | undefined): Promise<Waiting[]> {
+    const found: Waiting[] = [];
+    for (const position of this.engine.state.timers.candidates(hashOf(timerId)) ?? []) {
+      const block = await this.engine.load(position);
+      // A retry that waits has no handle.
+      if (recordAt.isRetry(block, position) || !isTimerOf(block, position, timerId)) continue;
+      if (topicId === undefined || topicId === recordAt.topicId(block, position))
+        found.push({ position, block });
+    }
+    return found;
+  }
+
+  /** What of it has not fired yet: to be acted upon at once, before anything else has its turn. */
+  private stillWaiting(timerId: string, found: readonly Waiting[]): Waiting[] {
+    const hash = hashOf(timerId);
+    const pending = found.filter(({ position }) => this.engine.state.timers.has(hash, position));
+    this.checkOneTopic(timerId, pending);
+    return pending;
+  }
+
+  private checkOneTopic(timerId: string, pending: readonly Waiting[]): void {
+    const ids = new Set(pending.map(({ position, block }) => recordAt.topicId(block, position)));
     if (ids.size <= 1) return;
     const names = [...ids].map((id) => this.engine.state.topics.byTopicId(id).name);
     throw new MessagingError(

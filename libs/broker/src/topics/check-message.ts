@@ -53,7 +53,7 @@ function checkMessage(message: OutgoingMessage, nowMs: number): number {
   if (message.key !== undefined) checkText('key', message.key, MAX_KEY_CHARS);
   if (message.timerId !== undefined) checkText('timerId', message.timerId, MAX_NAME_CHARS);
   checkBody(message.body);
-  checkNumber('deliverAtMs', message.deliverAtMs, 0, nowMs + MAX_DELAY_MS);
+  if (message.deliverAtMs !== undefined) checkDeliverAt(message.deliverAtMs, nowMs);
   // From 1: the log keeps whole milliseconds, and 0 stands for ever.
   checkNumber('ttlMs', message.ttlMs, 1, MAX_TTL_MS);
   checkNumber('priority', message.priority, 0, 9);
@@ -62,6 +62,11 @@ function checkMessage(message: OutgoingMessage, nowMs: number): number {
   }
   return message.body.byteLength + checkHeaders(message.headers);
 }
+
+/** @throws {MessagingError} `INVALID_ARGUMENT` */
+export const checkDeliverAt = (deliverAtMs: number, nowMs: number): void =>
+  // What came as JSON may also be null.
+  checkNumber('deliverAtMs', deliverAtMs ?? NaN, 0, nowMs + MAX_DELAY_MS);
 
 /** @throws {MessagingError} `INVALID_ARGUMENT`, `MESSAGE_TOO_LARGE` */
 export function checkBody(body: unknown): void {

@@ -41,6 +41,7 @@ export const FrameType = {
   settle: 11,
   admin: 12,
   openProducer: 13,
+  reschedule: 20,
   // Broker to client, answers.
   welcome: 32,
   receipts: 33,

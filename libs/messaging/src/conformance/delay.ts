@@ -56,6 +56,38 @@ export function delaySection(stage: () => Stage): void {
     expect(collector.texts()).toEqual(['kept']);
   });
 
+  it('delivers at the time that was set last, earlier or later, also after a crash', async () => {
+    const topic = stage().topic();
+    const inAnHour = Date.now() + 3_600_000;
+    await stage().send(topic, 'sooner', { deliverAtMs: inAnHour, timerId: `sooner-${topic}` });
+    await stage().send(topic, 'later', { deliverAtMs: Date.now() + 500, timerId: `later-${topic}` });
+    const byId = await stage().send(topic, 'by its id', { deliverAtMs: inAnHour });
+    expect(await stage().port.reschedule(`later-${topic}`, inAnHour)).toBe(true);
+    await stage().restart();
+    const collector = await stage().collect(topic);
+    const soonMs = Date.now() + 100;
+    expect(await stage().port.reschedule(`sooner-${topic}`, soonMs, topic)).toBe(true);
+    expect(await stage().port.reschedule(byId.messageId, soonMs + 50)).toBe(true);
+    await stage().send(topic, 'end', { deliverAtMs: soonMs + 600 });
+    await gathered(collector, 3);
+    expect(collector.texts()).toEqual(['sooner', 'by its id', 'end']);
+    expect(await stage().port.recall(`later-${topic}`)).toBe(true);
+  });
+
+  it('sets no other time for what is unknown, was delivered or recalled, nor one that makes no sense', async () => {
+    const topic = stage().topic();
+    const collector = await stage().collect(topic);
+    const deliverAtMs = Date.now() + 3_600_000;
+    const { messageId } = await stage().send(topic, 'recalled', { deliverAtMs });
+    await stage().port.recall(messageId);
+    await stage().send(topic, 'delivered', { deliverAtMs: Date.now() + 20, timerId: `timer-${topic}` });
+    await gathered(collector, 1);
+    for (const timerId of [messageId, `timer-${topic}`, 'never heard of'])
+      expect(await stage().port.reschedule(timerId, deliverAtMs)).toBe(false);
+    const never = stage().port.reschedule('any', NaN);
+    await expect(never).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+
   it('says that nothing was recalled when the handle is unknown or the message was delivered', async () => {
     const topic = stage().topic();
     const collector = await stage().collect(topic);

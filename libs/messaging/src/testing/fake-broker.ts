@@ -92,6 +92,10 @@ export class FakeBroker implements BrokerPort {
     return Promise.resolve(this.sent.some((message) => message.timerId === timerId));
   }
 
+  reschedule(timerId: string): Promise<boolean> {
+    return this.recall(timerId);
+  }
+
   subscribe(subscription: Subscription, handler: BatchHandler): Promise<BrokerConsumer> {
     this.subscriptions.push(subscription);
     const member = { subscription, handler };
