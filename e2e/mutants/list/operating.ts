@@ -257,12 +257,7 @@ export const OPERATING: readonly Mutant[] = [
         'const given = await this.broker.admin.redrive(letter.group, letter.messageId);',
         "await this.store.resolve(letter, 'REDRIVEN', { actor, detail: '', done: true });\n    const given = await this.broker.admin.redrive(letter.group, letter.messageId);",
       ],
-      [
-        'a-letter-is-redriven-twice',
-        "if (letter.status !== 'DEAD') throw deadLetterResolved(id);",
-        '',
-        { specs: SERVICE },
-      ],
+      ['a-letter-is-redriven-twice', "if (letter.status !== 'DEAD') throw deadLetterResolved(id);", ''],
       [
         'who-asked-is-not-noted',
         '{ actor, detail: about(letter, given), done: given }',

@@ -41,12 +41,19 @@ describe('a service that hangs', () => {
   });
 
   test('keeps nobody for longer than the deadline, however many wait', async () => {
-    const askedAtMs = Date.now();
-    const answers = await Promise.all(
-      Array.from({ length: 300 }, () => gateway.call('GET', `/api/orders/${orderNo}`, { as: 'buyer' })),
-    );
-    expect(Date.now() - askedAtMs).toBeLessThan(TIMEOUT_MS + 2_500);
-    for (const answer of answers) expect(answer).toMatchObject(unavailable);
+    const many = async (expected: object): Promise<number> => {
+      const askedAtMs = Date.now();
+      const answers = await Promise.all(
+        Array.from({ length: 300 }, () => gateway.call('GET', `/api/orders/${orderNo}`, { as: 'buyer' })),
+      );
+      for (const answer of answers) expect(answer).toMatchObject(expected);
+      return Date.now() - askedAtMs;
+    };
+    gateway.upstream.answer = () => ({ status: 404, json: { code: 'ORDER_NOT_FOUND', detail: 'none' } });
+    // What so many cost this machine when nothing hangs.
+    const usualMs = await many({ status: 404 });
+    gateway.upstream.answer = () => 'silent';
+    expect(await many(unavailable)).toBeLessThan(TIMEOUT_MS + usualMs + 2_500);
 
     gateway.upstream.answer = () => ({ status: 200, json: [] });
     expect((await gateway.call('GET', '/api/shows')).status).toBe(200);

@@ -31,6 +31,31 @@ test.each([
   },
 );
 
+test.each(['REDRIVEN', 'DISCARDED'])(
+  'a letter that is %s already is neither given back nor dropped, and nothing is noted of it',
+  async (status) => {
+    const noted: unknown[] = [];
+    const store = {
+      find: (id: string) => Promise.resolve({ id, group: 'g', messageId: 'a', status }),
+      resolve: async (...resolution: unknown[]) => void noted.push(resolution),
+    };
+    const asked: string[] = [];
+    const admin = {
+      redrive: async () => asked.push('redrive') < 0,
+      discard: async () => asked.push('discard') < 0,
+    };
+    const redrive = new RedriveDeadLetters(
+      store as unknown as DeadLetterStore,
+      { admin } as unknown as BrokerPort,
+      { look: () => undefined } as unknown as AlertWatch,
+      OpsConfig.parse({}),
+    );
+    for (const settling of [redrive.redrive('id', 'admin'), redrive.discard('id', 'admin')])
+      await expect(settling).rejects.toMatchObject({ code: 'DEAD_LETTER_RESOLVED' });
+    expect([asked, noted]).toEqual([[], []]);
+  },
+);
+
 test('a redrive reports all that the broker gave back, also those that died again at once', async () => {
   const letters = ['a', 'b', 'gone'].map((messageId) => ({ id: messageId, group: 'g', messageId }));
   const noted: boolean[] = [];
