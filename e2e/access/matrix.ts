@@ -19,7 +19,7 @@ export type Service = 'gateway' | 'order' | 'stock' | 'payment' | 'notification'
 
 export type Row = {
   service: Service;
-  method: 'GET' | 'POST' | 'DELETE';
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** As Fastify knows it. Parameters are filled by `PARAMETERS`. */
   url: string;
   answers: Answers;
@@ -215,7 +215,9 @@ export const MATRIX: readonly Row[] = [
   ops('GET', '/api/ops/dead-letters/:id', 404),
   ops('POST', '/api/ops/dead-letters/redrive', 202, { filter: { group: 'nobody' } }),
   ops('POST', '/api/ops/dead-letters/:id/redrive', 404),
+  ops('PATCH', '/api/ops/dead-letters/:id', 404, { headers: {} }),
   ops('DELETE', '/api/ops/dead-letters/:id', 404),
+  ops('GET', '/api/ops/messages', 400),
   ops('GET', '/api/ops/messages/:id/trace', 200),
   ops('GET', '/api/ops/groups', 200),
   ops('POST', '/api/ops/groups/:group/reset', 404, { to: 'latest' }),

@@ -42,6 +42,7 @@ exampleOf('/api/orders/{orderNo}/cancel', 'post', 'orderNo', orderNos[PAYMENTS +
 exampleOf('/api/provider/checkouts/{intentId}', 'get', 'intentId', intentIds[0]);
 exampleOf('/api/provider/checkouts/{intentId}', 'post', 'intentId', intentIds[0]);
 exampleOf('/api/ops/dead-letters/{id}', 'get', 'id', deadLetterIds[0]);
+exampleOf('/api/ops/dead-letters/{id}', 'patch', 'id', deadLetterIds[0]);
 exampleOf('/api/ops/dead-letters/{id}', 'delete', 'id', deadLetterIds[1]);
 exampleOf('/api/ops/dead-letters/{id}/redrive', 'post', 'id', deadLetterIds[2]);
 exampleOf('/api/ops/groups/{group}/reset', 'post', 'group', 'stock.confirm');

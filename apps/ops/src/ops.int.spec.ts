@@ -9,6 +9,7 @@ import {
   type DeadLetterPage,
   type DeadLetterSummary,
   type DeadLetterView,
+  type MessagesView,
   type Verdict,
 } from '#libs/contracts';
 import type { BrokerPort, DeliveredMessage } from '#libs/messaging';
@@ -32,6 +33,7 @@ let admin: string;
 /** What the group does with a message: handle it, or fail in a way that ends as a dead letter. */
 let isFixed = false;
 const handled: string[] = [];
+const handledBodies = new Map<string, string>();
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'stampede-ops-'));
@@ -72,6 +74,7 @@ async function handle(delivery: DeliveredMessage): Promise<void> {
   const { message, attempt } = delivery;
   if (isFixed || message.tag !== 'poison') {
     handled.push(message.id);
+    handledBodies.set(message.id, Buffer.from(message.body).toString());
     await delivery.ack();
   } else if (attempt === 1) {
     await delivery.retry({ delayMs: 0, error: 'cannot read it' });
@@ -197,6 +200,40 @@ describe('ops, from the broker to HTTP', () => {
     expect((await call('/audit?cursor=nonsense')).status).toBe(400);
   }, 30_000);
 
+  test('a letter that cannot be handled is edited, then redriven and handled as it was edited', async () => {
+    await send('poison-4', 'poison', '{"ticket":');
+    const { id } = await deadLetter('poison-4', 'DEAD');
+    const edit = (body: object) => call(`/dead-letters/${id}`, { method: 'PATCH', body });
+    const edited = await edit({ body: { ticket: 4 }, headers: { mended: 'yes' } });
+    expect(edited).toMatchObject({
+      status: 200,
+      body: { id, status: 'DEAD', bodyEncoding: 'json', body: { ticket: 4 }, headers: { mended: 'yes' } },
+    });
+    expect((await call(`/dead-letters/${id}`)).body).toEqual(edited.body);
+    const refusals = [{}, { bodyEncoding: 'text', body: 5 }, { other: 1 }, { headers: { a: '\0' } }];
+    for (const wrong of refusals)
+      expect(await edit(wrong)).toMatchObject({ status: 400, body: { code: 'INVALID_REQUEST' } });
+    const [newest] = ((await call('/audit?limit=1')).body as AuditPage).items;
+    expect(newest).toMatchObject({ actor: 'operator', action: 'dead-letter.edit', subject: id });
+    expect(newest?.detail).toMatch(/poison-4: body, headers$/);
+
+    const dryRun = { filter: { group: GROUP }, dryRun: true };
+    const wouldBe = await call('/dead-letters/redrive', { method: 'POST', body: dryRun });
+    expect(wouldBe.body).toEqual({ count: 1 });
+    expect(await deadLetter('poison-4', 'DEAD')).toMatchObject({ id });
+
+    isFixed = true;
+    const paced = { filter: { group: GROUP }, ratePerSecond: 5 };
+    const redriven = await call('/dead-letters/redrive', { method: 'POST', body: paced });
+    expect(redriven.body).toEqual({ count: 1, remaining: 0 });
+    await until(async () => (handled.includes('poison-4') ? true : undefined));
+    isFixed = false;
+    expect(handledBodies.get('poison-4')).toBe('{"ticket":4}');
+    expect(await edit({ body: 1 })).toMatchObject({ status: 409, body: { code: 'DEAD_LETTER_RESOLVED' } });
+    const unknown = await call('/dead-letters/unknown', { method: 'PATCH', body: { body: 1 } });
+    expect(unknown).toMatchObject({ status: 404, body: { code: 'DEAD_LETTER_NOT_FOUND' } });
+  }, 30_000);
+
   test('groups are listed, and one that is reset gets its messages again', async () => {
     const { body } = await call('/groups');
     expect(body).toEqual(
@@ -227,6 +264,19 @@ describe('ops, from the broker to HTTP', () => {
     expect(steps).toEqual(
       expect.arrayContaining(['stored', 'delivered', 'retried', 'dead-lettered', 'redriven', 'acked']),
     );
+  });
+
+  test('the messages of a key tell their lives', async () => {
+    const { body } = await call('/messages?key=fine-1&topic=spec');
+    const { items } = body as MessagesView;
+    expect(items).toMatchObject([{ messageId: 'fine-1', topic: 'spec', offset: expect.any(Number) }]);
+    expect(items[0]?.steps.map(({ step }) => step)).toEqual(
+      expect.arrayContaining(['stored', 'delivered', 'acked']),
+    );
+    expect(((await call('/messages?key=fine-1')).body as MessagesView).items).toEqual(items);
+    expect((await call('/messages?key=fine-1&topic=unknown')).body).toEqual({ items: [] });
+    for (const wrong of ['', '?key=', '?key=a&tag=b'])
+      expect((await call(`/messages${wrong}`)).status).toBe(400);
   });
 
   test('what is odd about a payment is an alert for an operator, once per event', async () => {

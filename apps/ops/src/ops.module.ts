@@ -14,6 +14,7 @@ import { DeadLetterStore } from './collect-dead-letters/dead-letter-store.js';
 import { GroupsController } from './groups/groups.controller.js';
 import { InspectDeadLettersController } from './inspect-dead-letters/inspect-dead-letters.controller.js';
 import { OPS_CONFIG, OpsConfig } from './ops.config.js';
+import { EditDeadLetter } from './redrive-dead-letters/edit-dead-letter.js';
 import { RedriveDeadLetters } from './redrive-dead-letters/redrive-dead-letters.js';
 import { RedriveDeadLettersController } from './redrive-dead-letters/redrive-dead-letters.controller.js';
 import { TraceMessageController } from './trace-message/trace-message.controller.js';
@@ -52,6 +53,7 @@ import { VerdictController } from './verdict/verdict.controller.js';
     { provide: OPS_CONFIG, useFactory: () => loadConfig(OpsConfig) },
     DeadLetterStore,
     DeadLetterCollector,
+    EditDeadLetter,
     RedriveDeadLetters,
     AuditLog,
     AlertStore,

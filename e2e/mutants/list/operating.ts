@@ -244,8 +244,14 @@ export const OPERATING: readonly Mutant[] = [
     [
       [
         'a-redrive-without-a-bound',
-        'Math.min(MAX_PER_CALL, this.config.REDRIVE_PER_SECOND * MAX_SECONDS_PER_CALL)',
-        'this.config.REDRIVE_PER_SECOND * MAX_SECONDS_PER_CALL',
+        'Math.min(MAX_PER_CALL, ratePerSecond * MAX_SECONDS_PER_CALL)',
+        'ratePerSecond * MAX_SECONDS_PER_CALL',
+      ],
+      [
+        'a-dry-run-is-none',
+        'if (dryRun) return { count: await this.store.count(filter) };',
+        '',
+        { specs: SERVICE },
       ],
       [
         'what-was-not-given-back-counts',

@@ -5,9 +5,13 @@ import {
   AlertList,
   AuditPage,
   DeadLetterPage,
+  DeadLetterPatch,
   DeadLetterView,
   ListAuditQuery,
   ListDeadLettersQuery,
+  MessageTraceView,
+  MessagesQuery,
+  MessagesView,
   MissingOrders,
   RedriveFilter,
   RedriveResponse,
@@ -63,6 +67,14 @@ export const opsPaths: ZodOpenApiPathsObject = {
         '404': notFound,
       },
     },
+    patch: {
+      operationId: 'editDeadLetter',
+      tags,
+      summary: 'Change its body or its headers before it is given back',
+      requestParams: { path: id },
+      requestBody: body(DeadLetterPatch),
+      responses: { '200': json(DeadLetterView, 'As it is now'), '404': notFound, '409': resolved },
+    },
     delete: {
       operationId: 'discardDeadLetter',
       tags,
@@ -84,9 +96,18 @@ export const opsPaths: ZodOpenApiPathsObject = {
     post: {
       operationId: 'redriveDeadLetters',
       tags,
-      summary: 'Give back all that match',
+      summary: 'Give back all that match, or only count them',
       requestBody: body(RedriveFilter),
       responses: { '202': json(RedriveResponse, 'How many') },
+    },
+  },
+  '/api/ops/messages': {
+    get: {
+      operationId: 'listMessages',
+      tags,
+      summary: 'The messages of a key, each with its life',
+      requestParams: { query: MessagesQuery },
+      responses: { '200': json(MessagesView, 'The newest 100, oldest first') },
     },
   },
   '/api/ops/messages/{id}/trace': {
@@ -95,7 +116,7 @@ export const opsPaths: ZodOpenApiPathsObject = {
       tags,
       summary: "A message's life",
       requestParams: { path: id },
-      responses: { '200': { description: 'Its steps, oldest first' } },
+      responses: { '200': json(MessageTraceView, 'Its steps, oldest first') },
     },
   },
   '/api/ops/alerts': {

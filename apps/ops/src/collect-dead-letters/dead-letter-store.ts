@@ -95,6 +95,19 @@ export class DeadLetterStore {
     return new Map(counts.map(({ group, _count }) => [group, _count._all]));
   }
 
+  /** Shows what the broker has been told to give back instead, and notes who asked. A letter that died again since shows its newest death. */
+  async edit(
+    { id, deadAt, group, topic, tag, messageId }: DeadLetterRow,
+    edit: { body?: Uint8Array<ArrayBuffer>; headers?: Record<string, string> },
+    actor: string,
+  ): Promise<void> {
+    const detail = `${group} ${topic}.${tag} ${messageId}: ${Object.keys(edit).sort().join(', ')}`;
+    await this.prisma.$transaction([
+      this.prisma.deadLetter.updateMany({ where: { id, deadAt, status: 'DEAD' }, data: edit }),
+      this.prisma.auditEntry.create({ data: { actor, action: 'dead-letter.edit', subject: id, detail } }),
+    ]);
+  }
+
   /**
    * Notes what was done about exactly this death, and by whom. The row is left alone when somebody else resolved it,
    * or when the letter has died again since it was read: that death is still to be resolved. What the broker has

@@ -14,6 +14,12 @@ export function readableBody(bytes: Uint8Array): ReadableBody {
   }
 }
 
+/** The bytes of what an operator wrote; `readableBody` of them is what was written. */
+export function bytesOf({ bodyEncoding, body }: ReadableBody): Buffer<ArrayBuffer> {
+  if (bodyEncoding === 'json') return Buffer.from(JSON.stringify(body));
+  return Buffer.from(body as string, bodyEncoding === 'base64' ? 'base64' : 'utf8');
+}
+
 /** The text when the bytes are UTF-8 without control characters other than white space. */
 function textOf(bytes: Uint8Array): string | undefined {
   try {

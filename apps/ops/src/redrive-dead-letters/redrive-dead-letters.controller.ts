@@ -1,12 +1,17 @@
-import { Controller, Delete, HttpCode, Param, Post } from '@nestjs/common';
-import { RedriveFilter, type RedriveResponse } from '#libs/contracts';
+import { Controller, Delete, HttpCode, Param, Patch, Post } from '@nestjs/common';
+import { DeadLetterPatch, RedriveFilter, type DeadLetterView, type RedriveResponse } from '#libs/contracts';
 import { CurrentUser, Roles, ZodBody, type User } from '#libs/service-kit';
+import { toView } from '../inspect-dead-letters/dead-letter-view.js';
+import { EditDeadLetter } from './edit-dead-letter.js';
 import { RedriveDeadLetters } from './redrive-dead-letters.js';
 
 @Controller('api/ops/dead-letters')
 @Roles('admin')
 export class RedriveDeadLettersController {
-  constructor(private readonly redriveDeadLetters: RedriveDeadLetters) {}
+  constructor(
+    private readonly redriveDeadLetters: RedriveDeadLetters,
+    private readonly editDeadLetter: EditDeadLetter,
+  ) {}
 
   @Post('redrive')
   @HttpCode(202)
@@ -15,6 +20,15 @@ export class RedriveDeadLettersController {
     @CurrentUser() user: User,
   ): Promise<RedriveResponse> {
     return this.redriveDeadLetters.redriveAll(filter, user.userId);
+  }
+
+  @Patch(':id')
+  async edit(
+    @Param('id') id: string,
+    @ZodBody(DeadLetterPatch) patch: DeadLetterPatch,
+    @CurrentUser() user: User,
+  ): Promise<DeadLetterView> {
+    return toView(await this.editDeadLetter.execute(id, patch, user.userId));
   }
 
   @Post(':id/redrive')

@@ -41,13 +41,17 @@ export class RedriveDeadLetters {
   }
 
   /** Oldest first, at the configured pace, so that the cause of their death is not met by a stampede. */
-  async redriveAll({ filter }: RedriveFilter, actor: string): Promise<RedriveResponse> {
-    const limit = Math.min(MAX_PER_CALL, this.config.REDRIVE_PER_SECOND * MAX_SECONDS_PER_CALL);
+  async redriveAll(
+    { filter, dryRun = false, ratePerSecond = this.config.REDRIVE_PER_SECOND }: RedriveFilter,
+    actor: string,
+  ): Promise<RedriveResponse> {
+    if (dryRun) return { count: await this.store.count(filter) };
+    const limit = Math.min(MAX_PER_CALL, ratePerSecond * MAX_SECONDS_PER_CALL);
     const letters = await this.store.oldest(filter, limit);
     const startedAt = performance.now();
     let count = 0;
     for (const [index, letter] of letters.entries()) {
-      const dueInMs = (index * 1_000) / this.config.REDRIVE_PER_SECOND - (performance.now() - startedAt);
+      const dueInMs = (index * 1_000) / ratePerSecond - (performance.now() - startedAt);
       if (dueInMs > 1) await wait(dueInMs);
       if (await this.giveBack(letter, actor)) count += 1;
     }

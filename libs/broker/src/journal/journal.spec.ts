@@ -51,6 +51,11 @@ const writeBytes = (bytes: number, type: EntryType = EntryType.PREPARED): void =
   journal.finish();
 };
 
+it('gives every entry type a number of its own', () => {
+  const numbers = Object.values(EntryType);
+  expect(new Set(numbers).size).toBe(numbers.length);
+});
+
 describe('a segment', () => {
   const sizes = (): number[] => segments.all.slice(0, -1).map(({ base, end }) => end - base);
 

@@ -28,7 +28,7 @@ export const ResetGroupRequest = z.strictObject({
 });
 export type ResetGroupRequest = z.output<typeof ResetGroupRequest>;
 
-/** Which dead letters to redrive; at least one field. */
+/** Which dead letters to redrive, at least one field; how many a second, instead of `REDRIVE_PER_SECOND`; or only how many match. */
 export const RedriveFilter = z.strictObject({
   filter: z
     .strictObject({
@@ -40,6 +40,8 @@ export const RedriveFilter = z.strictObject({
     })
     .refine((filter) => Object.keys(filter).length > 0, 'name at least one field')
     .meta({ minProperties: 1 }),
+  dryRun: z.boolean().optional(),
+  ratePerSecond: z.int().min(1).max(10_000).optional(),
 });
 export type RedriveFilter = z.output<typeof RedriveFilter>;
 
@@ -76,6 +78,22 @@ export const DeadLetterView = DeadLetterSummary.extend({
 });
 export type DeadLetterView = z.output<typeof DeadLetterView>;
 
+/** What replaces parts of a dead letter before it is redriven; at least one. `bodyEncoding` says how `body` is written; default `json`. */
+export const DeadLetterPatch = z
+  .strictObject({
+    body: z.unknown().optional(),
+    bodyEncoding: z.enum(['json', 'text', 'base64']).optional(),
+    headers: z.record(z.string(), z.string()).optional(),
+  })
+  .refine(({ body, headers }) => body !== undefined || headers !== undefined, 'name body or headers')
+  .refine(
+    ({ body, bodyEncoding = 'json' }) =>
+      body === undefined || bodyEncoding === 'json' || typeof body === 'string',
+    'body: a text',
+  )
+  .meta({ minProperties: 1 });
+export type DeadLetterPatch = z.output<typeof DeadLetterPatch>;
+
 export const ListDeadLettersQuery = z.strictObject({
   group: z.string().max(255).optional(),
   reason: z.string().max(64).optional(),
@@ -91,9 +109,34 @@ export const DeadLetterPage = z.object({
 });
 export type DeadLetterPage = z.output<typeof DeadLetterPage>;
 
-/** `count` were redriven by this call; `remaining` match the filter and wait for another. */
-export const RedriveResponse = z.object({ count: z.int(), remaining: z.int() });
+/** `count` were redriven by this call, `remaining` match the filter and wait for another; a dry run: `count` match. */
+export const RedriveResponse = z.object({ count: z.int(), remaining: z.int().optional() });
 export type RedriveResponse = z.output<typeof RedriveResponse>;
+
+/** Which messages: those of a key, in one topic or in all. */
+export const MessagesQuery = z.strictObject({
+  key: z.string().min(1).max(1_024),
+  topic: z.string().min(1).max(128).optional(),
+});
+export type MessagesQuery = z.output<typeof MessagesQuery>;
+
+export const TraceStep = z.object({
+  at: Instant,
+  step: z.string(),
+  group: z.string().optional(),
+  /** The member of the group, and the node that it runs on. */
+  consumer: z.string().optional(),
+  detail: z.string().optional(),
+});
+export const MessageTraceView = z.object({ messageId: z.string(), steps: z.array(TraceStep) });
+export type MessageTraceView = z.output<typeof MessageTraceView>;
+/** Oldest first. */
+export const MessagesView = z.object({
+  items: z.array(
+    MessageTraceView.extend({ topic: z.string(), partition: z.int(), offset: z.int(), storedAt: Instant }),
+  ),
+});
+export type MessagesView = z.output<typeof MessagesView>;
 
 export const AlertView = z.object({
   id: z.uuid(),
@@ -117,7 +160,7 @@ export const AuditEntryView = z.object({
   id: z.string(),
   /** User id of whoever asked for it. */
   actor: z.string(),
-  /** `dead-letter.redrive`, `dead-letter.discard`, `group.reset`. */
+  /** `dead-letter.edit`, `dead-letter.redrive`, `dead-letter.discard`, `group.reset`. */
   action: z.string(),
   /** Id of the dead letter, name of the group. */
   subject: z.string(),
