@@ -26,8 +26,12 @@ export class LatencyRecorder {
 
   /** Milliseconds; all zero when nothing was recorded. */
   summary(): LatencySummary {
+    // The histogram answers with the upper end of the bucket that a percentile falls into, which may lie above all that was
+    // recorded. Its greatest value is exact.
     const at = (percentile: number): number =>
-      this.count === 0 ? 0 : this.histogram.getValueAtPercentile(percentile) / UNITS_PER_MS;
+      this.count === 0
+        ? 0
+        : Math.min(this.histogram.getValueAtPercentile(percentile), this.histogram.maxValue) / UNITS_PER_MS;
     return {
       p50: at(50),
       p95: at(95),

@@ -22,6 +22,18 @@ describe('latencies', () => {
     }
   });
 
+  it('lie in order, and none above the greatest, however few there are', () => {
+    for (const latencies of [[988.93], [969.04, 12.5], [1_521.91, 1_522.33, 0.4]]) {
+      const recorder = new LatencyRecorder();
+      for (const latencyMs of latencies) recorder.record(latencyMs);
+      const { p50, p95, p99, p999, max } = recorder.summary();
+      expect([p50, p95, p99, p999, max]).toEqual(
+        [p50, p95, p99, p999, max].sort((one, other) => one - other),
+      );
+      expect(max).toBe(Math.max(...latencies));
+    }
+  });
+
   it('are zero when there are none, and never negative', () => {
     const recorder = new LatencyRecorder();
     expect(recorder.summary()).toEqual({ p50: 0, p95: 0, p99: 0, p999: 0, max: 0 });

@@ -1,10 +1,11 @@
 import { verdictTable, type Verdict } from '../verdict/ask-verdict.js';
+import { conditions, type Conditions } from './conditions.js';
 import type { LatencySummary } from './latency.js';
 import type { Measures } from './measures.js';
 import type { LoadOptions } from './options.js';
 
 /** What `--json` writes. The first ten are fixed by docs/design; the rest helps to read them. */
-export type LoadReport = {
+export type LoadReport = Conditions & {
   buyers: number;
   tickets: number;
   durationMs: number;
@@ -57,6 +58,7 @@ export function reportOf(run: {
     paid: measures.paid.count,
     ticketTypeId: run.ticketTypeId,
     orders: { checked: run.checked, flawed: run.flaws.length, flaws: run.flaws.slice(0, MAX_FLAWS) },
+    ...conditions(),
   };
 }
 

@@ -129,6 +129,8 @@ describe('a flash sale', () => {
     expect(report.paidPerSecond).toBeGreaterThan(0);
     expect(shop.demand).toMatch(new RegExp(`^${TYPE}:200:\\d{13}$`));
     expect(succeeded(report)).toBe(true);
+    expect(report.machine).toMatchObject({ node: process.version, cores: expect.any(Number) });
+    expect(report.commit ?? '').toMatch(/^([0-9a-f]{10}( and what was not committed)?)?$/);
   });
 
   it('lets only the share pay that it was told', async () => {
