@@ -187,6 +187,7 @@ export const MATRIX: readonly Row[] = [
   },
   provider('POST', '/intents', only('service', 201), { body: { reference: UUID, ...MONEY } }),
   provider('GET', '/intents/:intentId', only('service', 404)),
+  provider('GET', '/events', only('service', 200)),
   provider('POST', '/refunds', only('service', 404), {
     body: { intentId: INTENT },
     headers: { 'idempotency-key': 'access' },

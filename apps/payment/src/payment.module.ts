@@ -17,6 +17,7 @@ import { AcceptWebhook } from './accept-webhook/accept-webhook.js';
 import { PaymentBook } from './accept-webhook/payment-book.js';
 import { PaymentWebhookController } from './accept-webhook/payment-webhook.controller.js';
 import { AskProvider } from './ask-provider/ask-provider.js';
+import { HearEvents } from './ask-provider/hear-events.js';
 import { WebhookAnomalies } from './accept-webhook/webhook-anomalies.js';
 import { HttpPaymentProvider } from './adapters/http-payment-provider.js';
 import { PaymentCheckBack } from './check-back/payment.check-back.js';
@@ -40,6 +41,8 @@ import { RequestRefund } from './request-refund/request-refund.js';
         { table: 'webhook_events', since: 'received_at', keepDays: 30 },
         { table: 'provider_webhooks', since: 'delivered_at', keepDays: 30 },
         { table: 'webhook_anomalies', since: 'received_at', keepDays: 400 },
+        // What nobody here needs: long enough to see what a provider has begun to send.
+        { table: 'webhook_anomalies', since: 'received_at', keepDays: 30, where: "kind = 'unknown-type'" },
       ],
     }),
     SimulatedProviderModule,
@@ -64,6 +67,7 @@ import { RequestRefund } from './request-refund/request-refund.js';
     WebhookAnomalies,
     RequestRefund,
     AskProvider,
+    HearEvents,
     PaymentCheckBack,
     {
       provide: Reconciliation,

@@ -40,6 +40,24 @@ test('a type that we do not know is taken without effect, counted once, and not 
   expect(payments.messagesOf(paymentId)).toEqual([]);
 });
 
+test('a type that we do not know leaves little behind, and not for long', async () => {
+  const long = { ...payments.webhook('payment.succeeded', randomUUID()), ...old, note: 'x'.repeat(10_000) };
+  const unknown = { ...long, eventId: randomUUID(), type: 'charge.updated' as PaymentWebhook['type'] };
+  const foreign = { ...long, eventId: randomUUID(), paymentId: 'of another shop' };
+  for (const webhook of [unknown, foreign]) expect(await payments.deliver(webhook)).toBe(204);
+  const of = (eventId: string) => payments.database.webhookAnomaly.findUnique({ where: { eventId } });
+  expect((await of(unknown.eventId))?.body).toHaveLength(500);
+  expect((await of(foreign.eventId))?.body).toHaveLength(4_096);
+
+  await payments.database.webhookAnomaly.updateMany({
+    where: { eventId: { in: [unknown.eventId, foreign.eventId] } },
+    data: { receivedAt: new Date(Date.now() - 31 * 86_400_000) },
+  });
+  await payments.retention.forgetOld();
+  expect(await of(unknown.eventId)).toBeNull();
+  expect(await of(foreign.eventId)).toMatchObject({ kind: 'foreign-payment' });
+});
+
 describe('text that no store takes', () => {
   const strange = 'a\0b \ud83d';
 

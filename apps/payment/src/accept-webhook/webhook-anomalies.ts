@@ -12,6 +12,8 @@ import { PRODUCER_GROUP } from '../domain/producer-group.js';
 
 /** What is kept of a body. A genuine webhook has a few hundred characters. */
 const MAX_BODY_CHARS = 4_096;
+/** There may be one with each payment, and none of them is an operator's to look into. */
+const MAX_UNKNOWN_BODY_CHARS = 500;
 const MAX_FIELD_CHARS = 200;
 /** A race is lost to a copy of the event, which then is there. */
 const MAX_ROUNDS = 3;
@@ -86,7 +88,7 @@ export class WebhookAnomalies {
           kind,
           type === undefined ? null : field(type),
           subject.paymentId ?? null,
-          storable(body.slice(0, MAX_BODY_CHARS)),
+          storable(body.slice(0, isForOperator(kind) ? MAX_BODY_CHARS : MAX_UNKNOWN_BODY_CHARS)),
           recordedAt,
         );
         if (stored === 0) throw new WriteRaceLost();

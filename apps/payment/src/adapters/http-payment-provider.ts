@@ -1,9 +1,9 @@
 import { Agent, request } from 'undici';
 import { z } from 'zod';
-import { Currency, Minor } from '#libs/contracts';
+import { Currency, Minor, PaymentWebhook } from '#libs/contracts';
 import { UnavailableError } from '#libs/messaging';
 import { signToken } from '#libs/service-kit';
-import type { PaymentProvider, ProviderIntent } from '../ports/payment-provider.js';
+import type { PaymentProvider, ProviderEvent, ProviderIntent } from '../ports/payment-provider.js';
 
 const REQUEST_TIMEOUT_MS = 5_000;
 const TOKEN_SECONDS = 300;
@@ -16,6 +16,9 @@ const IntentAnswer = z.object({
   status: z.enum(['OPEN', 'CAPTURED', 'DECLINED', 'REFUNDED']),
   amountMinor: Minor,
   currency: Currency,
+});
+const EventsAnswer = z.object({
+  events: z.array(z.object({ place: z.string().max(64), webhook: PaymentWebhook })).max(100),
 });
 
 /**
@@ -43,6 +46,11 @@ export class HttpPaymentProvider implements PaymentProvider {
 
   async intent(intentId: string): Promise<ProviderIntent> {
     return this.call('GET', `/intents/${encodeURIComponent(intentId)}`, IntentAnswer);
+  }
+
+  async events(after: string | undefined): Promise<ProviderEvent[]> {
+    const query = after === undefined ? '' : `?after=${encodeURIComponent(after)}`;
+    return (await this.call('GET', `/events${query}`, EventsAnswer)).events;
   }
 
   /** Nest's hook: the requests have ended by now, idle connections have not. */

@@ -7,6 +7,7 @@ import type { PaymentWebhook } from '#libs/contracts';
 import { kindOf } from '#libs/messaging';
 import { CLOCK, LOGGER, Metrics, PeriodicJob, type Clock } from '#libs/service-kit';
 import { AcceptWebhook } from '../accept-webhook/accept-webhook.js';
+import { HearEvents } from './hear-events.js';
 import { PAYMENT_CONFIG, type PaymentConfig } from '../payment.config.js';
 import { PAYMENT_PROVIDER, type PaymentProvider, type ProviderIntent } from '../ports/payment-provider.js';
 
@@ -35,6 +36,7 @@ export class AskProvider implements OnApplicationBootstrap, OnModuleDestroy {
   constructor(
     private readonly database: PrismaClient,
     private readonly acceptWebhook: AcceptWebhook,
+    private readonly hearEvents: HearEvents,
     @Inject(PAYMENT_PROVIDER) private readonly provider: PaymentProvider,
     @Inject(PAYMENT_CONFIG) private readonly config: PaymentConfig,
     @Inject(CLOCK) private readonly clock: Clock,
@@ -82,6 +84,10 @@ export class AskProvider implements OnApplicationBootstrap, OnModuleDestroy {
         // An intent that the provider does not know, say: the others must be asked for all the same.
         this.logger.error({ err: error, paymentId: payment.id }, 'a payment cannot be asked for');
       }
+    }
+    for (const { type } of await this.hearEvents.execute()) {
+      this.settled.inc({ type });
+      news += 1;
     }
     return news;
   }

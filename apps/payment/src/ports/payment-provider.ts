@@ -1,3 +1,5 @@
+import type { PaymentWebhook } from '#libs/contracts';
+
 /** Injection token of the `PaymentProvider`. */
 export const PAYMENT_PROVIDER = Symbol('PAYMENT_PROVIDER');
 
@@ -7,6 +9,9 @@ export type ProviderIntent = {
   amountMinor: number;
   currency: string;
 };
+
+/** An event of the provider's list, with its place there; what it says is what its webhook says. */
+export type ProviderEvent = { place: string; webhook: PaymentWebhook };
 
 /**
  * Who moves the money. Outcomes of calls are not in here: they come by webhook, because an answer can be
@@ -24,6 +29,8 @@ export interface PaymentProvider {
   }): Promise<{ intentId: string }>;
   /** How an intent stands now. */
   intent(intentId: string): Promise<ProviderIntent>;
+  /** Refunds and disputes that it has told of, oldest first: at most a hundred, behind `after` when that is given. */
+  events(after: string | undefined): Promise<ProviderEvent[]>;
   /** Sends all of the money back. Repeating it under the same key has no second effect. */
   refund(refund: { intentId: string; idempotencyKey: string }): Promise<void>;
 }

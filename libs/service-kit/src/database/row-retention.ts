@@ -6,7 +6,13 @@ import type { ServiceDatabase } from './database.js';
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Rows of a table that nobody needs once `since` lies more than `keepDays` back; a row without that time is kept. */
-export type OldRows = { table: string; since: string; keepDays: number };
+export type OldRows = {
+  table: string;
+  since: string;
+  keepDays: number;
+  /** A condition in SQL, where not all rows of the table are meant. */
+  where?: string;
+};
 
 /** Far longer than any message is redelivered. A replay that reaches further back runs its handlers again. */
 export const OLD_INBOX_ROWS: OldRows = { table: 'inbox', since: 'handled_at', keepDays: 14 };
@@ -46,13 +52,13 @@ export class RowRetention implements OnApplicationBootstrap, OnApplicationShutdo
     return forgotten;
   }
 
-  private async forget({ table, since, keepDays }: OldRows): Promise<number> {
+  private async forget({ table, since, keepDays, where = 'true' }: OldRows): Promise<number> {
     const before = new Date(this.clock.now() - keepDays * DAY_MS);
     let forgotten = 0;
     for (;;) {
       const deleted = await this.database.$executeRawUnsafe(
         `DELETE FROM ${table} WHERE ctid = ANY (ARRAY(
-           SELECT ctid FROM ${table} WHERE ${since} < $1::timestamptz ORDER BY ${since} LIMIT ${MAX_ROWS_PER_STATEMENT}))`,
+           SELECT ctid FROM ${table} WHERE ${since} < $1::timestamptz AND ${where} ORDER BY ${since} LIMIT ${MAX_ROWS_PER_STATEMENT}))`,
         before,
       );
       forgotten += deleted;

@@ -1,10 +1,14 @@
 import { Injectable } from '@nestjs/common';
 import { z } from 'zod';
 import { PrismaClient } from '#prisma/payment';
+import { PaymentWebhook } from '#libs/contracts';
 
 const Due = z.object({ id: z.bigint(), body: z.string(), attempts: z.int() });
 /** A webhook that is to be sent now. */
 export type DueWebhook = z.output<typeof Due>;
+
+/** Of one answer. */
+const MAX_LISTED = 100;
 
 /** Given up after this many tries, which is a day at the longest pause. */
 const MAX_ATTEMPTS = 3_000;
@@ -36,6 +40,22 @@ export class WebhookQueue {
       MAX_ATTEMPTS,
     );
     return rows.map((row) => Due.parse(row));
+  }
+
+  /** Refunds and disputes that shops were or are to be told of, by the order of their ids, behind `after`. */
+  async list(after: bigint): Promise<{ place: string; webhook: PaymentWebhook }[]> {
+    const rows = await this.database.$queryRawUnsafe<{ id: bigint; body: string }[]>(
+      `SELECT id, body FROM provider_webhooks
+       WHERE id > $1::bigint AND body ~ '"type":"(refund\\.succeeded|dispute\\.opened)"'
+       ORDER BY id LIMIT $2::int`,
+      after,
+      MAX_LISTED,
+    );
+    return rows.flatMap(({ id, body }) => {
+      // What people write into an event by hand may be anything.
+      const { success, data } = PaymentWebhook.safeParse(JSON.parse(body));
+      return success ? [{ place: String(id), webhook: data }] : [];
+    });
   }
 
   async delivered(ids: readonly bigint[]): Promise<void> {
