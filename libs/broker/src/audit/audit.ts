@@ -12,6 +12,9 @@ export type AuditNote = {
   run?: string;
 };
 
+/** Who an entry is owed to, where an operator may ask. */
+export type Audited = { audit?: AuditNote };
+
 /** Acts that are remembered; every segment begins with them, so that they outlive the segment that they were recorded in. */
 export const MAX_AUDIT_ENTRIES = 1_000;
 const MAX_SUBJECT_CHARS = 512;

@@ -129,7 +129,7 @@ export class Admin implements BrokerAdmin {
   }
 
   async decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void> {
-    await this.engine.deciding.decide(transactionId, decision, {
+    await this.engine.halfMessages.decide(transactionId, decision, {
       ...this.note('decide-transaction'),
       subject: `${transactionId} ${decision}`,
     });

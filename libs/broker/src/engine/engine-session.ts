@@ -20,7 +20,7 @@ import type {
   SessionEvents,
   Settlement,
 } from '../session.js';
-import type { Producer } from '../transactions/producers.js';
+import type { ProducerSession } from '../transactions/producer-sessions.js';
 import { Admin } from './admin.js';
 import { ConsumerMode, SubscriptionArgument, checkArgument } from './arguments.js';
 import type { Engine } from './engine.js';
@@ -29,7 +29,7 @@ import type { Engine } from './engine.js';
 const MAX_WAIT_MS = 2 ** 31 - 1;
 
 /** One client's dealings with the engine. */
-export class EngineSession implements BrokerSession, Producer {
+export class EngineSession implements BrokerSession, ProducerSession {
   private readonly consumers = new Map<number, Consumer>();
   private lastConsumerId = 0;
   private isClosed = false;
@@ -51,22 +51,22 @@ export class EngineSession implements BrokerSession, Producer {
 
   append(messages: readonly OutgoingMessage[], stamp?: ProducerStamp): Promise<SendReceipt[]> {
     if (this.isClosed) return Promise.reject(new MessagingError('CLOSED', 'the session is closed'));
-    return stamp ? this.engine.sequenced.append(messages, stamp) : this.engine.appending.append(messages);
+    return stamp ? this.engine.sequencedSends.store(messages, stamp) : this.engine.sends.store(messages);
   }
 
   async openProducer(registration: ProducerRegistration): Promise<ProducerIdentity> {
     this.checkOpen();
-    return this.engine.sequenced.register(registration);
+    return this.engine.sequencedSends.register(registration);
   }
 
   async prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<string> {
     this.checkOpen();
-    return this.engine.deciding.prepare(producerGroup, messages);
+    return this.engine.halfMessages.prepare(producerGroup, messages);
   }
 
   async decide(transactionId: string, decision: TransactionDecision): Promise<SendReceipt[]> {
     this.checkOpen();
-    return this.engine.deciding.decide(transactionId, decision);
+    return this.engine.halfMessages.decide(transactionId, decision);
   }
 
   async registerProducer(producerGroup: string): Promise<void> {

@@ -6,11 +6,12 @@ import { encodeAcks } from '../groups/ack-entry.js';
 import type { Cursor } from '../groups/cursor.js';
 import { Dispatcher } from '../groups/dispatcher.js';
 import type { Group } from '../groups/group.js';
+import { forgetInterests } from '../groups/membership.js';
 import { passOverUndecodable } from '../groups/missing.js';
 import { Settling } from '../groups/settling.js';
 import type { Starts } from '../groups/starting.js';
+import type { BrokerHost, Problem } from '../host.js';
 import type { Block } from '../journal/block.js';
-import { SequencedAppends } from '../producers/sequenced-appends.js';
 import { readMark, writeMark } from '../journal/marks.js';
 import { EntryType, MAX_ENTRY_BYTES } from '../journal/format.js';
 import { type CommitObserver, Journal, type Out } from '../journal/journal.js';
@@ -18,32 +19,33 @@ import { knownDamage, setAside } from '../journal/quarantine.js';
 import { type LostRange, recover, secure } from '../journal/recovery.js';
 import { Segments } from '../journal/segments.js';
 import type { Flush, Partition, Topic } from '../topics/topics.js';
-import { Appending } from '../topics/appending.js';
+import { Sends } from '../producers/sends.js';
+import { SequencedSends } from '../producers/sequenced-sends.js';
 import { Timers } from '../timers/firing.js';
 import { Trace } from '../trace/trace.js';
-import { Deciding } from '../transactions/deciding.js';
-import { Producers } from '../transactions/producers.js';
+import { HalfMessages } from '../transactions/half-messages.js';
+import { ProducerSessions } from '../transactions/producer-sessions.js';
 import type { ResolvedOptions } from './options.js';
 import { Retention } from './retention.js';
 import { type LostOffsets, lostOffsets, settleLoss } from './lost-messages.js';
 import { jsonOf, takeSnapshot } from './snapshot.js';
 import { BrokerState } from './state.js';
-import { Ticker } from './ticker.js';
+import { Ticker, type TimedWork } from './ticker.js';
 
 /**
  * The journal, the state that is folded from it, and what they do for each other: entries are written and
  * applied together, become visible with their commit, and wake the groups that wait for them.
  */
-export class Engine implements CommitObserver {
+export class Engine implements BrokerHost, CommitObserver {
   readonly state: BrokerState;
   readonly trace: Trace;
   readonly dispatcher: Dispatcher;
   readonly settling: Settling;
-  readonly appending: Appending;
-  readonly sequenced: SequencedAppends;
+  readonly sends: Sends;
+  readonly sequencedSends: SequencedSends;
   readonly timers: Timers;
-  readonly deciding: Deciding;
-  readonly producers = new Producers();
+  readonly halfMessages: HalfMessages;
+  readonly producers = new ProducerSessions();
   readonly ticker: Ticker;
   readonly retention: Retention;
   readonly redriving: Redriving;
@@ -82,15 +84,29 @@ export class Engine implements CommitObserver {
       dueAt: (atMs) => this.ticker.reconsider(atMs),
     });
     this.settling = new Settling(this);
-    this.appending = new Appending(this);
-    this.sequenced = new SequencedAppends(this);
+    this.sends = new Sends(this, this.state);
+    this.sequencedSends = new SequencedSends(this, this.state, this.sends);
     this.timers = new Timers(this);
-    this.deciding = new Deciding(this);
-    this.ticker = new Ticker(this);
-    this.retention = new Retention(this, options.retention);
+    this.halfMessages = new HalfMessages(this, this.state, this.producers, options.transactions, () =>
+      this.sends.newId(),
+    );
+    this.ticker = new Ticker(this, this.state, this.timedWork());
+    this.retention = new Retention(this, this.state, options.retention);
     this.redriving = new Redriving(this);
     this.automaticRedriving = new AutomaticRedriving(this);
     this.letterRetention = new LetterRetention(this, options.deadLetters);
+  }
+
+  private timedWork(): TimedWork {
+    return {
+      fireTimers: () => void this.timers.fireDue(),
+      leasesRanOut: (member, nowMs) => this.settling.leasesRanOut(member, nowMs),
+      forgetInterests: (group) => forgetInterests(this, group),
+      askProducers: () => this.halfMessages.check(),
+      dropOldLetters: () => this.letterRetention.enforce(),
+      redriveByItself: () => this.automaticRedriving.look(),
+      dropOldSegments: () => void this.retention.enforce(),
+    };
   }
 
   /** Recovers the journal of `options.dir`. */
@@ -321,6 +337,10 @@ export class Engine implements CommitObserver {
   /** Something will be due then: the next tick may have to come sooner. */
   dueAt(dueAtMs: number): void {
     this.ticker.reconsider(dueAtMs);
+  }
+
+  report(problem: Problem): void {
+    this.options.onProblem(problem);
   }
 
   /** Writes what is left and closes the files. */

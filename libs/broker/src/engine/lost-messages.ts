@@ -5,15 +5,15 @@
 import type { Group } from '../groups/group.js';
 import type { Partition } from '../topics/topics.js';
 import { type Snapshot, restoreAnswers } from './snapshot.js';
-import type { BrokerState } from './state.js';
+import type { Stores } from './stores.js';
 
 /** Offsets `from` to `to - 1` of a partition. */
 export type LostOffsets = { topic: string; partition: number; from: number; to: number };
 
 /** Ranges of offsets whose messages are lost, in order. */
-export function lostOffsets(state: BrokerState): LostOffsets[] {
+export function lostOffsets(stores: Stores): LostOffsets[] {
   const lost: LostOffsets[] = [];
-  for (const { name, partitions } of state.topics.all()) {
+  for (const { name, partitions } of stores.topics.all()) {
     for (const { number, start, end, index } of partitions) {
       let from = -1;
       for (let offset = start; offset <= end; offset++) {
@@ -32,33 +32,33 @@ export function lostOffsets(state: BrokerState): LostOffsets[] {
  * A snapshot behind a gap knows what happened in it: topics and groups that were made, how far partitions
  * and groups had come, which dead letters were left. Only the messages themselves are not in it.
  */
-export function mergeSnapshot(state: BrokerState, snapshot: Snapshot): void {
+export function mergeSnapshot(stores: Stores, snapshot: Snapshot): void {
   for (const { ends, createdAt, ...facts } of snapshot.topics) {
-    const topic = state.topics.get(facts.name) ?? state.topics.create(facts, createdAt);
+    const topic = stores.topics.get(facts.name) ?? stores.topics.create(facts, createdAt);
     ends.forEach((end, number) => extend(topic.partitions[number], end));
   }
   for (const { cursors, createdAt, missed, interests, ...facts } of snapshot.groups) {
-    const group = state.groups.get(facts.name) ?? state.groups.create(facts, createdAt);
+    const group = stores.groups.get(facts.name) ?? stores.groups.create(facts, createdAt);
     if (missed && missed.messages > group.missed.messages) group.missed = missed;
     if (interests) group.takeInterest(interests);
-    for (const place of cursors) mergeCursor(state, group, place);
+    for (const place of cursors) mergeCursor(stores, group, place);
   }
-  if (snapshot.letters) state.deadLetters.restore(snapshot.letters);
-  if (snapshot.acts) state.audit.restore(snapshot.acts);
-  for (const producer of snapshot.producers ?? []) state.sequences.catchUp(producer);
-  restoreAnswers(state, snapshot);
+  if (snapshot.letters) stores.deadLetters.restore(snapshot.letters);
+  if (snapshot.acts) stores.audit.restore(snapshot.acts);
+  for (const producer of snapshot.producers ?? []) stores.sequences.catchUp(producer);
+  restoreAnswers(stores, snapshot);
 }
 
 /**
  * The gap took the beginning of the journal: what it held before the snapshot is lost from where the slowest group
  * was. (Without a gap, retention dropped the beginning, and every group was past it.)
  */
-export function beginWhereGroupsAre(state: BrokerState): void {
-  for (const { partitions } of state.topics.all()) {
+export function beginWhereGroupsAre(stores: Stores): void {
+  for (const { partitions } of stores.topics.all()) {
     for (const partition of partitions) {
       const { end } = partition;
       let start = end;
-      for (const group of state.groups.all()) {
+      for (const group of stores.groups.all()) {
         start = Math.min(start, group.cursors.get(partition)?.settled.committed ?? end);
       }
       partition.beginAt(start);
@@ -68,11 +68,11 @@ export function beginWhereGroupsAre(state: BrokerState): void {
 }
 
 function mergeCursor(
-  state: BrokerState,
+  stores: Stores,
   group: Group,
   { topicId, partition: number, committed, ahead, heldBack }: Snapshot['groups'][number]['cursors'][number],
 ): void {
-  const partition = state.topics.byTopicId(topicId).partitions[number];
+  const partition = stores.topics.byTopicId(topicId).partitions[number];
   if (!partition) return;
   const cursor = group.cursors.get(partition) ?? group.addCursor(partition, committed);
   // A reset in the gap may have taken it back.
@@ -91,17 +91,17 @@ function extend(partition: Partition | undefined, end: number): void {
  * Once everything is replayed: offsets that a group had settled were taken, whether or not a later message shows it;
  * and nothing waits any longer for a message that is lost.
  */
-export function settleLoss(state: BrokerState): void {
-  for (const group of state.groups.all()) {
+export function settleLoss(stores: Stores): void {
+  for (const group of stores.groups.all()) {
     for (const { partition, settled, heldBack } of group.cursors.values()) {
       const [first, count] = settled.runs().at(-1) ?? [settled.committed, 0];
       extend(partition, first + count);
       for (const offset of heldBack.keys()) if (partition.index.get(offset) < 0) heldBack.delete(offset);
     }
   }
-  for (const group of state.deadLetters.groups()) {
-    for (const { id, offset, position } of [...state.deadLetters.live(group)]) {
-      if (position < 0) state.deadLetters.remove(group, id, offset);
+  for (const group of stores.deadLetters.groups()) {
+    for (const { id, offset, position } of [...stores.deadLetters.live(group)]) {
+      if (position < 0) stores.deadLetters.remove(group, id, offset);
     }
   }
 }

@@ -5,7 +5,7 @@ import type { ProducerFacts } from '../producers/sequences.js';
 import type { GroupInfo, TopicFilter } from '#libs/messaging/port';
 import type { RecallFacts } from '../timers/recalls.js';
 import type { TopicFacts } from '../topics/topics.js';
-import type { BrokerState } from './state.js';
+import type { Stores } from './stores.js';
 
 type CursorSnapshot = {
   topicId: number;
@@ -49,9 +49,9 @@ export type Snapshot = {
  */
 const MAX_ANSWERS = 10_000;
 
-export function takeSnapshot(state: BrokerState): Snapshot {
+export function takeSnapshot(stores: Stores): Snapshot {
   return {
-    topics: [...state.topics.all()].map(
+    topics: [...stores.topics.all()].map(
       ({ id, name, partitions, flush, createdAt, limit, flushTimeoutMs }) => ({
         id,
         name,
@@ -63,7 +63,7 @@ export function takeSnapshot(state: BrokerState): Snapshot {
         ends: partitions.map(({ end }) => end),
       }),
     ),
-    groups: [...state.groups.all()].map(({ id, name, createdAt, cursors, missed, interests }) => ({
+    groups: [...stores.groups.all()].map(({ id, name, createdAt, cursors, missed, interests }) => ({
       id,
       name,
       createdAt,
@@ -77,11 +77,11 @@ export function takeSnapshot(state: BrokerState): Snapshot {
         heldBack: [...heldBack],
       })),
     })),
-    letters: state.deadLetters.facts(),
-    acts: state.audit.facts(),
-    producers: state.sequences.facts(),
-    recalls: state.recalls.newest(MAX_ANSWERS),
-    decisions: state.transactions.newestDecisions(MAX_ANSWERS),
+    letters: stores.deadLetters.facts(),
+    acts: stores.audit.facts(),
+    producers: stores.sequences.facts(),
+    recalls: stores.recalls.newest(MAX_ANSWERS),
+    decisions: stores.transactions.newestDecisions(MAX_ANSWERS),
   };
 }
 
@@ -96,34 +96,34 @@ export function jsonOf(snapshot: Snapshot): string | undefined {
 }
 
 /** Sets up an empty state; what the segments behind the snapshot hold is replayed after it. */
-export function restoreSnapshot(state: BrokerState, snapshot: Snapshot): void {
+export function restoreSnapshot(stores: Stores, snapshot: Snapshot): void {
   for (const { ends, createdAt, ...facts } of snapshot.topics) {
-    const topic = state.topics.create(facts, createdAt);
+    const topic = stores.topics.create(facts, createdAt);
     ends.forEach((end, number) => topic.partitions[number]?.beginAt(end));
   }
   for (const { cursors, createdAt, missed, interests, ...facts } of snapshot.groups) {
-    const group = state.groups.create(facts, createdAt);
+    const group = stores.groups.create(facts, createdAt);
     if (missed) group.missed = missed;
     if (interests) group.takeInterest(interests);
     for (const { topicId, partition: number, committed, ahead, heldBack } of cursors) {
-      const partition = state.topics.byTopicId(topicId).partitions[number];
+      const partition = stores.topics.byTopicId(topicId).partitions[number];
       if (!partition) continue;
       const cursor = group.addCursor(partition, committed);
       for (const [first, count] of ahead) for (let i = 0; i < count; i++) cursor.settled.settle(first + i);
       for (const [offset, held] of heldBack) cursor.heldBack.set(offset, held);
     }
   }
-  if (snapshot.letters) state.deadLetters.restore(snapshot.letters);
-  if (snapshot.acts) state.audit.restore(snapshot.acts);
-  for (const producer of snapshot.producers ?? []) state.sequences.catchUp(producer);
-  restoreAnswers(state, snapshot);
+  if (snapshot.letters) stores.deadLetters.restore(snapshot.letters);
+  if (snapshot.acts) stores.audit.restore(snapshot.acts);
+  for (const producer of snapshot.producers ?? []) stores.sequences.catchUp(producer);
+  restoreAnswers(stores, snapshot);
 }
 
 /** What was decided in a gap is not asked for again. */
-export function restoreAnswers(state: BrokerState, { recalls, decisions }: Snapshot): void {
+export function restoreAnswers(stores: Stores, { recalls, decisions }: Snapshot): void {
   for (const recall of recalls ?? []) {
     const [handle, topicId, position] = typeof recall === 'string' ? [recall] : recall;
-    state.recalls.add(handle, topicId, position);
+    stores.recalls.add(handle, topicId, position);
   }
-  for (const [id, decision] of decisions ?? []) state.transactions.conclude(id, decision);
+  for (const [id, decision] of decisions ?? []) stores.transactions.conclude(id, decision);
 }

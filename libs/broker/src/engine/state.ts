@@ -1,5 +1,5 @@
 import { MessagingError, retryTopic } from '#libs/messaging/port';
-import { Audit } from '../audit/audit.js';
+import { Audit, type Audited } from '../audit/audit.js';
 import { DeadLetters } from '../dead-letters/dead-letters.js';
 import {
   applyAcked,
@@ -30,14 +30,16 @@ import {
   endOfRecord,
   hashOf,
   pastOfRecord,
+  positionsOf,
   recordAt,
   textOfRecord,
 } from '../topics/record.js';
 import { type Partition, type Topic, Topics } from '../topics/topics.js';
 import { type TransactionOptions, Transactions } from '../transactions/transactions.js';
-import type { Audited, Facts } from './facts.js';
+import type { Facts } from './facts.js';
 import { beginWhereGroupsAre, mergeSnapshot } from './lost-messages.js';
 import { type Snapshot, restoreSnapshot } from './snapshot.js';
+import type { Stores } from './stores.js';
 
 export type StateOptions = {
   deduplication: { windowMs: number; maxIds: number };
@@ -52,7 +54,7 @@ export type StateOptions = {
  * changes for good, live and at recovery alike. (Settling an offset is the one thing that live code
  * does first and records afterwards, because acks are recorded in batches.)
  */
-export class BrokerState {
+export class BrokerState implements Stores {
   readonly topics = new Topics();
   readonly groups: Groups;
   readonly timers = new TimerStore();
@@ -323,12 +325,4 @@ export class BrokerState {
     }
     this.applyRecords(block, from, to, false);
   }
-}
-
-/** Positions of the records between two positions of a block. */
-export function positionsOf(block: Block, from: number, to: number): number[] {
-  const positions: number[] = [];
-  for (let position = from; position < to; position = endOfRecord(block, position, to))
-    positions.push(position);
-  return positions;
 }

@@ -1,5 +1,7 @@
-import { forgetInterests } from '../groups/membership.js';
-import type { Engine } from './engine.js';
+import type { Consumer } from '../groups/consumer.js';
+import type { Group } from '../groups/group.js';
+import type { BrokerHost } from '../host.js';
+import type { Stores } from './stores.js';
 
 /** How often leases and transactions are looked at while there are any. */
 const SWEEP_MS = 250;
@@ -10,6 +12,17 @@ const RETENTION_EVERY_MS = 10_000;
 /** `setTimeout` takes no more than this, and the clock may be set meanwhile. */
 const MAX_SLEEP_MS = 1_000;
 
+/** What is done when it is due. */
+export interface TimedWork {
+  fireTimers(): void;
+  leasesRanOut(member: Consumer, nowMs: number): void;
+  forgetInterests(group: Group): void;
+  askProducers(): void;
+  dropOldLetters(): void;
+  redriveByItself(): void;
+  dropOldSegments(): void;
+}
+
 /** The broker's sense of time: one timeout, set to the next thing that is due. */
 export class Ticker {
   private timeout: NodeJS.Timeout | undefined;
@@ -18,7 +31,11 @@ export class Ticker {
   private retainedAtMs = 0;
   private running = false;
 
-  constructor(private readonly engine: Engine) {}
+  constructor(
+    private readonly host: Pick<BrokerHost, 'journal' | 'now' | 'monotonicMs'>,
+    private readonly stores: Pick<Stores, 'groups' | 'timers' | 'transactions'>,
+    private readonly work: TimedWork,
+  ) {}
 
   start(): void {
     this.running = true;
@@ -36,12 +53,12 @@ export class Ticker {
   }
 
   private soonest(): number {
-    const { state } = this.engine;
-    const now = this.engine.now();
+    const { stores } = this;
+    const now = this.host.now();
     let soonest = now + MAX_SLEEP_MS;
-    soonest = Math.min(soonest, state.timers.soonest() ?? Infinity);
-    let busy = state.transactions.size > 0;
-    for (const group of state.groups.everyone()) {
+    soonest = Math.min(soonest, stores.timers.soonest() ?? Infinity);
+    let busy = stores.transactions.size > 0;
+    for (const group of stores.groups.everyone()) {
       for (const { dueAtMs } of group.waiting) soonest = Math.min(soonest, dueAtMs);
       busy ||= group.members.length > 0 && group.members.some(({ inFlight }) => inFlight.size > 0);
     }
@@ -55,7 +72,7 @@ export class Ticker {
   private sleepUntil(dueAtMs: number): void {
     clearTimeout(this.timeout);
     this.wakesAtMs = dueAtMs;
-    const sleepMs = Math.min(Math.max(1, dueAtMs - this.engine.now()), MAX_SLEEP_MS);
+    const sleepMs = Math.min(Math.max(1, dueAtMs - this.host.now()), MAX_SLEEP_MS);
     this.timeout = setTimeout(() => {
       this.tick();
       if (this.running) this.schedule();
@@ -64,35 +81,22 @@ export class Ticker {
 
   /** Does everything that is due. */
   tick(): void {
-    const { engine } = this;
-    if (engine.journal.failed) return;
-    const now = engine.now();
-    void engine.timers.fireDue();
-    for (const group of engine.state.groups.everyone()) group.releaseDue(now);
+    const { host, stores, work } = this;
+    if (host.journal.failed) return;
+    const now = host.now();
+    work.fireTimers();
+    for (const group of stores.groups.everyone()) group.releaseDue(now);
     if (Math.abs(now - this.sweptAtMs) < MIN_SWEEP_MS) return;
     this.sweptAtMs = now;
-    this.sweepLeases();
-    for (const group of engine.state.groups.all()) forgetInterests(engine, group);
-    engine.deciding.check();
-    engine.letterRetention.enforce();
-    engine.automaticRedriving.look();
+    const nowMs = host.monotonicMs();
+    for (const { members } of stores.groups.everyone())
+      for (const member of members) work.leasesRanOut(member, nowMs);
+    for (const group of stores.groups.all()) work.forgetInterests(group);
+    work.askProducers();
+    work.dropOldLetters();
+    work.redriveByItself();
     if (Math.abs(now - this.retainedAtMs) < RETENTION_EVERY_MS) return;
     this.retainedAtMs = now;
-    void engine.retention.enforce();
-  }
-
-  private sweepLeases(): void {
-    const nowMs = this.engine.monotonicMs();
-    for (const group of this.engine.state.groups.everyone()) {
-      for (const member of group.members) {
-        const expired = member.expired(nowMs);
-        if (expired.length === 0) continue;
-        this.engine.settling.loseLeases(expired, 'the lease ran out');
-        member.events.leaseLost(
-          member.id,
-          expired.map(({ deliveryId }) => deliveryId),
-        );
-      }
-    }
+    work.dropOldSegments();
   }
 }

@@ -1,35 +1,36 @@
 import type { MissedRange } from '#libs/messaging/port';
-import type { Engine } from '../engine/engine.js';
-import type { Place } from '../engine/facts.js';
+import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import type { Cursor } from './cursor.js';
-import type { Place as LanePlace } from './lanes.js';
+import type { RecordedPlace } from './group-facts.js';
+import type { Groups } from './groups.js';
+import type { Place } from './lanes.js';
 
 /** Ranges that a group's account of what it missed holds; the sum goes on. */
 const MAX_RANGES = 100;
 
 /** Moves groups over what lies before a journal position and is about to be dropped. On disk before anything is dropped. */
-export async function passOver(engine: Engine, before: number): Promise<void> {
-  const atMs = engine.now();
-  const groups: { groupId: number; place: Place }[] = [];
+export async function passOver(host: BrokerHost, groups: Groups, before: number): Promise<void> {
+  const atMs = host.now();
+  const passed: { groupId: number; place: RecordedPlace }[] = [];
   let missed = 0;
-  for (const group of engine.state.groups.everyone()) {
+  for (const group of groups.everyone()) {
     for (const [partition, cursor] of group.cursors) {
       const kept = partition.index.firstAtOrBehind(before, partition.start);
       if (cursor.settled.committed >= kept) continue;
-      const place: Place = [partition.topic.id, partition.number, kept];
+      const place: RecordedPlace = [partition.topic.id, partition.number, kept];
       // Nothing is recorded of a broadcast.
-      if (group.mode === 'shared') groups.push({ groupId: group.id, place });
+      if (group.mode === 'shared') passed.push({ groupId: group.id, place });
       else miss(cursor, kept, atMs);
       missed += 1;
     }
   }
-  if (groups.length > 0) {
-    engine.commit(EntryType.MISSED, { atMs, groups });
-    await engine.journal.flush(true);
+  if (passed.length > 0) {
+    host.commit(EntryType.MISSED, { atMs, groups: passed });
+    await host.journal.flush(true);
   }
   if (missed > 0) {
-    engine.options.onProblem({
+    host.report({
       message: `retention passed ${missed} places of groups that were too far behind`,
     });
   }
@@ -49,7 +50,7 @@ export function miss(cursor: Cursor, kept: number, atMs: number): void {
   group.withdraw((item) => item.cursor === cursor && item.offset < kept);
   cursor.skipTo(kept);
   // A key whose first message is in flight waits for it; the others go on.
-  const stays = ({ offset, cursor: other }: LanePlace, isFirst: boolean): boolean =>
+  const stays = ({ offset, cursor: other }: Place, isFirst: boolean): boolean =>
     other !== cursor || offset >= kept || (isFirst && inFlight.has(offset));
   for (const place of group.lanes.retain(stays)) group.resume(place);
   group.activate(cursor);
@@ -80,16 +81,16 @@ function account(
 }
 
 /** A record makes no sense: no other try will help, so the group is done with it, and its key goes on. */
-export function passOverUndecodable(engine: Engine, cursor: Cursor, offset: number, error: unknown): void {
+export function passOverUndecodable(host: BrokerHost, cursor: Cursor, offset: number, error: unknown): void {
   const { group, partition } = cursor;
-  const atMs = engine.now();
+  const atMs = host.now();
   if (group.mode === 'shared') {
-    const place: Place = [partition.topic.id, partition.number, offset];
-    engine.commit(EntryType.UNDECODABLE, { atMs, groupId: group.id, place });
+    const place: RecordedPlace = [partition.topic.id, partition.number, offset];
+    host.commit(EntryType.UNDECODABLE, { atMs, groupId: group.id, place });
   } else missUndecodable(cursor, offset, atMs);
   const next = group.lanes.freeUnread(cursor, offset);
   if (next) group.resume(next);
-  engine.options.onProblem({
+  host.report({
     message: `${partition.topic.name}/${partition.number} offset ${offset} makes no sense; group ${group.name} passes over it`,
     error,
   });

@@ -216,7 +216,18 @@ export class Settling {
       this.engine.dispatcher.wake(group);
   }
 
-  /** The same for deliveries that nobody failed with: the member leaves in good order, or never began. */
+  /** Takes away from a member what it had for too long, and tells it. */
+  leasesRanOut(member: Consumer, nowMs: number): void {
+    const expired = member.expired(nowMs);
+    if (expired.length === 0) return;
+    this.loseLeases(expired, 'the lease ran out');
+    member.events.leaseLost(
+      member.id,
+      expired.map(({ deliveryId }) => deliveryId),
+    );
+  }
+
+  /** Gives the group deliveries again that nobody failed with: the member leaves in good order, or never began. */
   giveBack(deliveries: readonly Delivery[]): void {
     for (const delivery of deliveries) {
       const { attempt, history, lost } = delivery.tries;

@@ -1,13 +1,12 @@
 import type { StoredMessage } from '#libs/messaging/port';
 import type { Facts } from '../engine/facts.js';
-import { positionsOf } from '../engine/state.js';
 import type { Snapshot } from '../engine/snapshot.js';
 import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.js';
 import type { FoundEntry } from '../journal/scan.js';
 import { isStamp, readStamp } from '../producers/stamp.js';
 import type { ProducerStamp } from '../session.js';
 import { readFired } from '../timers/fired-entry.js';
-import { readRecord, recordAt } from '../topics/record.js';
+import { positionsOf, readRecord, recordAt } from '../topics/record.js';
 
 /** What a group settled in one partition: offsets `first` to `first + count - 1`, per run. */
 export type DescribedAck = {

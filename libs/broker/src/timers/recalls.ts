@@ -1,4 +1,4 @@
-import { RecentMap } from '../engine/recent-map.js';
+import { RecentMap } from '../recent-map.js';
 
 /** Handles of so many recalls at least are remembered. */
 const REMEMBERED_RECALLS = 100_000;

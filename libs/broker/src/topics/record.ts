@@ -351,3 +351,11 @@ function messageWith(body: Buffer, block: Block, position: number, topic: string
     priority: view.getUint8(at + 11),
   };
 }
+
+/** Positions of the records between two positions of a block. */
+export function positionsOf(block: Block, from: number, to: number): number[] {
+  const positions: number[] = [];
+  for (let position = from; position < to; position = endOfRecord(block, position, to))
+    positions.push(position);
+  return positions;
+}

@@ -1,5 +1,5 @@
 import { MessagingError, type TransactionInfo } from '#libs/messaging/port';
-import { RecentMap } from '../engine/recent-map.js';
+import { RecentMap } from '../recent-map.js';
 
 export type TransactionOptions = {
   /** When a transaction without a decision is asked for first. RocketMQ: 6 s. */

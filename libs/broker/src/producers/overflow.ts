@@ -1,20 +1,26 @@
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
-import type { Engine } from '../engine/engine.js';
 import type { Group } from '../groups/group.js';
+import type { BrokerHost } from '../host.js';
+import type { Block } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
-import { DEFAULT_PRIORITY, writeRecord } from './record.js';
-import type { Topic } from './topics.js';
+import { DEFAULT_PRIORITY, writeRecord } from '../topics/record.js';
+import type { Topic } from '../topics/topics.js';
 
 const QUEUE_FULL = 'the topic was full';
 /** What a dead letter takes beside its message: reason, group and origin. */
-export const MAX_BURIAL_BYTES = 2_048;
+export const MAX_OVERFLOW_BYTES = 2_048;
+
+type OverflowStores = {
+  applyRecord(block: Block, position: number, idHash: number | undefined): void;
+};
 
 /**
  * Writes a message whose topic is full as a dead letter of each of its groups. Returns the position of the
  * first one, which alone is found by the message's id (`idHash`) when it is sent again.
  */
-export function bury(
-  engine: Engine,
+export function writeOverflow(
+  host: BrokerHost,
+  stores: OverflowStores,
   out: Out,
   message: OutgoingMessage & { id: string },
   idHash: number | undefined,
@@ -25,7 +31,7 @@ export function bury(
   const origin = { topic: topic.name, partition: -1, offset: -1, storedAtMs: now };
   let first = 0;
   for (const { name: group } of groups) {
-    const letters = engine.internalTopic('dead-letter', group);
+    const letters = host.internalTopic('dead-letter', group);
     const deadLetter = { group, reason: 'queue-full', error: QUEUE_FULL, atMs: now } as const;
     const position = writeRecord(out, {
       topicId: letters.id,
@@ -43,16 +49,16 @@ export function bury(
       priority: message.priority ?? DEFAULT_PRIORITY,
       past: { origin, attempt: 0, history: [], deadLetter },
     });
-    const block = engine.journal.current;
+    const block = host.journal.current;
     block.end = out.start + out.at;
-    engine.state.applyRecord(block, position, first > 0 ? undefined : idHash);
+    stores.applyRecord(block, position, first > 0 ? undefined : idHash);
     first ||= position;
-    engine.trace.add(message.id, 'dead-lettered', now, group, `queue-full: ${QUEUE_FULL}`);
+    host.trace.add(message.id, 'dead-lettered', now, group, `queue-full: ${QUEUE_FULL}`);
   }
   return first;
 }
 
-export const buriedReceipt = (messageId: string, topic: string, duplicate: boolean): SendReceipt => ({
+export const overflowReceipt = (messageId: string, topic: string, duplicate: boolean): SendReceipt => ({
   status: 'DEAD_LETTERED',
   messageId,
   topic,

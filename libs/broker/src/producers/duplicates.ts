@@ -1,30 +1,41 @@
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
-import type { Engine } from '../engine/engine.js';
+import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
-import { buriedReceipt } from './burying.js';
 import { isTimerOf } from '../timers/handles.js';
-import { NO_PARTITION, hashOf, pastOfRecord, recordAt, textOfRecord } from './record.js';
-import type { Topic } from './topics.js';
+import type { TimerStore } from '../timers/timer-store.js';
+import type { RecentIds } from '../topics/recent-ids.js';
+import { NO_PARTITION, hashOf, pastOfRecord, recordAt, textOfRecord } from '../topics/record.js';
+import type { Topic, Topics } from '../topics/topics.js';
+import { overflowReceipt } from './overflow.js';
 
 /** Blocks that were read so that ids in them can be compared, by the position asked for. */
 export type Loaded = ReadonlyMap<number, Block>;
 
 /** A record that is stored already, and what its sender is told. */
-export type Copy = { position: number; receipt: SendReceipt };
+export type Duplicate = { position: number; receipt: SendReceipt };
+
+export type DuplicateStores = {
+  readonly topics: Topics;
+  readonly recentIds: RecentIds;
+  readonly timers: TimerStore;
+};
 
 /** Recognises messages that their topic has already, by id or by timer handle. */
-export class Copies {
-  constructor(private readonly engine: Engine) {}
+export class Duplicates {
+  constructor(
+    private readonly host: Pick<BrokerHost, 'journal'>,
+    private readonly stores: DuplicateStores,
+  ) {}
 
-  /** An earlier copy; or the position of a record that has to be read to know; or undefined. */
+  /** The one that is stored; or the position of a record that has to be read to know; or undefined. */
   find(
     message: OutgoingMessage,
     idHash: number,
     topic: Topic,
     now: number,
     loaded: Loaded | undefined,
-  ): Copy | number | undefined {
-    const { recentIds, timers } = this.engine.state;
+  ): Duplicate | number | undefined {
+    const { recentIds, timers } = this.stores;
     if (message.id !== undefined) {
       const candidates = recentIds.candidates(idHash);
       const found =
@@ -52,12 +63,12 @@ export class Copies {
     candidates: readonly number[] | undefined,
     loaded: Loaded | undefined,
     isIt: (block: Block, position: number) => boolean,
-  ): Copy | number | undefined {
+  ): Duplicate | number | undefined {
     if (!candidates) return undefined;
     for (const position of candidates) {
       // Dropped by retention, and so beyond the window.
-      if (position < this.engine.journal.start) continue;
-      const block = loaded?.get(position) ?? this.engine.journal.find(position);
+      if (position < this.host.journal.start) continue;
+      const block = loaded?.get(position) ?? this.host.journal.find(position);
       if (!block) return position;
       if (isIt(block, position)) return { position, receipt: this.receiptOf(block, position) };
     }
@@ -66,7 +77,7 @@ export class Copies {
 
   /** Where its sender wanted it: a full topic's message is among a group's dead letters. */
   private topicOf(block: Block, position: number): Topic | undefined {
-    const { topics } = this.engine.state;
+    const { topics } = this.stores;
     const topic = topics.byTopicId(recordAt.topicId(block, position));
     if (topic.deadLettersOf === undefined) return topic;
     return topics.get(pastOfRecord(block, position)?.origin.topic ?? topic.name);
@@ -75,10 +86,10 @@ export class Copies {
   /** What the sender of the record at `position` is told when it sends it again. */
   receiptOf(block: Block, position: number): SendReceipt {
     const number = recordAt.partition(block, position);
-    const topic = this.engine.state.topics.byTopicId(recordAt.topicId(block, position));
+    const topic = this.stores.topics.byTopicId(recordAt.topicId(block, position));
     if (topic.deadLettersOf !== undefined) {
       const origin = pastOfRecord(block, position)?.origin.topic ?? topic.name;
-      return buriedReceipt(textOfRecord(block, position)[0]!, origin, true);
+      return overflowReceipt(textOfRecord(block, position)[0]!, origin, true);
     }
     return {
       status: 'SEND_OK',

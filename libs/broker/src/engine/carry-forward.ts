@@ -1,11 +1,12 @@
 import type { Letter } from '../dead-letters/dead-letters.js';
+import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
 import type { Segment } from '../journal/segments.js';
 import { copyUnchanged, recordAt } from '../topics/record.js';
 import type { Transaction } from '../transactions/transactions.js';
-import type { Engine } from './engine.js';
 import type { Facts } from './facts.js';
+import type { Stores } from './stores.js';
 
 /** A segment of which more than this share is owed stays: writing it anew would free little. */
 const MAX_OWED_SHARE = 0.5;
@@ -28,8 +29,11 @@ type Owed = {
  *     | ··timer·· | ··· | ··· | end        | ··· | ··· | CARRIED: timer | end
  *       oldest, else settled          →      and the oldest can go
  */
-export class Carrying {
-  constructor(private readonly engine: Engine) {}
+export class CarryForward {
+  constructor(
+    private readonly host: BrokerHost,
+    private readonly stores: Pick<Stores, 'timers' | 'transactions' | 'deadLetters'>,
+  ) {}
 
   /** Leaves nothing owed in `oldest`, which ends before `before`. False when too much is. */
   async empty(oldest: Segment, before: number): Promise<boolean> {
@@ -44,7 +48,7 @@ export class Carrying {
   }
 
   private owedBefore(before: number): Owed | undefined {
-    const { timers, transactions, deadLetters } = this.engine.state;
+    const { timers, transactions, deadLetters } = this.stores;
     const owed: Owed = { timers: [], letters: [], transactions: [] };
     let count = 0;
     if (timers.lowestPosition() < before) {
@@ -73,7 +77,7 @@ export class Carrying {
     const records = new Map<number, Block>();
     let bytes = 0;
     for (const position of positions) {
-      const block = await this.engine.load(position);
+      const block = await this.host.load(position);
       bytes += recordAt.length(block, position);
       if (bytes > maxBytes) return undefined;
       records.set(position, block);
@@ -83,12 +87,12 @@ export class Carrying {
 
   /** Those that are still owed: while they were read some fired, were decided, redriven or taken back. */
   private write(owed: Owed, records: ReadonlyMap<number, Block>): void {
-    const { timers, transactions, deadLetters } = this.engine.state;
-    let entry = new CarriedEntry(this.engine, records);
+    const { timers, transactions, deadLetters } = this.stores;
+    let entry = new CarriedEntry(this.host, records);
     const room = (positions: readonly number[]): CarriedEntry => {
       if (!entry.hasRoomFor(positions)) {
         entry.write();
-        entry = new CarriedEntry(this.engine, records);
+        entry = new CarriedEntry(this.host, records);
       }
       return entry;
     };
@@ -118,7 +122,7 @@ class CarriedEntry {
   private bytes = 0;
 
   constructor(
-    private readonly engine: Engine,
+    private readonly host: BrokerHost,
     private readonly records: ReadonlyMap<number, Block>,
   ) {}
 
@@ -158,7 +162,7 @@ class CarriedEntry {
   write(): void {
     if (this.bytes === 0) return;
     const { timers, letters, halves } = this.positions;
-    this.engine.commit(EntryType.CARRIED, this.facts, this.bytes, (out) => {
+    this.host.commit(EntryType.CARRIED, this.facts, this.bytes, (out) => {
       for (const at of [...timers, ...letters, ...halves]) copyUnchanged(out, this.records.get(at)!, at);
     });
   }

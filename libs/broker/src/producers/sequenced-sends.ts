@@ -1,38 +1,45 @@
 import { MessagingError, type OutgoingMessage, type SendReceipt } from '#libs/messaging/port';
-import type { Engine } from '../engine/engine.js';
+import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import type { ProducerIdentity, ProducerRegistration, ProducerStamp } from '../session.js';
 import { recordAt } from '../topics/record.js';
+import type { Topics } from '../topics/topics.js';
+import type { Sends } from './sends.js';
+import type { Sequences } from './sequences.js';
 import { readPlaces } from './stamp.js';
 
-/** Appends under a producer's sequence: each is stored once, in order, by one instance. */
-export class SequencedAppends {
+/** Sends under a producer's sequence: each is stored once, in order, by one instance. */
+export class SequencedSends {
   /** By producer id: an append that has to read before it can write. Those behind it must not pass it. */
   private readonly reading = new Map<number, Promise<unknown>>();
 
-  constructor(private readonly engine: Engine) {}
+  constructor(
+    private readonly host: BrokerHost,
+    private readonly stores: { readonly sequences: Sequences; readonly topics: Topics },
+    private readonly sends: Sends,
+  ) {}
 
   async register(registration: ProducerRegistration): Promise<ProducerIdentity> {
-    const { engine } = this;
-    const facts = engine.state.sequences.plan(registration);
-    engine.commit(EntryType.PRODUCER_OPENED, facts);
-    await engine.journal.flush(true);
+    const { host, stores } = this;
+    const facts = stores.sequences.plan(registration);
+    host.commit(EntryType.PRODUCER_OPENED, facts);
+    await host.journal.flush(true);
     return { producerId: facts.id, epoch: facts.epoch };
   }
 
-  append(messages: readonly OutgoingMessage[], stamp: ProducerStamp): Promise<SendReceipt[]> {
-    const { engine, reading } = this;
+  store(messages: readonly OutgoingMessage[], stamp: ProducerStamp): Promise<SendReceipt[]> {
+    const { reading } = this;
     const { producerId } = stamp;
     const ahead = reading.get(producerId);
-    if (ahead) return ahead.then(() => this.append(messages, stamp));
+    if (ahead) return ahead.then(() => this.store(messages, stamp));
     let earlier: number | undefined;
     try {
-      earlier = engine.state.sequences.admit(stamp);
+      earlier = this.stores.sequences.admit(stamp);
     } catch (error) {
       return Promise.reject(error instanceof Error ? error : new Error(String(error)));
     }
     if (earlier !== undefined) return this.receiptsAgain(earlier, messages.length, stamp);
-    return engine.appending.append(messages, stamp, (stored) => {
+    return this.sends.store(messages, stamp, (stored) => {
       const gone = (): void => void reading.delete(producerId);
       reading.set(producerId, stored.then(gone, gone));
     });
@@ -44,7 +51,7 @@ export class SequencedAppends {
     messages: number,
     stamp: ProducerStamp,
   ): Promise<SendReceipt[]> {
-    const { journal, appending, state } = this.engine;
+    const { journal } = this.host;
     const what = `sequence ${stamp.sequence} of producer ${stamp.producerId}`;
     if (position < journal.start) {
       throw new MessagingError('SEQUENCE_GAP', `${what} was stored, but retention has dropped its receipts`);
@@ -57,11 +64,11 @@ export class SequencedAppends {
     for (let next = first; receipts.length < count;) {
       const at = positions[receipts.length] ?? next;
       const block = await journal.load(at);
-      receipts.push(appending.copies.receiptOf(block, at));
+      receipts.push(this.sends.duplicates.receiptOf(block, at));
       next = at + recordAt.length(block, at);
     }
     // The first copy may still be on its way to the disk.
-    const patience = receipts.map(({ topic }) => state.topics.require(topic).flushTimeoutMs);
-    return appending.flushed({ receipts, sync: true, timeoutMs: Math.max(...patience) });
+    const patience = receipts.map(({ topic }) => this.stores.topics.require(topic).flushTimeoutMs);
+    return this.sends.flushed({ receipts, sync: true, timeoutMs: Math.max(...patience) });
   }
 }

@@ -1,15 +1,13 @@
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
-import type { Engine } from '../engine/engine.js';
+import type { Group } from '../groups/group.js';
+import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
-import { maxStampBytes, writeStamp } from '../producers/stamp.js';
+import type { Out } from '../journal/journal.js';
 import type { ProducerStamp } from '../session.js';
-import { stepNumber } from '../trace/trace.js';
-import { brokerIds } from './broker-ids.js';
-import { MAX_BURIAL_BYTES, buriedReceipt, bury } from './burying.js';
-import { MAX_BATCH_MESSAGES, checkMessages, concernsOneMessage } from './check-message.js';
-import { Copies, type Copy, type Loaded, isDelayed } from './copies.js';
-import { hashOfId } from './id-hash.js';
+import type { TimerStore } from '../timers/timer-store.js';
+import { MAX_BATCH_MESSAGES, checkMessages, concernsOneMessage } from '../topics/check-message.js';
+import { hashOfId } from '../topics/id-hash.js';
 import {
   DEFAULT_PRIORITY,
   NO_PARTITION,
@@ -17,21 +15,40 @@ import {
   type RecordFields,
   maxRecordBytes,
   writeRecord,
-} from './record.js';
-import type { Group } from '../groups/group.js';
-import type { Out } from '../journal/journal.js';
-import { Admission } from './topic-limit.js';
-import { type Partition, type Topic } from './topics.js';
+} from '../topics/record.js';
+import type { Partition, Topic } from '../topics/topics.js';
+import { stepNumber } from '../trace/trace.js';
+import { Admission } from './admission.js';
+import { brokerIds } from './broker-ids.js';
+import { type Duplicate, Duplicates, type DuplicateStores, type Loaded, isDelayed } from './duplicates.js';
+import { MAX_OVERFLOW_BYTES, overflowReceipt, writeOverflow } from './overflow.js';
+import type { Sequences } from './sequences.js';
+import { maxStampBytes, writeStamp } from './stamp.js';
 
 /** `missing`: nothing was written, because the record there has to be read first. */
 type Written = { receipts: SendReceipt[]; sync: boolean; timeoutMs: number; missing?: number };
+
+/** `known`: those that are stored already. `overflow`: by place in the call, whose dead letter a message of a full topic becomes. */
+type Planned = {
+  known: readonly (Duplicate | undefined)[];
+  topics: readonly Topic[];
+  bytes: number;
+  overflow: ReadonlyMap<number, readonly Group[]> | undefined;
+};
+
+export type SendStores = DuplicateStores & {
+  readonly timers: TimerStore;
+  readonly sequences: Sequences;
+  /** A record that counts from now on. `idHash` when its id is to be remembered. */
+  applyRecord(block: Block, position: number, idHash: number | undefined): void;
+};
 
 const NO_HEADERS = {};
 const STORED = stepNumber('stored');
 const TIMER_SET = stepNumber('timer-set');
 
 /** Sends: checks, recognises repetitions, chooses partitions, and writes all messages of a call as (part of) one entry. */
-export class Appending {
+export class Sends {
   readonly newId = brokerIds();
   /** The record at hand: one object for all of them, which saves the collector the most work. */
   private readonly fields: RecordFields = {
@@ -55,30 +72,33 @@ export class Appending {
   /** Where the record is that was written last. */
   private lastPosition = 0;
 
-  readonly copies: Copies;
+  readonly duplicates: Duplicates;
 
-  constructor(private readonly engine: Engine) {
-    this.copies = new Copies(engine);
+  constructor(
+    private readonly host: BrokerHost,
+    private readonly stores: SendStores,
+  ) {
+    this.duplicates = new Duplicates(host, stores);
   }
 
   /**
    * Stores the messages of one call. `stamp`: under this sequence, which must be the producer's next one.
    * `onReading` is told when something has to be read before anything can be written.
    */
-  append(
+  store(
     messages: readonly OutgoingMessage[],
     stamp?: ProducerStamp,
     onReading?: (stored: Promise<unknown>) => void,
   ): Promise<SendReceipt[]> {
     let written: Written;
     try {
-      checkMessages(messages, this.engine.now());
+      checkMessages(messages, this.host.now());
       written = this.write(messages, undefined, stamp);
     } catch (error) {
       return Promise.reject(this.refuse(error, messages.length, stamp));
     }
     if (written.missing !== undefined) {
-      const stored = this.appendAfterLoading(messages, written.missing, stamp);
+      const stored = this.storeAfterLoading(messages, written.missing, stamp);
       onReading?.(stored);
       return stored;
     }
@@ -90,7 +110,7 @@ export class Appending {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => resolve(receipts.map((each) => ({ ...each, status: 'FLUSH_TIMEOUT' })));
       const timeout = timeoutMs === Infinity ? undefined : setTimeout(giveUp, timeoutMs);
-      this.engine.journal.flushThen(sync, {
+      this.host.journal.flushThen(sync, {
         resolve: () => {
           clearTimeout(timeout);
           resolve(receipts);
@@ -104,16 +124,16 @@ export class Appending {
   }
 
   /** Some ids look like those of messages that are no longer in memory: reads them to be sure. */
-  private async appendAfterLoading(
+  private async storeAfterLoading(
     messages: readonly OutgoingMessage[],
     first: number,
     stamp: ProducerStamp | undefined,
   ): Promise<SendReceipt[]> {
     const loaded = new Map<number, Block>();
     for (let missing: number | undefined = first; missing !== undefined;) {
-      loaded.set(missing, await this.engine.load(missing));
+      loaded.set(missing, await this.host.load(missing));
       // Again, because a newer instance may have registered while it was read.
-      if (stamp) this.engine.state.sequences.admit(stamp);
+      if (stamp) this.stores.sequences.admit(stamp);
       let written: Written;
       try {
         written = this.write(messages, loaded, stamp);
@@ -131,9 +151,46 @@ export class Appending {
    * do not: some of them will come again, and what was sent behind them must not be stored before.
    */
   private refuse(error: unknown, messages: number, stamp: ProducerStamp | undefined): Error {
-    if (stamp && messages === 1 && concernsOneMessage(error))
-      this.engine.state.sequences.refused(stamp, error);
+    if (stamp && messages === 1 && concernsOneMessage(error)) this.stores.sequences.refused(stamp, error);
     return error instanceof Error ? error : new Error(String(error));
+  }
+
+  /** What is to become of each message; or the position of a record that has to be read to know. Makes topics, and writes no message yet. */
+  private plan(
+    messages: readonly OutgoingMessage[],
+    loaded: Loaded | undefined,
+    now: number,
+  ): Planned | number {
+    const { host, stores } = this;
+    const known = new Array<Duplicate | undefined>(messages.length);
+    const topics = new Array<Topic>(messages.length);
+    let bytes = 0;
+    let timers = 0;
+    let admission: Admission | undefined;
+    let overflow: Map<number, readonly Group[]> | undefined;
+    for (let i = 0; i < messages.length; i++) {
+      const message = messages[i]!;
+      const topic = (topics[i] = host.topic(message.topic));
+      this.hashes[i] = message.id === undefined ? 0 : hashOfId(message.id, topic.id);
+      const found = this.duplicates.find(message, this.hashes[i]!, topic, now, loaded);
+      if (typeof found === 'number') return found;
+      known[i] = found;
+      const recordBytes = maxRecordBytes(message);
+      bytes += recordBytes;
+      const delayed = isDelayed(message, now);
+      if (delayed) timers += 1;
+      if (topic.limit && !found && !delayed) {
+        admission ??= new Admission();
+        const groups = admission.admit(topic, topic.limit, recordBytes);
+        if (groups) {
+          (overflow ??= new Map<number, readonly Group[]>()).set(i, groups);
+          bytes += groups.length * (recordBytes + MAX_OVERFLOW_BYTES);
+          for (const group of groups) host.internalTopic('dead-letter', group.name);
+        }
+      }
+    }
+    if (timers > 0) stores.timers.checkRoom(timers);
+    return { known, topics, bytes, overflow };
   }
 
   private write(
@@ -141,38 +198,15 @@ export class Appending {
     loaded: Loaded | undefined,
     stamp: ProducerStamp | undefined,
   ): Written {
-    const { engine } = this;
-    const now = engine.now();
-    const known = new Array<Copy | undefined>(messages.length);
-    const topics = new Array<Topic>(messages.length);
-    let bytes = 0;
-    let timers = 0;
-    let admission: Admission | undefined;
-    let buried: Map<number, readonly Group[]> | undefined;
-    for (let i = 0; i < messages.length; i++) {
-      const message = messages[i]!;
-      const topic = (topics[i] = engine.topic(message.topic));
-      this.hashes[i] = message.id === undefined ? 0 : hashOfId(message.id, topic.id);
-      const found = this.copies.find(message, this.hashes[i]!, topic, now, loaded);
-      if (typeof found === 'number') return { receipts: [], sync: false, timeoutMs: 0, missing: found };
-      known[i] = found;
-      const recordBytes = maxRecordBytes(message);
-      bytes += recordBytes;
-      const { limit } = topic;
-      if (limit && !found && !isDelayed(message, now)) {
-        admission ??= new Admission();
-        const groups = admission.admit(topic, limit, recordBytes);
-        if (groups) {
-          (buried ??= new Map<number, readonly Group[]>()).set(i, groups);
-          bytes += groups.length * (recordBytes + MAX_BURIAL_BYTES);
-          for (const group of groups) engine.internalTopic('dead-letter', group.name);
-        }
-      }
-      if (isDelayed(message, now)) timers += 1;
-    }
-    if (timers > 0) engine.state.timers.checkRoom(timers);
-    if (stamp) bytes += maxStampBytes(messages.length);
-    const out = engine.journal.begin(EntryType.MESSAGES, bytes);
+    const { host, stores } = this;
+    const now = host.now();
+    const planned = this.plan(messages, loaded, now);
+    if (typeof planned === 'number') return { receipts: [], sync: false, timeoutMs: 0, missing: planned };
+    const { known, topics, bytes, overflow } = planned;
+    const out = host.journal.begin(
+      EntryType.MESSAGES,
+      stamp ? bytes + maxStampBytes(messages.length) : bytes,
+    );
     const receipts: SendReceipt[] = [];
     const positions: number[] | undefined = stamp && [];
     let dense = true;
@@ -183,32 +217,31 @@ export class Appending {
       const topic = topics[i]!;
       sync ||= topic.flush === 'sync';
       if (topic.flushTimeoutMs > timeoutMs) timeoutMs = topic.flushTimeoutMs;
-      const delayed = isDelayed(message, now);
-      // Again, because the first copy may be one of this very call.
-      const copy =
-        known[i] ?? (i > 0 ? this.copies.find(message, this.hashes[i]!, topic, now, loaded) : undefined);
-      if (typeof copy === 'object') {
-        receipts.push(copy.receipt);
-        positions?.push(copy.position);
+      // Again, because the first of two may be of this very call.
+      const duplicate =
+        known[i] ?? (i > 0 ? this.duplicates.find(message, this.hashes[i]!, topic, now, loaded) : undefined);
+      if (typeof duplicate === 'object') {
+        receipts.push(duplicate.receipt);
+        positions?.push(duplicate.position);
         dense = false;
         continue;
       }
-      const groups = buried?.get(i);
+      const groups = overflow?.get(i);
       if (groups) {
         const id = message.id ?? this.newId();
         const idHash = message.id === undefined ? undefined : this.hashes[i]!;
-        const position = bury(engine, out, { ...message, id }, idHash, topic, groups, now);
-        receipts.push(buriedReceipt(id, topic.name, false));
+        const position = writeOverflow(host, stores, out, { ...message, id }, idHash, topic, groups, now);
+        receipts.push(overflowReceipt(id, topic.name, false));
         positions?.push(position);
         dense = false;
         continue;
       }
-      const partition = delayed ? undefined : topic.partitionFor(message.key);
+      const partition = isDelayed(message, now) ? undefined : topic.partitionFor(message.key);
       receipts.push(this.place(out, message, this.hashes[i]!, topic, partition, now));
       positions?.push(this.lastPosition);
     }
-    if (stamp && positions) engine.state.sequences.stored(stamp, writeStamp(out, stamp, positions, dense));
-    engine.journal.finish();
+    if (stamp && positions) stores.sequences.stored(stamp, writeStamp(out, stamp, positions, dense));
+    host.journal.finish();
     return { receipts, sync, timeoutMs };
   }
 
@@ -220,7 +253,7 @@ export class Appending {
     partition: Partition | undefined,
     now: number,
   ): SendReceipt {
-    const { engine } = this;
+    const { host } = this;
     const id = message.id ?? this.newId();
     const { fields } = this;
     fields.topicId = topic.id;
@@ -239,13 +272,13 @@ export class Appending {
     fields.ttlMs = message.ttlMs ?? 0;
     fields.priority = message.priority ?? DEFAULT_PRIORITY;
     const position = writeRecord(out, fields, NO_PAST);
-    const block = engine.journal.current;
+    const block = host.journal.current;
     block.end = out.start + out.at;
     this.lastPosition = position;
     // An id made here cannot be repeated by anybody: no need to remember it.
-    engine.state.applyRecord(block, position, message.id === undefined ? undefined : idHash);
-    if (!partition) engine.dueAt(message.deliverAtMs!);
-    engine.trace.addRecord(position, partition ? STORED : TIMER_SET, now);
+    this.stores.applyRecord(block, position, message.id === undefined ? undefined : idHash);
+    if (!partition) host.dueAt(message.deliverAtMs!);
+    host.trace.addRecord(position, partition ? STORED : TIMER_SET, now);
     return {
       status: 'SEND_OK',
       messageId: id,

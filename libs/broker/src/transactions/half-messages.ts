@@ -6,10 +6,12 @@ import {
   type TransactionDecision,
 } from '#libs/messaging/port';
 import type { AuditNote } from '../audit/audit.js';
-import type { Engine } from '../engine/engine.js';
+import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
+import { Admission } from '../producers/admission.js';
 import { timerHandleOf } from '../timers/handles.js';
+import type { Recalls } from '../timers/recalls.js';
 import { checkMessages } from '../topics/check-message.js';
 import {
   DEFAULT_PRIORITY,
@@ -21,33 +23,45 @@ import {
   textOfRecord,
   writeRecord,
 } from '../topics/record.js';
-import { Admission } from '../topics/topic-limit.js';
-import type { Partition, Topic } from '../topics/topics.js';
-import { type Producer, checkProducerGroup } from './producers.js';
-import type { Transaction } from './transactions.js';
+import type { Partition, Topic, Topics } from '../topics/topics.js';
+import { type ProducerSession, type ProducerSessions, checkProducerGroup } from './producer-sessions.js';
+import type { Transaction, TransactionOptions, Transactions } from './transactions.js';
 
 type Half = { block: Block; position: number };
 
+type TransactionStores = {
+  readonly topics: Topics;
+  readonly transactions: Transactions;
+  readonly recalls: Recalls;
+};
+
 /** Half messages on their way to a decision (RocketMQ's transactional messages). */
-export class Deciding {
+export class HalfMessages {
   private checksAllowed = 0;
   private allowanceAtMs = 0;
 
-  constructor(private readonly engine: Engine) {}
+  constructor(
+    private readonly host: BrokerHost,
+    private readonly stores: TransactionStores,
+    private readonly producers: ProducerSessions,
+    private readonly options: Pick<TransactionOptions, 'firstCheckMs' | 'maxChecksPerSecond'>,
+    /** An id for a message that has none. */
+    private readonly newId: () => string,
+  ) {}
 
   async prepare(producerGroup: string, messages: readonly OutgoingMessage[]): Promise<string> {
-    const { engine } = this;
-    const now = engine.now();
+    const { host } = this;
+    const now = host.now();
     checkProducerGroup(producerGroup);
     checkMessages(messages, now);
-    engine.state.transactions.checkRoom();
-    const topics = messages.map(({ topic }) => engine.topic(topic));
+    this.stores.transactions.checkRoom();
+    const topics = messages.map(({ topic }) => host.topic(topic));
     checkRoom(topics, messages);
     const id = randomUUID();
     const bytes = messages.reduce((sum, message) => sum + maxRecordBytes(message), 0);
-    engine.commit(EntryType.PREPARED, { id, producerGroup, atMs: now }, bytes, (out) => {
+    host.commit(EntryType.PREPARED, { id, producerGroup, atMs: now }, bytes, (out) => {
       messages.forEach((message, i) => {
-        const messageId = message.id ?? engine.appending.newId();
+        const messageId = message.id ?? this.newId();
         writeRecord(out, {
           topicId: topics[i]!.id,
           partition: NO_PARTITION,
@@ -64,18 +78,18 @@ export class Deciding {
           ttlMs: message.ttlMs ?? 0,
           priority: message.priority ?? DEFAULT_PRIORITY,
         });
-        engine.trace.add(messageId, 'prepared', now, undefined, id);
+        host.trace.add(messageId, 'prepared', now, undefined, id);
       });
     });
-    engine.dueAt(now + engine.options.transactions.firstCheckMs);
-    await engine.journal.flush(true);
+    host.dueAt(now + this.options.firstCheckMs);
+    await host.journal.flush(true);
     return id;
   }
 
   /** The first decision wins. `audit`: it is an operator's, not the producer's. `unknown` changes nothing: the producer is asked again later. */
   async decide(id: string, decision: TransactionDecision, audit?: AuditNote): Promise<SendReceipt[]> {
-    const { engine } = this;
-    const { transactions } = engine.state;
+    const { host } = this;
+    const { transactions } = this.stores;
     // It may come from another process: anything but these would count as a rollback below.
     if (!['commit', 'rollback', 'unknown'].includes(decision)) {
       throw new MessagingError('INVALID_ARGUMENT', `no decision ${JSON.stringify(decision)}`);
@@ -83,23 +97,22 @@ export class Deciding {
     if (decision === 'unknown') return this.leaveOpen(id);
     if (transactions.wasDecided(id, decision)) {
       // The first decision may still be on its way to the disk.
-      await engine.journal.flush(true);
+      await host.journal.flush(true);
       return [];
     }
     const transaction = transactions.find(id)!;
     const halves: Half[] = [];
-    for (const position of transaction.positions)
-      halves.push({ position, block: await engine.load(position) });
+    for (const position of transaction.positions) halves.push({ position, block: await host.load(position) });
     // Somebody else may have decided while the messages were read.
     if (transactions.wasDecided(id, decision)) {
-      await engine.journal.flush(true);
+      await host.journal.flush(true);
       return [];
     }
     const receipts =
       decision === 'commit'
         ? this.commit(transaction, halves, audit)
         : this.rollBack(transaction, halves, audit);
-    await engine.journal.flush(true);
+    await host.journal.flush(true);
     return receipts;
   }
 
@@ -108,13 +121,13 @@ export class Deciding {
    * check, however often the broker restarts. What a producer says unasked is not.
    */
   private async leaveOpen(id: string): Promise<SendReceipt[]> {
-    const { engine } = this;
-    const transaction = engine.state.transactions.find(id);
-    if (!transaction) engine.state.transactions.wasDecided(id, 'commit');
+    const { host } = this;
+    const transaction = this.stores.transactions.find(id);
+    if (!transaction) this.stores.transactions.wasDecided(id, 'commit');
     const askedAtMs = transaction?.askedAtMs;
     if (askedAtMs === undefined) return [];
-    engine.commit(EntryType.CHECKED, { id, askedAtMs });
-    await engine.journal.flush(true);
+    host.commit(EntryType.CHECKED, { id, askedAtMs });
+    await host.journal.flush(true);
     return [];
   }
 
@@ -123,10 +136,10 @@ export class Deciding {
     halves: readonly Half[],
     audit: AuditNote | undefined,
   ): SendReceipt[] {
-    const { engine } = this;
-    engine.commit(EntryType.DECIDED, { id, decision: 'rollback', audit });
+    const { host } = this;
+    host.commit(EntryType.DECIDED, { id, decision: 'rollback', audit });
     for (const { block, position } of halves) {
-      engine.trace.add(textOfRecord(block, position)[0]!, 'rolled-back', engine.now(), undefined, id);
+      host.trace.add(textOfRecord(block, position)[0]!, 'rolled-back', host.now(), undefined, id);
     }
     return [];
   }
@@ -136,19 +149,19 @@ export class Deciding {
     halves: readonly Half[],
     audit: AuditNote | undefined,
   ): SendReceipt[] {
-    const { engine } = this;
-    const now = engine.now();
+    const { host } = this;
+    const now = host.now();
     const receipts: SendReceipt[] = [];
     const ends = new Map<Partition, number>();
     const bytes = halves.reduce((sum, { block, position }) => sum + recordAt.length(block, position), 0);
-    engine.commit(EntryType.DECIDED, { id, decision: 'commit', audit }, bytes, (out) => {
+    host.commit(EntryType.DECIDED, { id, decision: 'commit', audit }, bytes, (out) => {
       for (const { block, position } of halves) {
-        const topic = engine.state.topics.byTopicId(recordAt.topicId(block, position));
+        const topic = this.stores.topics.byTopicId(recordAt.topicId(block, position));
         const text = textOfRecord(block, position);
         const dueAtMs = recordAt.deliverAtMs(block, position);
         const waits = dueAtMs > now;
         if (dueAtMs > 0 && this.wasRecalled(block, position, topic, preparedAt)) {
-          engine.trace.add(text[0]!, 'timer-recalled', now, undefined, id);
+          host.trace.add(text[0]!, 'timer-recalled', now, undefined, id);
           receipts.push(receipt(text[0]!, topic, undefined, -1));
           continue;
         }
@@ -162,8 +175,8 @@ export class Deciding {
           storedAtMs: now,
           deliverAtMs: waits ? dueAtMs : 0,
         });
-        engine.trace.add(text[0]!, 'committed', now, undefined, id);
-        if (waits) engine.dueAt(dueAtMs);
+        host.trace.add(text[0]!, 'committed', now, undefined, id);
+        if (waits) host.dueAt(dueAtMs);
         receipts.push(receipt(text[0]!, topic, partition, offset));
       }
     });
@@ -172,42 +185,42 @@ export class Deciding {
 
   /** Whether its handle was taken back since it was prepared: that was said of this message as well. */
   private wasRecalled(block: Block, position: number, topic: Topic, preparedAt: number): boolean {
-    const recalledAt = this.engine.state.recalls.positionOf(timerHandleOf(block, position), topic.id);
+    const recalledAt = this.stores.recalls.positionOf(timerHandleOf(block, position), topic.id);
     return recalledAt !== undefined && recalledAt > preparedAt;
   }
 
   /** Asks producers for the decisions that are overdue, at the pace that the options allow. */
   check(): void {
-    const { engine } = this;
-    const { transactions } = engine.state;
+    const { host } = this;
+    const { transactions } = this.stores;
     if (transactions.size === 0) return;
-    const now = engine.now();
-    const perSecond = engine.options.transactions.maxChecksPerSecond;
+    const now = host.now();
+    const perSecond = this.options.maxChecksPerSecond;
     const elapsed = Math.max(0, now - this.allowanceAtMs);
     this.checksAllowed = Math.min(perSecond, this.checksAllowed + (elapsed * perSecond) / 1000);
     this.allowanceAtMs = now;
-    const isReachable = (group: string): boolean => engine.producers.has(group);
+    const isReachable = (group: string): boolean => this.producers.has(group);
     for (const transaction of transactions.due(now, Math.floor(this.checksAllowed), isReachable)) {
-      const producer = engine.producers.nextOf(transaction.producerGroup);
+      const producer = this.producers.nextOf(transaction.producerGroup);
       if (!producer) continue;
       this.checksAllowed -= 1;
       transactions.asked(transaction, now);
       this.ask(transaction, producer).catch((error: unknown) =>
-        engine.options.onProblem({ message: `transaction ${transaction.id} could not be asked for`, error }),
+        host.report({ message: `transaction ${transaction.id} could not be asked for`, error }),
       );
     }
   }
 
-  private async ask(transaction: Transaction, producer: Producer): Promise<void> {
-    const { engine } = this;
+  private async ask(transaction: Transaction, producer: ProducerSession): Promise<void> {
+    const { host } = this;
     const messages: OutgoingMessage[] = [];
     for (const position of transaction.positions) {
-      const block = await engine.load(position);
-      const topic = engine.state.topics.byTopicId(recordAt.topicId(block, position));
+      const block = await host.load(position);
+      const topic = this.stores.topics.byTopicId(recordAt.topicId(block, position));
       messages.push(outgoing(readRecord(block, position, topic.name)));
     }
-    for (const { id } of messages) engine.trace.add(id!, 'checked', engine.now(), undefined, transaction.id);
-    if (engine.state.transactions.find(transaction.id)) {
+    for (const { id } of messages) host.trace.add(id!, 'checked', host.now(), undefined, transaction.id);
+    if (this.stores.transactions.find(transaction.id)) {
       producer.check(transaction.id, messages, transaction.producerGroup);
     }
   }

@@ -1,7 +1,7 @@
 import { MessagingError, type OutgoingMessage } from '#libs/messaging/port';
 
 /** A session that can be asked what became of a transaction. */
-export interface Producer {
+export interface ProducerSession {
   check(transactionId: string, messages: readonly OutgoingMessage[], producerGroup: string): void;
 }
 
@@ -15,11 +15,11 @@ export function checkProducerGroup(group: string): void {
 }
 
 /** Who can be asked for a producer group's transactions: any of its live sessions, in turn. */
-export class Producers {
-  private readonly byGroup = new Map<string, Producer[]>();
+export class ProducerSessions {
+  private readonly byGroup = new Map<string, ProducerSession[]>();
 
   /** @throws {MessagingError} `INVALID_ARGUMENT`, `BUFFER_FULL` */
-  register(group: string, producer: Producer): void {
+  register(group: string, producer: ProducerSession): void {
     checkProducerGroup(group);
     if (!this.byGroup.has(group) && this.byGroup.size >= MAX_GROUPS) {
       throw new MessagingError('BUFFER_FULL', `${MAX_GROUPS} producer groups are connected already`);
@@ -29,7 +29,7 @@ export class Producers {
     this.byGroup.set(group, producers);
   }
 
-  forget(producer: Producer): void {
+  forget(producer: ProducerSession): void {
     for (const [group, producers] of this.byGroup) {
       const left = producers.filter((other) => other !== producer);
       if (left.length > 0) this.byGroup.set(group, left);
@@ -42,7 +42,7 @@ export class Producers {
   }
 
   /** The one whose turn it is; the turn goes on to the next. */
-  nextOf(group: string): Producer | undefined {
+  nextOf(group: string): ProducerSession | undefined {
     const producers = this.byGroup.get(group);
     const next = producers?.shift();
     if (next) producers?.push(next);
