@@ -1,9 +1,10 @@
-import { Controller, Get, Module } from '@nestjs/common';
+import { Controller, Get, Module, StreamableFile } from '@nestjs/common';
 import type { NestFastifyApplication } from '@nestjs/platform-fastify';
 import { Test } from '@nestjs/testing';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
 import { z } from 'zod';
 import {
   BROKER_PORT,
@@ -43,6 +44,14 @@ class SlowController {
     await released;
     events.push('request answered');
     return 'done';
+  }
+
+  @Get('endless')
+  @Public()
+  endless(): StreamableFile {
+    const stream = new PassThrough();
+    stream.write('begun');
+    return new StreamableFile(stream);
   }
 
   @Consume(Tick, { group: 'fixture.tick' })
@@ -123,6 +132,22 @@ test('a group that waits for what is away leaves its service ready; one that doe
   await service.close();
 });
 
+test('a handler that hangs for good makes its service dead, so that it is started anew; one that is slow does not', async () => {
+  release();
+  const service = await start();
+  await service.consuming;
+  const troubles = jest.spyOn(service.app.get(MessagingServer), 'troubles');
+  const live = async (isHang: boolean): Promise<Response> => {
+    troubles.mockReturnValue([{ group: 'fixture.tick', detail: 'is at work', isHang, isPause: false }]);
+    return fetch(`${service.url}/health/live`);
+  };
+  expect((await live(false)).status).toBe(200);
+  const dead = await live(true);
+  expect(dead.status).toBe(503);
+  expect(await dead.json()).toMatchObject({ code: 'NOT_LIVE', detail: 'consumers: fixture.tick is at work' });
+  await service.close();
+});
+
 describe('shutting down', () => {
   test('finishes the request and the message in flight before it lets go of the broker', async () => {
     const entered = new Promise<void>((resolve) => (requestEntered = resolve));
@@ -158,6 +183,26 @@ describe('shutting down', () => {
     }
     await closed;
     await expect(fetch(`${service.url}/health/live`)).rejects.toThrow();
+  });
+
+  test('cuts off a response that does not end', async () => {
+    release();
+    const service = await start();
+    await service.consuming;
+    const endless = fetch(`${service.url}/endless`).then(({ body }) => body?.getReader());
+    const reader = await endless;
+    await reader?.read();
+    jest.useFakeTimers({ doNotFake: ['nextTick', 'setImmediate', 'queueMicrotask', 'Date'] });
+    try {
+      const closed = service.close();
+      const cutOff = expect(reader?.read()).rejects.toThrow();
+      await jest.advanceTimersByTimeAsync(5_000);
+      await cutOff;
+      await closed;
+    } finally {
+      jest.useRealTimers();
+    }
+    expect(events.at(-1)).toBe('broker closed');
   });
 
   test('answers that it is not ready while it finishes', async () => {
