@@ -15,7 +15,7 @@ const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 2_000;
 /** After a refusal (wrong token, other protocol) a fast retry helps nobody. */
 const REFUSED_BACKOFF_MS = 30_000;
-/** A connection that ends sooner counts as another failure: a broker that takes us and drops us is not asked faster and faster. */
+/** A connection that ends sooner counts as another failure: a broker that takes us and drops us is not asked faster and faster, nor told of each time. */
 const STABLE_MS = 2_000;
 /** How long TCP, TLS and hello may take together. */
 const CONNECT_MS = 5_000;
@@ -46,7 +46,9 @@ export class BrokerLink {
   private socket: FrameSocket | undefined;
   private timer: NodeJS.Timeout | undefined;
   private failures = 0;
-  private upSinceMs = Infinity;
+  /** The trouble that the log knows of. */
+  private told: string | undefined;
+  private stable: NodeJS.Timeout | undefined;
   private started = false;
   private readonly endpoint: { host: string; port: number; tls: boolean };
 
@@ -71,6 +73,7 @@ export class BrokerLink {
   stop(): void {
     this.started = false;
     clearTimeout(this.timer);
+    clearTimeout(this.stable);
     this.socket?.end();
     this.socket = undefined;
   }
@@ -123,8 +126,12 @@ export class BrokerLink {
   }
 
   private accepted(socket: FrameSocket): void {
-    if (this.failures > 0) this.options.log.info({ url: this.options.url }, 'connected to the broker again');
-    this.upSinceMs = performance.now();
+    this.stable = setTimeout(() => {
+      if (this.told !== undefined)
+        this.options.log.info({ url: this.options.url }, 'connected to the broker again');
+      this.told = undefined;
+      this.failures = 0;
+    }, STABLE_MS).unref();
     this.error = undefined;
     this.events.up(socket);
   }
@@ -132,11 +139,11 @@ export class BrokerLink {
   private lost(socket: FrameSocket, error: MessagingError): void {
     if (socket !== this.socket) return;
     this.socket = undefined;
-    if (performance.now() - this.upSinceMs >= STABLE_MS) this.failures = 0;
-    this.upSinceMs = Infinity;
-    if (this.failures === 0 || error.code !== this.error?.code) {
+    clearTimeout(this.stable);
+    if (error.code !== this.told) {
       this.options.log.warn({ url: this.options.url, error: error.message }, 'no connection to the broker');
     }
+    this.told = error.code;
     this.error = error;
     this.failures++;
     // Scheduled first: whoever hears of the loss may stop the link for good.

@@ -46,6 +46,8 @@ export class TcpSession implements OpenableSession, LinkEvents {
   private socket: FrameSocket | undefined;
   private readonly members = new Map<number, Member>();
   private readonly producerGroups = new Set<string>();
+  /** What is refused since a new connection, and why. */
+  private readonly refusals = new Map<string, string>();
   private readonly waitingForUp = new Set<(error?: MessagingError) => void>();
   private lastConsumerId = 0;
   private closed = false;
@@ -271,13 +273,19 @@ export class TcpSession implements OpenableSession, LinkEvents {
    */
   private resume(type: FrameType, args: unknown, isWanted: () => boolean, failures = 0): void {
     const { socket } = this;
-    this.call<unknown>(type, args, { answer: undefined }).catch((error: unknown) => {
+    const what = JSON.stringify(args);
+    const resumed = this.call<unknown>(type, args, { answer: undefined }).then(() =>
+      this.refusals.delete(what),
+    );
+    resumed.catch((error: unknown) => {
       // Another connection has resumed it meanwhile, or nobody needs it any more.
       if (socket !== this.socket || this.closed || !isWanted()) return;
       if (error instanceof MessagingError && error.code === 'REQUEST_TIMEOUT') return this.link.drop(error);
-      if (failures === 0) {
-        this.options.log.warn({ error: errorText(error) }, 'a subscription was refused; it is tried again');
-      }
+      // Told once for each reason, however many connections come and go meanwhile.
+      const text = errorText(error);
+      if (this.refusals.get(what) !== text)
+        this.options.log.warn({ error: text }, 'a subscription was refused; it is tried again');
+      this.refusals.set(what, text);
       const waitMs = Math.min(MAX_RESUME_WAIT_MS, FIRST_RESUME_WAIT_MS * 2 ** failures);
       setTimeout(() => {
         if (socket === this.socket && isWanted())

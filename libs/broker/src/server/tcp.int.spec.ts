@@ -261,6 +261,20 @@ describe('a broker over TCP', () => {
     expect([broker.sessions.length, asked('fine')]).toEqual([2, 1]);
   });
 
+  it('tells of a refused subscription once, however often the connection is lost meanwhile', async () => {
+    const told: string[] = [];
+    const port = connectTo({ log: { ...quiet, warn: (_details, text) => told.push(text) } });
+    await port.subscribe({ group: 'refused', topics: [{ topic: 'order' }] }, () => Promise.resolve());
+    broker.refuses = () => true;
+    for (const sessions of [2, 3, 4]) {
+      await restart();
+      await until(() => broker.sessions[sessions - 1]?.subscriptions.length === 1);
+    }
+    await port.send([message('a')]);
+    expect(told.filter((text) => text.includes('was refused'))).toHaveLength(1);
+    expect(told.filter((text) => text.includes('no connection'))).toHaveLength(1);
+  });
+
   it('refuses connections beyond the limit and keeps the others', async () => {
     await server.close();
     server = await listen({ maxConnections: 1 });
