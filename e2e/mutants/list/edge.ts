@@ -542,7 +542,7 @@ export const EDGE: readonly Mutant[] = [
   ...slipsIn(
     `${KIT}/problem/translate.ts`,
     'answers',
-    [...HTTP, `${KIT}/problem/unavailable.int.spec.ts`],
+    [`${KIT}/problem/translate.spec.ts`, ...HTTP, `${KIT}/problem/unavailable.int.spec.ts`],
     [
       ['what-is-away-is-a-500', 'if (isDependencyAway(error)) {', 'if (false as boolean) {'],
       [
@@ -561,12 +561,7 @@ export const EDGE: readonly Mutant[] = [
         "error.kind === 'transient' ? retryAfter(error.retryAfterMs ?? DEFAULT_RETRY_AFTER_MS) : undefined;",
         'undefined as Record<string, string> | undefined;',
       ],
-      [
-        'too-early',
-        'Math.max(1, Math.ceil(milliseconds / 1000))',
-        'Math.floor(milliseconds / 1000)',
-        { specs: [...HTTP, ...EVENTS, `${GATEWAY}/routes/routes.int.spec.ts`, ...SIGN_IN] },
-      ],
+      ['too-early', 'Math.max(1, Math.ceil(milliseconds / 1000))', 'Math.floor(milliseconds / 1000)'],
     ],
   ),
   ...slipsIn(

@@ -171,6 +171,7 @@ export const OPERATING: readonly Mutant[] = [
         'redis-away-is-a-500',
         'isDatabaseUnavailable(error) || isRedisFailure(error)',
         'isDatabaseUnavailable(error)',
+        { specs: REDIS },
       ],
       [
         'postgres-away-is-a-500',
@@ -182,7 +183,7 @@ export const OPERATING: readonly Mutant[] = [
   ...slipsIn(
     `${KIT}/health/health.ts`,
     'health',
-    [...BOOT, `${KIT}/http/http.int.spec.ts`],
+    [`${KIT}/health/health.spec.ts`],
     [
       ['ready-while-it-stops', "if (this.draining) return { service: 'is shutting down' };", ''],
       ['a-check-that-hangs-holds-up-the-answer', 'await Promise.race([check, deadline]);', 'await check;'],

@@ -34,6 +34,8 @@ describe('a request that no route took', () => {
   test('is a 404 where only a catch-all would match', () => {
     expect(routes().refusal('POST', '/api/nothing')).toMatchObject({ status: 404, code: 'NOT_FOUND' });
     expect(routes().refusal('POST', '/api/orders/abc/cancel/again')).toMatchObject({ status: 404 });
+    // A parameter is one segment.
+    expect(routes().refusal('GET', '/api/orders/abc/def/cancel')).toMatchObject({ status: 404 });
   });
 
   test('takes a dot in a pattern for a dot', () => {

@@ -1,6 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Redis } from 'ioredis';
 import { pino } from 'pino';
+import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { createLogger } from '../logs/logger.js';
 import { toHttpProblem } from '../problem/translate.js';
@@ -86,6 +87,16 @@ async function eventually<Result>(ask: () => Promise<Result>): Promise<Result> {
   }
 }
 
+/** Past the link that the specs break. */
+const direct = async <Result>(run: (admin: Redis) => Promise<Result>): Promise<Result> => {
+  const admin = openRedis({ url: server.url, name: 'admin', logger: pino({ level: 'silent' }) });
+  try {
+    return await run(admin);
+  } finally {
+    admin.disconnect();
+  }
+};
+
 describe('every command settles and the link is well again', () => {
   test('when its connections are reset again and again under load', async () => {
     const traffic = load();
@@ -133,6 +144,35 @@ describe('every command settles and the link is well again', () => {
     expect(log.map(({ msg }) => msg)).toContainEqual(expect.stringContaining('Socket timeout'));
   }, 30_000);
 
+  test('when an answer trickles in and never ends: the command is given up, as unavailable', async () => {
+    const trickling = createServer((socket) => {
+      socket.on('error', () => undefined).once('data', () => socket.write('$1000000\r\n'));
+      const drip = setInterval(() => socket.write('x'), 200);
+      socket.once('close', () => clearInterval(drip));
+    });
+    await new Promise<void>((resolve) => trickling.listen(0, '127.0.0.1', resolve));
+    const { port } = trickling.address() as AddressInfo;
+    const logger = pino({ level: 'silent' });
+    const slow = openRedis({ url: `redis://127.0.0.1:${port}`, name: 'fixture', logger });
+    const error: unknown = await Promise.race([
+      slow.get('a').catch((error: unknown) => error),
+      pause(2 * WELL_AGAIN_MS, 'it still waits'),
+    ]);
+    slow.disconnect();
+    trickling.close();
+    expect(error).toBeInstanceOf(Error);
+    expect(toHttpProblem(error)).toMatchObject({ status: 503, code: 'SERVICE_UNAVAILABLE' });
+  }, 30_000);
+
+  test('when its server becomes a replica: the next connection is to whoever has the name then', async () => {
+    const before = await redis.client('ID');
+    await direct((admin) => admin.call('REPLICAOF', '127.0.0.1', '1'));
+    await expect(redis.set('a', '1')).rejects.toThrow();
+    await direct((admin) => admin.call('REPLICAOF', 'NO', 'ONE'));
+    await eventually(async () => expect(await redis.client('ID')).not.toBe(before));
+    await eventually(() => redis.set('a', '1'));
+  }, 30_000);
+
   test('when the server is killed and started again', async () => {
     await redis.set('before', 'kept');
     await server.crash();
@@ -143,15 +183,6 @@ describe('every command settles and the link is well again', () => {
 });
 
 describe('the cause is named', () => {
-  const direct = async <Result>(run: (admin: Redis) => Promise<Result>): Promise<Result> => {
-    const admin = openRedis({ url: server.url, name: 'admin', logger: pino({ level: 'silent' }) });
-    try {
-      return await run(admin);
-    } finally {
-      admin.disconnect();
-    }
-  };
-
   test.each([
     ['READONLY', ['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']],
     ['OOM', ['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']],
