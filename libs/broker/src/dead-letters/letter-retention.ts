@@ -1,6 +1,7 @@
 import { BROKER } from '../audit/audit.js';
-import type { Engine } from '../engine/engine.js';
+import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
+import type { DeadLetters } from './dead-letters.js';
 
 export type DeadLetterRetention = {
   /** A dead letter that is older is dropped. Default 30 days. */
@@ -26,12 +27,13 @@ export class LetterRetention {
   private readonly told = new Map<string, number>();
 
   constructor(
-    private readonly engine: Engine,
+    private readonly host: BrokerHost,
+    private readonly deadLetters: DeadLetters,
     private readonly options: DeadLetterRetention,
   ) {}
 
   enforce(): void {
-    const { deadLetters } = this.engine.state;
+    const { deadLetters } = this;
     for (const group of deadLetters.groups()) {
       const surplus = this.surplusOf(group);
       if (surplus.count > 0) this.drop(group, surplus);
@@ -40,8 +42,8 @@ export class LetterRetention {
 
   /** How many may not stay, all of them before an offset of the dead-letter topic. */
   private surplusOf(group: string): { count: number; before: number } {
-    const { deadLetters } = this.engine.state;
-    const diedBefore = this.engine.now() - this.options.maxAgeMs;
+    const { deadLetters } = this;
+    const diedBefore = this.host.now() - this.options.maxAgeMs;
     const tooMany = deadLetters.count(group) - this.options.maxPerGroup;
     const surplus = { count: 0, before: 0 };
     for (const { offset, atMs } of deadLetters.live(group)) {
@@ -53,9 +55,8 @@ export class LetterRetention {
   }
 
   private drop(group: string, { count, before }: { count: number; before: number }): void {
-    const { engine } = this;
-    const { deadLetters } = engine.state;
-    const atMs = engine.now();
+    const { host, deadLetters } = this;
+    const atMs = host.now();
     const period = Math.floor(atMs / TOLD_EVERY_MS);
     const audit = {
       atMs,
@@ -65,10 +66,10 @@ export class LetterRetention {
       count,
       run: `dropped ${group} ${period}`,
     } as const;
-    engine.commit(EntryType.DEAD_LETTERS_DROPPED, { group, before, audit });
+    host.commit(EntryType.DEAD_LETTERS_DROPPED, { group, before, audit });
     if (this.told.get(group) === period) return;
     this.told.set(group, period);
-    engine.options.onProblem({
+    host.report({
       message: `dead letters of ${group} are too old or too many and are dropped; ${deadLetters.dropped(group)} so far`,
     });
   }

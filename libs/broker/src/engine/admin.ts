@@ -18,18 +18,18 @@ import {
   type TraceEvent,
   type TransactionInfo,
 } from '#libs/messaging/port';
+import { AnswerBudget } from '../answer-budget.js';
 import { type AuditNote, MAX_AUDIT_ENTRIES } from '../audit/audit.js';
-import { editLetter } from '../dead-letters/editing.js';
-import { listDeadLetters } from '../dead-letters/redriving.js';
+import { editLetter } from '../dead-letters/edit-letter.js';
+import { listDeadLetters } from '../dead-letters/redrives.js';
 import { asDelivered } from '../groups/as-delivered.js';
 import type { Group } from '../groups/group.js';
-import { resetGroup } from '../groups/resetting.js';
+import { resetGroup } from '../groups/reset-group.js';
 import type { AdminCall } from '../session.js';
-import { traceById } from '../trace/reading.js';
+import { traceById } from '../trace/trace-by-id.js';
 import { traceByKey } from '../trace/trace-by-key.js';
 import { readRecord } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
-import { AnswerRoom } from './answer-room.js';
 import { ADMIN_ARGUMENTS, checkArgument } from './arguments.js';
 import type { Engine } from './engine.js';
 
@@ -140,7 +140,7 @@ export class Admin implements BrokerAdmin {
     if (!found) throw new MessagingError('INVALID_ARGUMENT', `topic ${topic} has no partition ${partition}`);
     const messages: StoredMessage[] = [];
     const most = Math.min(limit, MAX_LIMIT);
-    const room = new AnswerRoom();
+    const budget = new AnswerBudget();
     for (let at = Math.max(found.start, Math.floor(offset)); at < found.visibleEnd; at++) {
       if (messages.length >= most) break;
       const position = found.index.get(at);
@@ -148,7 +148,7 @@ export class Admin implements BrokerAdmin {
       const record = readRecord(await this.engine.load(position), position, topic);
       const { message } = asDelivered(record, { attempt: 1, history: [] });
       const { body, ...rest } = message;
-      if (!room.take(body.byteLength, rest)) break;
+      if (!budget.take(body.byteLength, rest)) break;
       messages.push(message);
     }
     return messages;
@@ -156,16 +156,29 @@ export class Admin implements BrokerAdmin {
 
   async resetGroup(group: string, to: ResetTarget): Promise<void> {
     const audit = { ...this.note('reset-group'), group, subject: JSON.stringify(to) };
-    await resetGroup(this.engine, this.engine.state.groups.require(group), to, audit);
+    const { dispatcher, settlements, state } = this.engine;
+    await resetGroup(
+      this.engine,
+      { settlements, wake: dispatcher.wake },
+      state.groups.require(group),
+      to,
+      audit,
+    );
   }
 
   deadLetters(group: string, options: { limit?: number; afterOffset?: number } = {}): Promise<DeadLetter[]> {
     const limit = Math.min(options.limit ?? 1_000, MAX_LIMIT);
-    return listDeadLetters(this.engine, group, options.afterOffset ?? -1, limit);
+    return listDeadLetters(
+      this.engine,
+      this.engine.state.deadLetters,
+      group,
+      options.afterOffset ?? -1,
+      limit,
+    );
   }
 
   redrive(group: string, messageId: string): Promise<boolean> {
-    return this.engine.redriving.redrive(group, messageId, this.by);
+    return this.engine.redrives.redrive(group, messageId, this.by);
   }
 
   redriveAll(
@@ -173,15 +186,15 @@ export class Admin implements BrokerAdmin {
     filter: DeadLetterFilter = {},
     options: RedriveOptions = {},
   ): Promise<RedriveReport> {
-    return this.engine.redriving.redriveAll(group, filter, options, this.by);
+    return this.engine.redrives.redriveAll(group, filter, options, this.by);
   }
 
   editDeadLetter(group: string, messageId: string, edit: DeadLetterEdit): Promise<boolean> {
-    return editLetter(this.engine, group, messageId, edit, this.by);
+    return editLetter(this.engine, this.engine.state, group, messageId, edit, this.by);
   }
 
   discard(group: string, messageId: string): Promise<boolean> {
-    return this.engine.redriving.discard(group, messageId, this.by);
+    return this.engine.redrives.discard(group, messageId, this.by);
   }
 
   trace(messageId: string): Promise<TraceEvent[]> {
@@ -191,7 +204,7 @@ export class Admin implements BrokerAdmin {
   traceByKey(key: string, topic?: string): Promise<MessageTrace[]> {
     if (typeof key !== 'string' || key === '')
       throw new MessagingError('INVALID_ARGUMENT', 'a key is a text');
-    return traceByKey(this.engine, key, topic);
+    return traceByKey(this.engine, this.engine.state.topics, key, topic);
   }
 
   audit({ limit = MAX_AUDIT_ENTRIES, group }: { limit?: number; group?: string } = {}): Promise<

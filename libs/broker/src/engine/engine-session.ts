@@ -7,9 +7,8 @@ import {
 } from '#libs/messaging/port';
 import { Consumer, MAX_CONSUMERS_PER_SESSION, consumerIdOf } from '../groups/consumer.js';
 import type { Group } from '../groups/group.js';
-import { join, leave } from '../groups/membership.js';
-import { startsAt } from '../groups/starting.js';
-import { checkSettlement } from '../groups/settling.js';
+import { checkSettlement } from '../groups/settlements.js';
+import { startsAt } from '../groups/start-offsets.js';
 import type {
   AdminCall,
   BrokerSession,
@@ -92,10 +91,10 @@ export class EngineSession implements BrokerSession, ProducerSession {
     this.checkOpen();
     checkArgument('subscription', subscription, SubscriptionArgument);
     checkArgument('mode', mode, ConsumerMode);
-    const starts = await startsAt(this.engine, subscription);
+    const starts = await startsAt(this.engine, this.engine.state, subscription);
     this.checkOpen();
     const id = this.freeConsumerId();
-    const consumer = join(this.engine, subscription, starts, (group: Group) => {
+    const consumer = this.engine.memberships.join(subscription, starts, (group: Group) => {
       return new Consumer(
         id,
         group,
@@ -133,7 +132,7 @@ export class EngineSession implements BrokerSession, ProducerSession {
   detach(consumerId: number): Promise<void> {
     const consumer = this.consumers.get(consumerId);
     this.consumers.delete(consumerId);
-    if (consumer) leave(this.engine, consumer, { isLost: false });
+    if (consumer) this.engine.memberships.leave(consumer, { isLost: false });
     return Promise.resolve();
   }
 
@@ -185,7 +184,7 @@ export class EngineSession implements BrokerSession, ProducerSession {
       for (let i = 0; i < settlements.length; i++) {
         const settlement = settlements[i]!;
         const consumer = this.consumers.get(consumerIdOf(settlement.deliveryId));
-        results[i] = this.engine.settling.settle(consumer, settlement, now);
+        results[i] = this.engine.settlements.settle(consumer, settlement, now);
       }
       this.engine.journal.flushThen(false, { resolve: () => resolve(results), reject });
     });
@@ -208,7 +207,7 @@ export class EngineSession implements BrokerSession, ProducerSession {
     this.engine.producers.forget(this);
     for (const consumer of this.consumers.values()) {
       consumer.pull?.resolve([]);
-      leave(this.engine, consumer, { isLost: true });
+      this.engine.memberships.leave(consumer, { isLost: true });
     }
     this.consumers.clear();
     this.onClose(this);

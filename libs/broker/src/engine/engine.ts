@@ -1,15 +1,12 @@
 import { MessagingError, type TopicOptions, deadLetterTopic, retryTopic } from '#libs/messaging/port';
-import { AutomaticRedriving } from '../dead-letters/automatic-redriving.js';
+import { AutomaticRedrives } from '../dead-letters/automatic-redrives.js';
 import { LetterRetention } from '../dead-letters/letter-retention.js';
-import { Redriving } from '../dead-letters/redriving.js';
-import { encodeAcks } from '../groups/ack-entry.js';
-import type { Cursor } from '../groups/cursor.js';
+import { Redrives } from '../dead-letters/redrives.js';
 import { Dispatcher } from '../groups/dispatcher.js';
-import type { Group } from '../groups/group.js';
-import { forgetInterests } from '../groups/membership.js';
+import { Memberships } from '../groups/memberships.js';
 import { passOverUndecodable } from '../groups/missing.js';
-import { Settling } from '../groups/settling.js';
-import type { Starts } from '../groups/starting.js';
+import { PendingAcks } from '../groups/pending-acks.js';
+import { Settlements } from '../groups/settlements.js';
 import type { BrokerHost, Problem } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { readMark, writeMark } from '../journal/marks.js';
@@ -21,7 +18,7 @@ import { Segments } from '../journal/segments.js';
 import type { Flush, Partition, Topic } from '../topics/topics.js';
 import { Sends } from '../producers/sends.js';
 import { SequencedSends } from '../producers/sequenced-sends.js';
-import { Timers } from '../timers/firing.js';
+import { Timers } from '../timers/timers.js';
 import { Trace } from '../trace/trace.js';
 import { HalfMessages } from '../transactions/half-messages.js';
 import { ProducerSessions } from '../transactions/producer-sessions.js';
@@ -40,7 +37,9 @@ export class Engine implements BrokerHost, CommitObserver {
   readonly state: BrokerState;
   readonly trace: Trace;
   readonly dispatcher: Dispatcher;
-  readonly settling: Settling;
+  readonly pendingAcks = new PendingAcks();
+  readonly settlements: Settlements;
+  readonly memberships: Memberships;
   readonly sends: Sends;
   readonly sequencedSends: SequencedSends;
   readonly timers: Timers;
@@ -48,15 +47,14 @@ export class Engine implements BrokerHost, CommitObserver {
   readonly producers = new ProducerSessions();
   readonly ticker: Ticker;
   readonly retention: Retention;
-  readonly redriving: Redriving;
-  readonly automaticRedriving: AutomaticRedriving;
+  readonly redrives: Redrives;
+  readonly automaticRedrives: AutomaticRedrives;
   readonly letterRetention: LetterRetention;
   journal!: Journal;
   segments!: Segments;
   lost: readonly LostRange[] = [];
   private touchedPartitions: Partition[] = [];
   private recovering = true;
-  private dirtyCursors: Cursor[] = [];
 
   private constructor(readonly options: ResolvedOptions) {
     this.trace = new Trace(options.traceSteps);
@@ -71,40 +69,41 @@ export class Engine implements BrokerHost, CommitObserver {
       trace: this.trace,
       now: () => options.clock.now(),
       monotonicMs: () => options.clock.monotonicMs(),
-      noteUnderWay: (delivery) => this.settling.noteUnderWay(delivery),
-      expired: (cursor, offset, message) => this.settling.expire(cursor, offset, message),
-      unwanted: (cursor, offset, last) => this.settling.unwanted(cursor, offset, last),
+      noteUnderWay: (delivery) => this.settlements.noteUnderWay(delivery),
+      expired: (cursor, offset, message) => this.settlements.expire(cursor, offset, message),
+      unwanted: (cursor, offset, last) => this.settlements.unwanted(cursor, offset, last),
       held: ({ group, partition: { topic, number } }, offset, error) =>
         options.onProblem({
           message: `${topic.name}/${number} offset ${offset} cannot be read; group ${group.name} stands there, and it is tried again`,
           error,
         }),
       undecodable: (cursor, offset, error) => passOverUndecodable(this, cursor, offset, error),
-      settlementsPending: (cursor) => this.settlementsPending(cursor),
+      pendingAcks: this.pendingAcks,
       dueAt: (atMs) => this.ticker.reconsider(atMs),
     });
-    this.settling = new Settling(this);
+    this.settlements = new Settlements(this, this.pendingAcks, this.dispatcher.wake);
+    this.memberships = new Memberships(this, this.state, this.settlements, this.dispatcher.wake);
     this.sends = new Sends(this, this.state);
     this.sequencedSends = new SequencedSends(this, this.state, this.sends);
-    this.timers = new Timers(this);
+    this.timers = new Timers(this, this.state);
     this.halfMessages = new HalfMessages(this, this.state, this.producers, options.transactions, () =>
       this.sends.newId(),
     );
     this.ticker = new Ticker(this, this.state, this.timedWork());
     this.retention = new Retention(this, this.state, options.retention);
-    this.redriving = new Redriving(this);
-    this.automaticRedriving = new AutomaticRedriving(this);
-    this.letterRetention = new LetterRetention(this, options.deadLetters);
+    this.redrives = new Redrives(this, this.state.deadLetters);
+    this.automaticRedrives = new AutomaticRedrives(this, this.state, this.redrives);
+    this.letterRetention = new LetterRetention(this, this.state.deadLetters, options.deadLetters);
   }
 
   private timedWork(): TimedWork {
     return {
       fireTimers: () => void this.timers.fireDue(),
-      leasesRanOut: (member, nowMs) => this.settling.leasesRanOut(member, nowMs),
-      forgetInterests: (group) => forgetInterests(this, group),
+      leasesRanOut: (member, nowMs) => this.settlements.leasesRanOut(member, nowMs),
+      forgetInterests: (group) => this.memberships.forgetInterests(group),
       askProducers: () => this.halfMessages.check(),
       dropOldLetters: () => this.letterRetention.enforce(),
-      redriveByItself: () => this.automaticRedriving.look(),
+      redriveByItself: () => this.automaticRedrives.look(),
       dropOldSegments: () => void this.retention.enforce(),
     };
   }
@@ -247,7 +246,8 @@ export class Engine implements BrokerHost, CommitObserver {
       topics.plan(name, { ...options, flush: options.flush ?? this.options.flush }),
     );
     const created = topics.require(name);
-    for (const group of this.state.groups.everyone()) if (group.wants(created)) this.follow(group, [created]);
+    for (const group of this.state.groups.everyone())
+      if (group.wants(created)) this.memberships.follow(group, [created]);
     return created;
   }
 
@@ -259,31 +259,6 @@ export class Engine implements BrokerHost, CommitObserver {
     });
   }
 
-  /** Gives the group a place in every partition of these topics that it has none in: `from` there, or at one of its ends. */
-  follow(group: Group, topics: Iterable<Topic>, from?: Starts): void {
-    const starts: { partition: Partition; offset: number }[] = [];
-    for (const topic of topics) {
-      const fromStart =
-        group.startAt !== 'latest' ||
-        topic.createdAt > group.createdAt ||
-        topic.name === retryTopic(group.name);
-      for (const partition of topic.partitions) {
-        if (group.cursors.has(partition)) continue;
-        const end = fromStart && group.mode === 'shared' ? partition.start : partition.end;
-        // Retention may have dropped some of it since it was found.
-        starts.push({ partition, offset: Math.max(from?.get(partition) ?? end, partition.start) });
-      }
-    }
-    if (starts.length === 0) return;
-    if (group.mode === 'broadcast') {
-      for (const { partition, offset } of starts) group.addCursor(partition, offset);
-    } else {
-      const cursors = starts.map(({ partition, offset }) => [partition.topic.id, partition.number, offset]);
-      this.commit(EntryType.CURSORS_CREATED, { groupId: group.id, cursors });
-    }
-    for (const cursor of group.cursors.values()) group.activate(cursor);
-  }
-
   private touch(partition: Partition): void {
     if (this.recovering) return;
     if (partition.topic.flush === 'sync') this.journal.wantSync();
@@ -292,17 +267,9 @@ export class Engine implements BrokerHost, CommitObserver {
     this.touchedPartitions.push(partition);
   }
 
-  settlementsPending(cursor: Cursor): void {
-    if (cursor.unrecorded.length === 1) this.dirtyCursors.push(cursor);
-  }
-
   /** Begins a group commit: acks that have gathered go with it, and its messages are noted to become visible. */
   startCommit(): { written(): void; durable(): void } {
-    if (this.dirtyCursors.length > 0) {
-      const cursors = this.dirtyCursors;
-      this.dirtyCursors = [];
-      encodeAcks(this.journal, cursors);
-    }
+    this.pendingAcks.record(this.journal);
     const advances = this.touchedPartitions.map((partition) => ({ partition, end: partition.end }));
     this.touchedPartitions = [];
     for (const { partition } of advances) partition.touched = false;
@@ -346,7 +313,7 @@ export class Engine implements BrokerHost, CommitObserver {
   /** Writes what is left and closes the files. */
   async close(): Promise<void> {
     this.ticker.stop();
-    this.redriving.stop();
+    this.redrives.stop();
     await this.timers.stop();
     await this.retention.idle();
     await this.journal.close();

@@ -34,7 +34,7 @@ export function applyCursorsCreated(
   }
 }
 
-/** An `ACKED` entry, as `encodeAcks` writes it, between two positions of a block. */
+/** An `ACKED` entry, as `PendingAcks` writes it, between two positions of a block. */
 export function applyAcked(stores: CursorStores, block: Block, from: number, to: number): void {
   for (let position = from; position < to;) {
     const at = position - block.start;

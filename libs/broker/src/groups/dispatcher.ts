@@ -10,6 +10,7 @@ import type { Cursor } from './cursor.js';
 import { Delivery, FIRST_TRY, type Tries } from './delivery.js';
 import type { Group, Ready } from './group.js';
 import type { Interest } from './interests.js';
+import type { PendingAcks } from './pending-acks.js';
 import { MAX_LOOKAHEAD } from './priority-lookahead.js';
 import { SharedReads } from './shared-reads.js';
 
@@ -29,8 +30,8 @@ export interface DispatchHost {
   held(cursor: Cursor, offset: number, error: unknown): void;
   /** A record was read and makes no sense: the group passes over it. */
   undecodable(cursor: Cursor, offset: number, error: unknown): void;
-  /** Settled offsets wait for the next commit. */
-  settlementsPending(cursor: Cursor): void;
+  /** What was settled without a member. */
+  readonly pendingAcks: PendingAcks;
   /** A lease runs out then, or a message is due again. */
   dueAt(atMs: number): void;
 }
@@ -387,8 +388,7 @@ export class Dispatcher {
   private skip(cursor: Cursor, offset: number): void {
     cursor.settle(offset);
     if (cursor.group.mode === 'shared') {
-      cursor.unrecorded.push(offset);
-      this.host.settlementsPending(cursor);
+      this.host.pendingAcks.note(cursor, offset);
     }
   }
 
@@ -462,8 +462,7 @@ export class Dispatcher {
 
   private skipDelivered(cursor: Cursor, offset: number): void {
     if (!cursor.settle(offset)) return;
-    cursor.unrecorded.push(offset);
-    this.host.settlementsPending(cursor);
+    this.host.pendingAcks.note(cursor, offset);
   }
 }
 

@@ -1,8 +1,7 @@
 import type { MessageTrace } from '#libs/messaging/port';
-import type { Engine } from '../engine/engine.js';
 import { keyOfRecord, readMessage } from '../topics/record.js';
-import type { Partition } from '../topics/topics.js';
-import { TracedRecords, stepsOf, windowsBack } from './reading.js';
+import type { Partition, Topics } from '../topics/topics.js';
+import { type TraceHost, TracedRecords, stepsOf, windowsBack } from './trace-by-id.js';
 
 /** The newest messages of a partition that are looked at. */
 const MAX_LOOKED_AT = 10_000;
@@ -15,15 +14,19 @@ type Found = Omit<MessageTrace, 'events'>;
  * Traces the messages of a key. Keys are not recorded, which costs the hot path nothing; a key says which partition its
  * messages are in, so they are looked for there when somebody asks, from the newest backwards.
  */
-export async function traceByKey(engine: Engine, key: string, topic?: string): Promise<MessageTrace[]> {
-  const { topics } = engine.state;
+export async function traceByKey(
+  host: TraceHost,
+  topics: Topics,
+  key: string,
+  topic?: string,
+): Promise<MessageTrace[]> {
   const asked =
     topic === undefined ? [...topics.all()].filter((each) => !each.isInternal) : [topics.require(topic)];
-  const records = new TracedRecords(engine);
+  const records = new TracedRecords(host);
   const found: Found[] = [];
   for (const each of asked) found.push(...(await lookIn(each.partitionFor(key), key, records)));
   const told = found.sort((a, b) => a.storedAtMs - b.storedAtMs).slice(-MAX_TOLD);
-  const steps = await stepsOf(engine, new Set(told.map(({ messageId }) => messageId)), records);
+  const steps = await stepsOf(host, new Set(told.map(({ messageId }) => messageId)), records);
   return told.map((each) => ({ ...each, events: steps.get(each.messageId) ?? [] }));
 }
 

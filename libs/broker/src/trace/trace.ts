@@ -9,7 +9,7 @@ const NAMED = -1;
  * The last steps of all messages, in a ring: recording one is three stores of numbers, asking looks at all of them.
  *
  * A step knows its message by the position of the record, which costs nothing to know; whoever asks reads the ids there
- * (see `reading.ts`). Hashing every id took 5 % of a send, and a string for each step would outlive every young
+ * (see `trace-by-id.ts`). Hashing every id took 5 % of a send, and a string for each step would outlive every young
  * collection and be what the collector works for.
  */
 export class Trace {

@@ -5,7 +5,7 @@ import {
   MessagingError,
   type StoredMessage,
 } from '#libs/messaging/port';
-import type { Engine } from '../engine/engine.js';
+import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import type { Settlement } from '../session.js';
 import { NO_PARTITION, type Past, encodePast, maxRecordBytes, writeRecord } from '../topics/record.js';
@@ -14,7 +14,8 @@ import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
 import { type Consumer, MAX_LEASE_MS, bounded } from './consumer.js';
 import type { Cursor, HeldBack } from './cursor.js';
 import type { Delivery } from './delivery.js';
-import { SUSPECT_AFTER } from './group.js';
+import { type Group, SUSPECT_AFTER } from './group.js';
+import type { PendingAcks } from './pending-acks.js';
 
 const ACKED = stepNumber('acked');
 /** Longest wait before the next try. */
@@ -40,15 +41,19 @@ export function checkSettlement(settlement: Settlement): void {
 }
 
 /** What becomes of a delivery: done, tried again, dead, or lost to its member. */
-export class Settling {
-  constructor(private readonly engine: Engine) {}
+export class Settlements {
+  constructor(
+    private readonly host: BrokerHost,
+    private readonly pendingAcks: PendingAcks,
+    private readonly wake: (group: Group) => void,
+  ) {}
 
   /** False when the delivery is not (or no longer) with this consumer. */
   settle(consumer: Consumer | undefined, settlement: Settlement, now: number): boolean {
     const delivery = consumer?.inFlight.get(settlement.deliveryId);
     if (!consumer || !delivery) return false;
     if (settlement.verdict === 'extend') {
-      delivery.deadlineMs = this.engine.monotonicMs() + settlement.leaseMs;
+      delivery.deadlineMs = this.host.monotonicMs() + settlement.leaseMs;
       return true;
     }
     const { group } = consumer;
@@ -63,7 +68,7 @@ export class Settling {
     else if (settlement.verdict === 'retry') this.retry(delivery, settlement);
     else this.giveUp(delivery, settlement);
     consumer.release(delivery);
-    if (group.hasWork) this.engine.dispatcher.wake(group);
+    if (group.hasWork) this.wake(group);
     return true;
   }
 
@@ -76,10 +81,9 @@ export class Settling {
   private ack(delivery: Delivery, now: number): void {
     const { cursor, offset, position } = delivery;
     cursor.settle(offset);
-    cursor.unrecorded.push(offset);
-    this.engine.settlementsPending(cursor);
+    this.pendingAcks.note(cursor, offset);
     this.leaveLane(delivery);
-    this.engine.trace.addRecord(position, ACKED, now, cursor.group.name);
+    this.host.trace.addRecord(position, ACKED, now, cursor.group.name);
   }
 
   private retry(delivery: Delivery, failure: Failure & { delayMs: number }): void {
@@ -88,7 +92,7 @@ export class Settling {
     if (group.order === 'by-key' && delivery.tries.attempt > group.blockTimes) {
       return this.giveUp(delivery, { ...failure, reason: 'retries-exhausted' });
     }
-    const now = this.engine.now();
+    const now = this.host.now();
     const failed: Attempt = {
       attempt,
       atMs: now,
@@ -96,7 +100,7 @@ export class Settling {
       error: failure.error.slice(0, MAX_ERROR_CHARS),
     };
     const delayMs = Math.min(Math.max(0, failure.delayMs), MAX_RETRY_DELAY_MS);
-    this.engine.trace.add(message.id, 'retried', now, group.name, failed.error);
+    this.host.trace.add(message.id, 'retried', now, group.name, failed.error);
     if (group.order === 'by-key') return this.holdBack(delivery, failed, now + delayMs);
     const history = [...delivery.history, failed].slice(-MAX_HISTORY);
     const past = { origin: originOf(message), attempt, history, automaticRedrives };
@@ -110,11 +114,11 @@ export class Settling {
     const history = [...tries.history, failed].slice(-MAX_HISTORY);
     const again = { attempt: tries.attempt + 1, history, lost: 0 };
     const place = [partition.topic.id, partition.number, offset];
-    this.engine.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...again, dueAtMs });
+    this.host.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...again, dueAtMs });
     group.waiting.push({ cursor, offset, ...again, dueAtMs });
-    this.engine.dueAt(dueAtMs);
+    this.host.dueAt(dueAtMs);
     // Looks at all that wait: once for each of them would be seconds for a batch of 40,000.
-    if (dueAtMs <= this.engine.now()) group.releaseDue(this.engine.now());
+    if (dueAtMs <= this.host.now()) group.releaseDue(this.host.now());
   }
 
   private giveUp(delivery: Delivery, cause: Failure & { reason: DeadLetterReason }): void {
@@ -130,7 +134,7 @@ export class Settling {
   ): void {
     const { message, attempt, consumer, automaticRedrives = 0 } = doomed;
     const { group } = cursor;
-    const now = this.engine.now();
+    const now = this.host.now();
     const error = cause.error.slice(0, MAX_ERROR_CHARS);
     const last = consumer ? [{ attempt, atMs: now, consumer: consumer.clientName, error }] : [];
     const history = [...doomed.history, ...last].slice(-MAX_HISTORY);
@@ -138,7 +142,7 @@ export class Settling {
     const deadLetter = { group: group.name, reason, ...(kind && { kind }), error, atMs: now };
     const past = { origin: originOf(message), attempt, history, automaticRedrives, deadLetter };
     this.move(cursor, offset, message, past, 0);
-    this.engine.trace.add(message.id, 'dead-lettered', now, group.name, `${cause.reason}: ${error}`);
+    this.host.trace.add(message.id, 'dead-lettered', now, group.name, `${cause.reason}: ${error}`);
   }
 
   /** Its TTL ran out before it was delivered. */
@@ -164,15 +168,15 @@ export class Settling {
 
   /** Settles the offset and stores the message elsewhere, in one entry. */
   private move(cursor: Cursor, offset: number, message: StoredMessage, past: Past, delayMs: number): void {
-    const { engine } = this;
+    const { host } = this;
     const { group, partition } = cursor;
     const to = past.deadLetter ? 'dead-letter' : 'retry';
-    const topic = engine.internalTopic(to, group.name);
+    const topic = host.internalTopic(to, group.name);
     const target = topic.partitions[0]!;
-    const now = engine.now();
+    const now = host.now();
     const encodedPast = encodePast(past);
     const facts = { groupId: group.id, place: [partition.topic.id, partition.number, offset], to };
-    engine.commit(EntryType.MOVED, facts, maxRecordBytes(message) + encodedPast.byteLength, (out) => {
+    host.commit(EntryType.MOVED, facts, maxRecordBytes(message) + encodedPast.byteLength, (out) => {
       const record = {
         ...message,
         topicId: topic.id,
@@ -186,7 +190,7 @@ export class Settling {
       writeRecord(out, record, encodedPast);
     });
     this.freeLane(cursor, offset, message.topic, message.key);
-    if (delayMs > 0) engine.dueAt(now + delayMs);
+    if (delayMs > 0) host.dueAt(now + delayMs);
   }
 
   private leaveLane(delivery: Delivery): void {
@@ -206,14 +210,13 @@ export class Settling {
    * that counts as a try. Resolves nothing: the member is told by its caller.
    */
   loseLeases(deliveries: readonly Delivery[], error: string): void {
-    const atMs = this.engine.now();
+    const atMs = this.host.now();
     for (const delivery of deliveries) {
       const { cursor } = delivery;
       this.takeBack(delivery, lostAgain(delivery, error, atMs));
-      this.engine.trace.add(delivery.stored.id, 'lease-expired', atMs, cursor.group.name, error);
+      this.host.trace.add(delivery.stored.id, 'lease-expired', atMs, cursor.group.name, error);
     }
-    for (const group of new Set(deliveries.map(({ cursor }) => cursor.group)))
-      this.engine.dispatcher.wake(group);
+    for (const group of new Set(deliveries.map(({ cursor }) => cursor.group))) this.wake(group);
   }
 
   /** Takes away from a member what it had for too long, and tells it. */
@@ -242,14 +245,14 @@ export class Settling {
    * share, nobody else would know that this message was tried.
    */
   noteUnderWay(delivery: Delivery): void {
-    this.note(delivery, lostAgain(delivery, 'the process ended', this.engine.now()));
+    this.note(delivery, lostAgain(delivery, 'the process ended', this.host.now()));
     delivery.isNoted = true;
   }
 
   private note({ cursor, offset }: Delivery, held: HeldBack): void {
     const { group, partition } = cursor;
     const place = [partition.topic.id, partition.number, offset];
-    this.engine.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...held });
+    this.host.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...held });
     // That is what the next start has to know. Now it is with somebody.
     cursor.heldBack.delete(offset);
   }
@@ -260,7 +263,7 @@ export class Settling {
     if (consumer.atMostOnce || cursor.group.mode === 'broadcast') return this.forget(delivery);
     if (again.dueAtMs === 0) return cursor.group.makeReady({ cursor, offset, ...again });
     cursor.group.waiting.push({ cursor, offset, ...again });
-    this.engine.dueAt(again.dueAtMs);
+    this.host.dueAt(again.dueAtMs);
   }
 }
 

@@ -1,14 +1,15 @@
 import { MessagingError } from '#libs/messaging/port';
-import type { Engine } from '../engine/engine.js';
+import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
 import { checkDeliverAt } from '../topics/check-message.js';
 import { NO_PARTITION, copyRecord, hashOf, recordAt, textOfRecord } from '../topics/record.js';
-import type { Partition } from '../topics/topics.js';
+import type { Partition, Topics } from '../topics/topics.js';
 import { stepNumber } from '../trace/trace.js';
 import { FIRED_TIMER_BYTES, putFired } from './fired-entry.js';
 import { isTimerOf } from './handles.js';
-import type { DueTimer } from './timer-store.js';
+import type { Recalls } from './recalls.js';
+import type { DueTimer, TimerStore } from './timer-store.js';
 
 /** Timers whose messages are read in one go: the more there are, the closer together they lie in the files. */
 const MAX_READ_AT_ONCE = 10_000;
@@ -23,6 +24,14 @@ const TIMER_FIRED = stepNumber('timer-fired');
 type Waiting = { readonly position: number; readonly block: Block };
 type Firing = { timer: DueTimer; block: Block };
 
+type TimersStores = {
+  readonly topics: Topics;
+  readonly timers: TimerStore;
+  readonly recalls: Recalls;
+  /** Applies a `TIMERS_FIRED` entry: `from` and `to` are journal positions between which its body lies in `block`. */
+  applyFired(block: Block, from: number, to: number): void;
+};
+
 /** Delivers delayed messages when they are due, and takes them back before. */
 export class Timers {
   private running: Promise<void> | undefined;
@@ -30,14 +39,17 @@ export class Timers {
   /** Settles when what was fired so far is in the file, or the journal has failed. */
   private written: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly engine: Engine) {}
+  constructor(
+    private readonly host: BrokerHost,
+    private readonly stores: TimersStores,
+  ) {}
 
   /**
    * Fires what is due now, in the order of due times. A fired message is copied to the end of its partition, in
    * the same entry that takes its timer off: never both, never neither.
    */
   fireDue(): Promise<void> {
-    if (this.stopped || this.engine.journal.failed) return Promise.resolve();
+    if (this.stopped || this.host.journal.failed) return Promise.resolve();
     this.running ??= this.fireAll().finally(() => {
       this.running = undefined;
     });
@@ -51,16 +63,16 @@ export class Timers {
   }
 
   private async fireAll(): Promise<void> {
-    const { engine } = this;
-    const { timers } = engine.state;
+    const { host } = this;
+    const { timers } = this.stores;
     try {
       while (!this.stopped) {
-        const due = timers.takeDue(engine.now(), MAX_READ_AT_ONCE);
+        const due = timers.takeDue(host.now(), MAX_READ_AT_ONCE);
         if (due.length === 0) return;
         try {
           await this.fire(due);
         } finally {
-          timers.release(engine.now());
+          timers.release(host.now());
         }
       }
     } catch (error) {
@@ -69,14 +81,14 @@ export class Timers {
   }
 
   private report(error: unknown): void {
-    this.engine.options.onProblem({
+    this.host.report({
       message: 'delayed messages could not be delivered; they are tried again',
       error,
     });
   }
 
   private async fire(due: readonly DueTimer[]): Promise<void> {
-    const records = await this.engine.journal.loadScattered(due.map(({ position }) => position));
+    const records = await this.host.journal.loadScattered(due.map(({ position }) => position));
     let batch: Firing[] = [];
     let bytes = 0;
     for (const timer of due) {
@@ -97,7 +109,7 @@ export class Timers {
   /** One message that cannot be read must not hold up all others. */
   private async load({ position }: DueTimer): Promise<Block | undefined> {
     try {
-      return await this.engine.load(position);
+      return await this.host.load(position);
     } catch (error) {
       this.report(error);
       return undefined;
@@ -106,12 +118,13 @@ export class Timers {
 
   /** Writes one entry once the one before is in the file: however many are due, no more than two are in memory. */
   private async write(loaded: readonly Firing[], recordBytes: number): Promise<void> {
-    const { journal, state, trace } = this.engine;
+    const { stores } = this;
+    const { journal, trace } = this.host;
     await this.written;
     // While the messages were read, some may have been recalled.
-    const batch = loaded.filter(({ timer }) => state.timers.isPending(timer));
+    const batch = loaded.filter(({ timer }) => stores.timers.isPending(timer));
     if (batch.length === 0) return;
-    const now = this.engine.now();
+    const now = this.host.now();
     const ends = new Map<Partition, number>();
     const out = journal.begin(EntryType.TIMERS_FIRED, batch.length * FIRED_TIMER_BYTES + recordBytes);
     const from = out.start + out.at - 4;
@@ -121,7 +134,7 @@ export class Timers {
     );
     for (const { timer, block } of batch) {
       const { position } = timer;
-      const topic = state.topics.byTopicId(recordAt.topicId(block, position));
+      const topic = stores.topics.byTopicId(recordAt.topicId(block, position));
       const text = textOfRecord(block, position);
       const partition = topic.partitionFor(text[2] === '' ? undefined : text[2]);
       const offset = ends.get(partition) ?? partition.end;
@@ -135,7 +148,7 @@ export class Timers {
     }
     const to = out.start + out.at;
     journal.finish();
-    state.applyFired(journal.current, from, to);
+    stores.applyFired(journal.current, from, to);
     // Its failure is the journal's, and reported by it.
     this.written = journal.flush(false).catch(() => undefined);
   }
@@ -146,19 +159,19 @@ export class Timers {
    * @throws {MessagingError} `INVALID_ARGUMENT` when several topics have the handle and none is named; `UNKNOWN_TOPIC`
    */
   async recall(timerId: string, topicName?: string): Promise<boolean> {
-    const { engine } = this;
+    const { host } = this;
     const topicId = this.topicIdOf(topicName);
     const hash = hashOf(timerId);
     const found = await this.foundUnder(timerId, topicId);
     const pending = this.stillWaiting(timerId, found);
     for (const { position, block } of pending) {
       const facts = { hash, position, handle: timerId, topicId: recordAt.topicId(block, position) };
-      engine.commit(EntryType.TIMER_RECALLED, facts);
-      engine.trace.add(textOfRecord(block, position)[0]!, 'timer-recalled', engine.now());
+      host.commit(EntryType.TIMER_RECALLED, facts);
+      host.trace.add(textOfRecord(block, position)[0]!, 'timer-recalled', host.now());
     }
-    if (pending.length === 0 && !engine.state.recalls.has(timerId, topicId)) return false;
+    if (pending.length === 0 && !this.stores.recalls.has(timerId, topicId)) return false;
     // An earlier recall, too, may still be on its way to the disk.
-    await engine.journal.flush(true);
+    await host.journal.flush(true);
     return pending.length === 0 || pending.length === found.length;
   }
 
@@ -169,37 +182,37 @@ export class Timers {
    * @throws {MessagingError} as `recall`, and `INVALID_ARGUMENT` for a time that a send would refuse
    */
   async reschedule(timerId: string, deliverAtMs: number, topicName?: string): Promise<boolean> {
-    const { engine } = this;
-    checkDeliverAt(deliverAtMs, engine.now());
+    const { host } = this;
+    checkDeliverAt(deliverAtMs, host.now());
     const hash = hashOf(timerId);
     const found = await this.foundUnder(timerId, this.topicIdOf(topicName));
     const pending = this.stillWaiting(timerId, found);
     if (pending.length === 0) return false;
     const bytes = pending.reduce((sum, { position, block }) => sum + recordAt.length(block, position), 0);
     const timers = pending.map(({ position }) => [hash, position]);
-    engine.commit(EntryType.TIMERS_MOVED, { timers }, bytes, (out) => {
+    host.commit(EntryType.TIMERS_MOVED, { timers }, bytes, (out) => {
       for (const { position, block } of pending) {
         const storedAtMs = recordAt.storedAtMs(block, position);
         copyRecord(out, block, position, { partition: NO_PARTITION, offset: -1, storedAtMs, deliverAtMs });
       }
     });
-    const [nowMs, to] = [engine.now(), new Date(deliverAtMs).toISOString()];
+    const [nowMs, to] = [host.now(), new Date(deliverAtMs).toISOString()];
     for (const { position, block } of pending)
-      engine.trace.add(textOfRecord(block, position)[0]!, 'timer-moved', nowMs, undefined, to);
-    engine.dueAt(deliverAtMs);
-    await engine.journal.flush(true);
+      host.trace.add(textOfRecord(block, position)[0]!, 'timer-moved', nowMs, undefined, to);
+    host.dueAt(deliverAtMs);
+    await host.journal.flush(true);
     return pending.length === found.length;
   }
 
   private topicIdOf(name: string | undefined): number | undefined {
-    return name === undefined ? undefined : this.engine.state.topics.require(name).id;
+    return name === undefined ? undefined : this.stores.topics.require(name).id;
   }
 
   /** What waits under a handle, of a topic or of all. Some may fire while others are read. */
   private async foundUnder(timerId: string, topicId: number | undefined): Promise<Waiting[]> {
     const found: Waiting[] = [];
-    for (const position of this.engine.state.timers.candidates(hashOf(timerId)) ?? []) {
-      const block = await this.engine.load(position);
+    for (const position of this.stores.timers.candidates(hashOf(timerId)) ?? []) {
+      const block = await this.host.load(position);
       // A retry that waits has no handle.
       if (recordAt.isRetry(block, position) || !isTimerOf(block, position, timerId)) continue;
       if (topicId === undefined || topicId === recordAt.topicId(block, position))
@@ -211,7 +224,7 @@ export class Timers {
   /** What of it has not fired yet: to be acted upon at once, before anything else has its turn. */
   private stillWaiting(timerId: string, found: readonly Waiting[]): Waiting[] {
     const hash = hashOf(timerId);
-    const pending = found.filter(({ position }) => this.engine.state.timers.has(hash, position));
+    const pending = found.filter(({ position }) => this.stores.timers.has(hash, position));
     this.checkOneTopic(timerId, pending);
     return pending;
   }
@@ -219,7 +232,7 @@ export class Timers {
   private checkOneTopic(timerId: string, pending: readonly Waiting[]): void {
     const ids = new Set(pending.map(({ position, block }) => recordAt.topicId(block, position)));
     if (ids.size <= 1) return;
-    const names = [...ids].map((id) => this.engine.state.topics.byTopicId(id).name);
+    const names = [...ids].map((id) => this.stores.topics.byTopicId(id).name);
     throw new MessagingError(
       'INVALID_ARGUMENT',
       `the topics ${names.join(', ')} have delayed messages under the handle ${timerId}; say which is meant`,

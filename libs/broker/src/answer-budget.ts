@@ -2,7 +2,7 @@
 const MAX_ANSWER_BYTES = 7 * 1024 * 1024;
 
 /** How much still fits into one answer: whoever asked for more reads on where it ends. */
-export class AnswerRoom {
+export class AnswerBudget {
   private left = MAX_ANSWER_BYTES;
 
   /** False when this does not fit any more; the first one always does. `bodyBytes` become base64, `rest` JSON. */

@@ -1,8 +1,11 @@
 import type { TraceEvent } from '#libs/messaging/port';
-import type { Engine } from '../engine/engine.js';
+import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { ANY_TOPIC, hashOfId, hashOfIdAt } from '../topics/id-hash.js';
 import { textOfRecord } from '../topics/record.js';
+
+/** What a question about the trace is answered from. */
+export type TraceHost = Pick<BrokerHost, 'journal' | 'trace'>;
 
 /** Blocks of a megabyte that are read from files for one question. */
 const MAX_READS = 256;
@@ -16,11 +19,11 @@ const WINDOW = 1_000;
 export class TracedRecords {
   private readsLeft = MAX_READS;
 
-  constructor(private readonly engine: Engine) {}
+  constructor(private readonly host: TraceHost) {}
 
   /** The block with the record at `position`; undefined when retention dropped it or the share is used up. */
   async blockAt(position: number): Promise<Block | undefined> {
-    const { journal } = this.engine;
+    const { journal } = this.host;
     const inMemory = journal.find(position);
     if (inMemory || position < journal.start || this.readsLeft === 0) return inMemory;
     this.readsLeft -= 1;
@@ -39,28 +42,28 @@ export async function* windowsBack(start: number, end: number): AsyncGenerator<{
 
 /** The remembered steps of each of these messages, oldest first. */
 export async function stepsOf(
-  engine: Engine,
+  host: TraceHost,
   ids: ReadonlySet<string>,
   records: TracedRecords,
 ): Promise<Map<string, TraceEvent[]>> {
   const hashes = new Set([...ids].map((id) => hashOfId(id, ANY_TOPIC)));
   const idAt = new Map<number, string>();
-  const positions = engine.trace.recordPositions();
+  const positions = host.trace.recordPositions();
   for await (const { from, to } of windowsBack(0, positions.length)) {
     for (let i = from; i < to; i++) {
       const position = positions[i]!;
       if (position === positions[i - 1]) continue;
-      const block = engine.journal.find(position) ?? (await records.blockAt(position));
+      const block = host.journal.find(position) ?? (await records.blockAt(position));
       if (!block || !hashes.has(hashOfIdAt(block, position, ANY_TOPIC))) continue;
       const id = textOfRecord(block, position)[0]!;
       if (ids.has(id)) idAt.set(position, id);
     }
   }
-  return engine.trace.of(ids, idAt);
+  return host.trace.of(ids, idAt);
 }
 
 /** The remembered steps of a message, oldest first. */
-export async function traceById(engine: Engine, id: string): Promise<TraceEvent[]> {
-  const steps = await stepsOf(engine, new Set([id]), new TracedRecords(engine));
+export async function traceById(host: TraceHost, id: string): Promise<TraceEvent[]> {
+  const steps = await stepsOf(host, new Set([id]), new TracedRecords(host));
   return steps.get(id) ?? [];
 }

@@ -1,18 +1,22 @@
 import { MessagingError, type ResetTarget } from '#libs/messaging/port';
 import type { AuditNote } from '../audit/audit.js';
-import type { Engine } from '../engine/engine.js';
+import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import { recordAt } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
 import type { Cursor } from './cursor.js';
 import type { Group } from './group.js';
+import type { Settlements } from './settlements.js';
+
+type GroupDeliveries = { readonly settlements: Settlements; readonly wake: (group: Group) => void };
 
 /**
  * Sets where the group reads on, in all its topics. Deliveries in flight lose their lease. What waits for a
  * retry is not part of a topic's order and comes nevertheless.
  */
 export async function resetGroup(
-  engine: Engine,
+  host: BrokerHost,
+  { settlements, wake }: GroupDeliveries,
   group: Group,
   to: ResetTarget,
   audit: AuditNote,
@@ -20,7 +24,7 @@ export async function resetGroup(
   const cursors = [...group.cursors.values()].filter((cursor) => !cursor.isRetry);
   const targets = new Map<Cursor, number>();
   for (const cursor of cursors) {
-    const offset = await targetOffset(engine, cursor.partition, to);
+    const offset = await targetOffset(host, cursor.partition, to);
     if (offset !== undefined) targets.set(cursor, offset);
   }
   if (targets.size === 0)
@@ -28,38 +32,38 @@ export async function resetGroup(
   for (const member of group.members) {
     const lost = member.inFlight.all();
     if (lost.length === 0) continue;
-    engine.settling.giveBack(lost);
+    settlements.giveBack(lost);
     member.events.leaseLost(
       member.id,
       lost.map(({ deliveryId }) => deliveryId),
     );
   }
   group.withdraw(({ cursor }) => targets.has(cursor));
-  engine.commit(EntryType.GROUP_RESET, {
+  host.commit(EntryType.GROUP_RESET, {
     groupId: group.id,
     cursors: [...targets].map(([{ partition }, offset]) => [partition.topic.id, partition.number, offset]),
     audit,
   });
-  await engine.journal.flush(true);
+  await host.journal.flush(true);
   for (const cursor of targets.keys()) group.activate(cursor);
-  engine.dispatcher.wake(group);
+  wake(group);
 }
 
 async function targetOffset(
-  engine: Engine,
+  host: Pick<BrokerHost, 'load'>,
   partition: Partition,
   to: ResetTarget,
 ): Promise<number | undefined> {
   if (to === 'earliest') return partition.start;
   if (to === 'latest') return partition.visibleEnd;
-  if ('timestampMs' in to) return firstStoredAt(engine, partition, to.timestampMs);
+  if ('timestampMs' in to) return firstStoredAt(host, partition, to.timestampMs);
   if (to.partition !== partition.number) return undefined;
   return Math.min(Math.max(to.offset, partition.start), partition.visibleEnd);
 }
 
 /** The first offset stored at or after a time; times grow with offsets, apart from corrections of the clock. */
 export async function firstStoredAt(
-  engine: Engine,
+  host: Pick<BrokerHost, 'load'>,
   partition: Partition,
   timestampMs: number,
 ): Promise<number> {
@@ -73,7 +77,7 @@ export async function firstStoredAt(
       low = middle + 1;
       continue;
     }
-    const block = await engine.load(position);
+    const block = await host.load(position);
     if (recordAt.storedAtMs(block, position) < timestampMs) low = middle + 1;
     else high = middle;
   }

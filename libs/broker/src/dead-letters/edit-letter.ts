@@ -1,25 +1,27 @@
 import { type DeadLetterEdit, MessagingError } from '#libs/messaging/port';
-import type { Engine } from '../engine/engine.js';
+import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import { checkBody, checkHeaders } from '../topics/check-message.js';
 import { encodePast, maxRecordBytes, writeRecord } from '../topics/record.js';
-import { readLetter } from './redriving.js';
+import type { Topics } from '../topics/topics.js';
+import type { DeadLetters } from './dead-letters.js';
+import { readLetter } from './redrives.js';
 
 /** See `BrokerAdmin.editDeadLetter`; the oldest, should several messages of that id be dead. */
 export async function editLetter(
-  engine: Engine,
+  host: BrokerHost,
+  { deadLetters, topics }: { readonly deadLetters: DeadLetters; readonly topics: Topics },
   group: string,
   id: string,
   edit: DeadLetterEdit,
   by: string,
 ): Promise<boolean> {
   checkEdit(edit);
-  const { deadLetters, topics } = engine.state;
   for (;;) {
     const letter = deadLetters.find(group, id);
     if (!letter) return false;
     const { offset, position } = letter;
-    const { message, past } = await readLetter(engine, group, letter);
+    const { message, past } = await readLetter(host, group, letter);
     if (deadLetters.find(group, id, offset) !== letter) continue;
     // Somebody else edited it while it was read, or retention wrote it anew.
     if (letter.position !== position) continue;
@@ -28,17 +30,17 @@ export async function editLetter(
     const bytes = maxRecordBytes(fields) + encodedPast.byteLength;
     const changed = Object.keys(edit).sort().join(', ');
     const audit = {
-      atMs: engine.now(),
+      atMs: host.now(),
       by,
       action: 'edit-dead-letter',
       group,
       subject: `${id} ${changed}`,
     } as const;
-    engine.commit(EntryType.LETTER_EDITED, { group, offset, audit }, bytes, (out) => {
+    host.commit(EntryType.LETTER_EDITED, { group, offset, audit }, bytes, (out) => {
       writeRecord(out, { ...fields, deliverAtMs: 0, ttlMs: 0 }, encodedPast);
     });
-    engine.trace.add(id, 'edited', audit.atMs, group, `${changed} by ${by}`);
-    await engine.journal.flush(true);
+    host.trace.add(id, 'edited', audit.atMs, group, `${changed} by ${by}`);
+    await host.journal.flush(true);
     return true;
   }
 }

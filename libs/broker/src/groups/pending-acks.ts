@@ -13,7 +13,7 @@ const MAX_RUNS = 65_535;
  *     for each cursor   u32 group id, u32 topic id, u16 partition, u16 number of runs
  *     for each run      f64 first offset, u32 number of offsets
  */
-export function encodeAcks(journal: Journal, cursors: readonly Cursor[]): void {
+function encodeAcks(journal: Journal, cursors: readonly Cursor[]): void {
   const offsets = cursors.reduce((sum, { unrecorded }) => sum + unrecorded.length, 0);
   const out = journal.begin(
     EntryType.ACKED,
@@ -43,4 +43,21 @@ export function encodeAcks(journal: Journal, cursors: readonly Cursor[]): void {
     unrecorded.length = 0;
   }
   journal.finish();
+}
+
+/** Offsets that were settled since the last commit; they are recorded with the next one. */
+export class PendingAcks {
+  private cursors: Cursor[] = [];
+
+  note(cursor: Cursor, offset: number): void {
+    cursor.unrecorded.push(offset);
+    if (cursor.unrecorded.length === 1) this.cursors.push(cursor);
+  }
+
+  record(journal: Journal): void {
+    if (this.cursors.length === 0) return;
+    const { cursors } = this;
+    this.cursors = [];
+    encodeAcks(journal, cursors);
+  }
 }

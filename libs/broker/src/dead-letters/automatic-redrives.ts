@@ -1,8 +1,10 @@
 import type { AutomaticRedrive } from '#libs/messaging/port';
 import { BROKER } from '../audit/audit.js';
-import type { Engine } from '../engine/engine.js';
 import type { Group } from '../groups/group.js';
-import type { Letter } from './dead-letters.js';
+import type { Groups } from '../groups/groups.js';
+import type { BrokerHost } from '../host.js';
+import type { DeadLetters, Letter } from './dead-letters.js';
+import type { Redrives } from './redrives.js';
 
 /** How often dead letters are looked at. */
 const EVERY_MS = 1_000;
@@ -16,18 +18,22 @@ const DEFAULT_PER_SECOND = 10;
  * asked for as `Subscription.automaticRedrive`. How often that happened to a message is part of its record,
  * and so survives whatever the broker does not.
  */
-export class AutomaticRedriving {
+export class AutomaticRedrives {
   private lookedAtMs = 0;
   private readonly running = new Set<Group>();
 
-  constructor(private readonly engine: Engine) {}
+  constructor(
+    private readonly host: BrokerHost,
+    private readonly stores: { readonly groups: Groups; readonly deadLetters: DeadLetters },
+    private readonly redrives: Redrives,
+  ) {}
 
   /** Begins what is due. */
   look(): void {
-    const now = this.engine.now();
+    const now = this.host.now();
     if (Math.abs(now - this.lookedAtMs) < EVERY_MS) return;
     this.lookedAtMs = now;
-    for (const group of this.engine.state.groups.all()) {
+    for (const group of this.stores.groups.all()) {
       const { automaticRedrive } = group;
       if (!automaticRedrive || group.members.length === 0 || this.running.has(group)) continue;
       const due = this.dueOf(group, automaticRedrive, now);
@@ -45,7 +51,7 @@ export class AutomaticRedriving {
   ): Letter[] {
     const most = ratePerSecond ?? DEFAULT_PER_SECOND;
     const due: Letter[] = [];
-    for (const letter of this.engine.state.deadLetters.live(group.name)) {
+    for (const letter of this.stores.deadLetters.live(group.name)) {
       const { atMs, cause, automaticRedrives } = letter;
       if (due.length >= most || atMs > now - coolDownMs) break;
       const isTransient = cause.reason === 'retries-exhausted' && cause.kind === 'transient';
@@ -60,12 +66,11 @@ export class AutomaticRedriving {
     { ratePerSecond: perSecond = DEFAULT_PER_SECOND }: AutomaticRedrive,
     now: number,
   ): Promise<void> {
-    const { redriving, options } = this.engine;
     const run = `automatic ${group} ${Math.floor(now / TOLD_EVERY_MS)}`;
     const note = { by: BROKER, action: 'automatic-redrive', group, run } as const;
     const pace = { perSecond, limit: due.length, forMs: EVERY_MS };
-    await redriving.giveAll(group, due, pace, note).catch((error: unknown) =>
-      options.onProblem({
+    await this.redrives.giveAll(group, due, pace, note).catch((error: unknown) =>
+      this.host.report({
         message: `dead letters of ${group} could not be given back; tried again`,
         error,
       }),

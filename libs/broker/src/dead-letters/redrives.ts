@@ -9,10 +9,10 @@ import {
   type RedriveReport,
   deadLetterTopic,
 } from '#libs/messaging/port';
+import { AnswerBudget } from '../answer-budget.js';
 import type { AuditNote } from '../audit/audit.js';
-import { AnswerRoom } from '../engine/answer-room.js';
-import type { Engine } from '../engine/engine.js';
 import { bounded } from '../groups/consumer.js';
+import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import {
   DEFAULT_PRIORITY,
@@ -22,7 +22,7 @@ import {
   readRecord,
   writeRecord,
 } from '../topics/record.js';
-import type { Letter } from './dead-letters.js';
+import type { DeadLetters, Letter } from './dead-letters.js';
 
 const DEFAULT_PER_SECOND = 100;
 const MAX_PER_SECOND = 10_000;
@@ -31,31 +31,34 @@ const MAX_PER_CALL = 10_000;
 /** And its longest time: far below what a client waits for an answer. */
 const MAX_CALL_MS = 2_000;
 
+type LetterReads = Pick<BrokerHost, 'load'>;
+
 /** A group's live dead letters behind an offset of its dead-letter topic, oldest first, as many as fit into one answer. */
 export async function listDeadLetters(
-  engine: Engine,
+  host: LetterReads,
+  deadLetters: DeadLetters,
   group: string,
   afterOffset: number,
   limit: number,
 ): Promise<DeadLetter[]> {
   const letters: DeadLetter[] = [];
-  const room = new AnswerRoom();
-  for (const letter of [...engine.state.deadLetters.live(group)]) {
+  const budget = new AnswerBudget();
+  for (const letter of [...deadLetters.live(group)]) {
     if (letters.length >= limit) break;
     if (letter.offset <= afterOffset) continue;
-    const { message, ...about } = await describe(engine, group, letter);
+    const { message, ...about } = await describe(host, group, letter);
     const { body, ...rest } = message;
-    if (!room.take(body.byteLength, { ...about, ...rest })) break;
+    if (!budget.take(body.byteLength, { ...about, ...rest })) break;
     letters.push({ ...about, message });
   }
   return letters;
 }
 
 /** What there is to tell of a letter. One that cannot be read is told by what is known without it, and can be discarded. */
-async function describe(engine: Engine, group: string, letter: Letter): Promise<DeadLetter> {
+async function describe(host: LetterReads, group: string, letter: Letter): Promise<DeadLetter> {
   const { id, offset, cause, automaticRedrives, origin, atMs } = letter;
   try {
-    const { message, past } = await readLetter(engine, group, letter);
+    const { message, past } = await readLetter(host, group, letter);
     if (!past?.deadLetter) throw new MessagingError('LOG_CORRUPT', 'its record does not say of what it died');
     const { atMs: deadAtMs, ...why } = past.deadLetter;
     const about = { id, offset, ...why, automaticRedrives, attempts: past.history, deadAtMs };
@@ -76,20 +79,23 @@ async function describe(engine: Engine, group: string, letter: Letter): Promise<
 }
 
 export async function readLetter(
-  engine: Engine,
+  host: LetterReads,
   group: string,
   { position }: Letter,
 ): Promise<DecodedRecord> {
-  return readRecord(await engine.load(position), position, deadLetterTopic(group));
+  return readRecord(await host.load(position), position, deadLetterTopic(group));
 }
 
 /** Gives dead letters back to their groups, or drops them. */
-export class Redriving {
+export class Redrives {
   /** By group: when the next letter may go. */
   private readonly nextAtMs = new Map<string, number>();
   private stopped = false;
 
-  constructor(private readonly engine: Engine) {}
+  constructor(
+    private readonly host: BrokerHost,
+    private readonly deadLetters: DeadLetters,
+  ) {}
 
   /** Ends what is under way between two letters. */
   stop(): void {
@@ -98,11 +104,11 @@ export class Redriving {
 
   /** Gives one back, as a first attempt with its history: the oldest, should several messages of that id be dead. False when there is none. */
   async redrive(group: string, id: string, by: string): Promise<boolean> {
-    const letter = this.engine.state.deadLetters.find(group, id);
+    const letter = this.deadLetters.find(group, id);
     if (!letter) return false;
     const note = { ...this.noteOf(by, group), action: 'redrive', subject: id } as const;
     const given = await this.give(group, letter, note);
-    await this.engine.journal.flush(true);
+    await this.host.journal.flush(true);
     return given;
   }
 
@@ -116,7 +122,7 @@ export class Redriving {
     checkFilter(filter);
     const perSecond = bounded('ratePerSecond', options.ratePerSecond ?? DEFAULT_PER_SECOND, MAX_PER_SECOND);
     const limit = bounded('limit', options.limit ?? MAX_PER_CALL, MAX_PER_CALL);
-    const { deadLetters } = this.engine.state;
+    const { deadLetters } = this;
     const all = deadLetters.matching(group, filter);
     const upToOffset = filter.upToOffset ?? all.at(-1)?.offset ?? -1;
     const matched = all.length;
@@ -128,7 +134,7 @@ export class Redriving {
       run: randomUUID(),
     } as const;
     const redriven = await this.giveAll(group, all, { perSecond, limit, forMs: MAX_CALL_MS }, note);
-    await this.engine.journal.flush(true);
+    await this.host.journal.flush(true);
     const remaining = deadLetters.matching(group, { ...filter, upToOffset }).length;
     return { matched, redriven, remaining, upToOffset };
   }
@@ -140,20 +146,19 @@ export class Redriving {
     { perSecond, limit, forMs }: { perSecond: number; limit: number; forMs: number },
     note: Omit<AuditNote, 'atMs'>,
   ): Promise<number> {
-    const { state, options } = this.engine;
     const endsAtMs = performance.now() + forMs;
     let given = 0;
     for (const letter of letters) {
       const { id, offset } = letter;
       if (given >= limit) break;
-      if (state.deadLetters.find(group, id, offset) !== letter) continue;
+      if (this.deadLetters.find(group, id, offset) !== letter) continue;
       if (!(await this.turn(group, perSecond, endsAtMs))) break;
       try {
-        if (await this.give(group, letter, { ...note, atMs: this.engine.now() })) given += 1;
+        if (await this.give(group, letter, { ...note, atMs: this.host.now() })) given += 1;
       } catch (error) {
-        if (this.stopped || this.engine.journal.failed) throw error;
+        if (this.stopped || this.host.journal.failed) throw error;
         // It stays where it is; those behind it need not wait for it.
-        options.onProblem({ message: `dead letter ${id} of ${group} could not be given back`, error });
+        this.host.report({ message: `dead letter ${id} of ${group} could not be given back`, error });
       }
     }
     return given;
@@ -171,42 +176,42 @@ export class Redriving {
 
   /** In one entry it leaves the one place and enters the other. */
   private async give(group: string, letter: Letter, audit: AuditNote): Promise<boolean> {
-    const { engine } = this;
+    const { host } = this;
     const { id, offset, position } = letter;
-    const { message, past } = await readLetter(engine, group, letter);
+    const { message, past } = await readLetter(host, group, letter);
     // Again, because somebody may have redriven or discarded it while it was read.
-    if (!past || this.stopped || engine.state.deadLetters.find(group, id, offset) !== letter) return false;
+    if (!past || this.stopped || this.deadLetters.find(group, id, offset) !== letter) return false;
     // It was edited while it was read.
     if (letter.position !== position) return this.give(group, letter, audit);
-    const topic = engine.internalTopic('retry', group);
+    const topic = host.internalTopic('retry', group);
     const partition = topic.partitions[0]!;
-    const now = engine.now();
+    const now = host.now();
     const automaticRedrives = letter.automaticRedrives + (audit.action === 'automatic-redrive' ? 1 : 0);
     const { origin, history } = past;
     const encodedPast = encodePast({ origin, attempt: 0, history, automaticRedrives });
     const bytes = maxRecordBytes(message) + encodedPast.byteLength;
-    engine.commit(EntryType.REDRIVEN, { group, id, offset, audit }, bytes, (out) => {
+    host.commit(EntryType.REDRIVEN, { group, id, offset, audit }, bytes, (out) => {
       const place = { topicId: topic.id, partition: partition.number, offset: partition.end };
       writeRecord(out, { ...message, ...place, storedAtMs: now, deliverAtMs: 0, ttlMs: 0 }, encodedPast);
     });
-    engine.trace.add(id, 'redriven', now, group);
+    host.trace.add(id, 'redriven', now, group);
     return true;
   }
 
   /** Drops a dead letter, the oldest with this id, for good; its bytes go when their segment goes. */
   async discard(group: string, id: string, by: string): Promise<boolean> {
-    const { engine } = this;
-    const letter = engine.state.deadLetters.find(group, id);
+    const { host } = this;
+    const letter = this.deadLetters.find(group, id);
     if (!letter) return false;
     const audit: AuditNote = { ...this.noteOf(by, group), action: 'discard', subject: id };
-    engine.commit(EntryType.DISCARDED, { group, id, offset: letter.offset, audit });
-    engine.trace.add(id, 'discarded', engine.now(), group);
-    await engine.journal.flush(true);
+    host.commit(EntryType.DISCARDED, { group, id, offset: letter.offset, audit });
+    host.trace.add(id, 'discarded', host.now(), group);
+    await host.journal.flush(true);
     return true;
   }
 
   private noteOf(by: string, group: string): Pick<AuditNote, 'atMs' | 'by' | 'group'> {
-    return { atMs: this.engine.now(), by, group };
+    return { atMs: this.host.now(), by, group };
   }
 }
 
