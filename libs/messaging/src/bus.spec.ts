@@ -50,6 +50,29 @@ describe('sending', () => {
     await expect(sent).rejects.toThrow('id-1');
   });
 
+  it('hands a one-way message over as any other, and waits for nothing', () => {
+    const broker = new FakeBroker();
+    busOver(broker).sendOneway(OrderPaid, { orderNo: 'A1' }, { id: 'id-1' });
+    expect(broker.sent).toMatchObject([{ topic: 'order', tag: 'paid', key: 'A1', id: 'id-1' }]);
+    expect(() => busOver(broker).sendOneway(OrderPaid, { orderNo: '' })).toThrow('INVALID_PAYLOAD');
+  });
+
+  it("delays by RocketMQ's levels", async () => {
+    const broker = new FakeBroker();
+    for (const delayLevel of [0, 1, 18, 20])
+      await busOver(broker).send(OrderPaid, { orderNo: 'A1' }, { delayLevel });
+    expect(broker.sent.map(({ deliverAtMs }) => deliverAtMs)).toEqual([
+      undefined,
+      2_000,
+      7_201_000,
+      7_201_000,
+    ]);
+    for (const options of [{ delayLevel: -1 }, { delayLevel: 1.5 }, { delayLevel: 1, delayMs: 1 }]) {
+      const sent = busOver(broker).send(OrderPaid, { orderNo: 'A1' }, options);
+      await expect(sent).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    }
+  });
+
   it('continues the trace it runs in, or the one given with the message', async () => {
     const broker = new FakeBroker();
     const bus = busOver(broker);

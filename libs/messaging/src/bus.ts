@@ -1,7 +1,9 @@
 import { Inject, Injectable } from '@nestjs/common';
-import type { BrokerPort, PendingTransaction } from './broker-port.js';
+import type { BrokerPort, DeliveredMessage, PendingTransaction, Subscription } from './broker-port.js';
 import { confirmed } from './confirmed.js';
 import type { MessageContract } from './contract.js';
+import { readDelivery } from './delivery-pipeline.js';
+import type { Delivery } from './delivery.js';
 import { envelope, seal, type Envelope, type SendOptions } from './envelope.js';
 import { MessagingError } from './errors.js';
 import { describeError } from './failure.js';
@@ -11,7 +13,17 @@ import { BROKER_PORT, MESSAGING_OPTIONS, type MessagingOptions } from './messagi
 import { silentLogger, type MessagingLogger } from './observer.js';
 import { traceContext } from './trace-context.js';
 
-/** How a service sends. Everything rejects with a `MessagingError`, whose `kind` says whether another try can help. */
+/** As for a subscription, but for what it takes. */
+export type PullOptions = Omit<Subscription, 'topics' | 'mode' | 'maxBatchMessages'> & {
+  maxMessages: number;
+  /** Milliseconds to wait for the first one. */
+  waitMs: number;
+};
+
+/** A message that was pulled, and what becomes of it. */
+export type Pulled<Payload> = Delivery<Payload> & Pick<DeliveredMessage, 'ack' | 'retry' | 'deadLetter'>;
+
+/** How a service sends, and takes what it wants at its own pace. Everything rejects with a `MessagingError`, whose `kind` says whether another try can help. */
 @Injectable()
 export class MessageBus {
   private readonly validate: boolean;
@@ -40,6 +52,46 @@ export class MessageBus {
   async sendBatch(envelopes: readonly Envelope[]): Promise<SendReceipt[]> {
     if (envelopes.length === 0) return [];
     return confirmed(await this.broker.send(this.seal(envelopes)));
+  }
+
+  /** Hands the message over and waits for no answer: it may be lost, and nobody is told. @throws {MessagingError} for what cannot be sent at all */
+  sendOneway<Payload>(
+    contract: MessageContract<Payload>,
+    payload: NoInfer<Payload>,
+    options?: SendOptions,
+  ): void {
+    this.broker.sendOneway(this.seal([envelope(contract, payload, options)]));
+  }
+
+  /**
+   * Takes up to `maxMessages` of a contract that wait for a group, for work at a pace of its own: `waitMs` is how long to
+   * wait for the first. Whoever pulls settles each; what is not settled comes again when its lease ends. No inbox
+   * and no retry policy stand behind it, those are `@Consume`'s. What is not what the contract says is dead-lettered as `not-parseable`
+   * and left out, so that fewer come than were there.
+   */
+  async pull<Payload>(
+    contract: MessageContract<Payload>,
+    { maxMessages, waitMs, ...options }: PullOptions,
+  ): Promise<Pulled<Payload>[]> {
+    const { topic, tag } = contract;
+    const subscription = { ...options, topics: [{ topic, tags: [tag] }] };
+    const pulled: Pulled<Payload>[] = [];
+    for (const delivered of await this.broker.pull(subscription, { maxMessages, waitMs })) {
+      let delivery: Delivery<unknown>;
+      try {
+        delivery = readDelivery(contract, delivered);
+      } catch (error) {
+        await delivered.deadLetter({ reason: 'not-parseable', error: describeError(error), kind: 'invalid' });
+        continue;
+      }
+      pulled.push({
+        ...(delivery as Delivery<Payload>),
+        ack: () => delivered.ack(),
+        retry: (failure) => delivered.retry(failure),
+        deadLetter: (cause) => delivered.deadLetter(cause),
+      });
+    }
+    return pulled;
   }
 
   /** Takes back a delayed message, of `topic` where several have the handle. False when it is unknown or was delivered already. */

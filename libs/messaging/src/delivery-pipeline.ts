@@ -173,7 +173,7 @@ export class DeliveryPipeline {
       return this.deadLetter({ delivered, startedAtMs }, 'retries-exhausted', error);
     }
     try {
-      return { delivered, delivery: parse(route.contract, delivered), route, startedAtMs };
+      return { delivered, delivery: readDelivery(route.contract, delivered), route, startedAtMs };
     } catch (error) {
       return this.deadLetter({ delivered, startedAtMs }, 'not-parseable', describeError(error), 'invalid');
     }
@@ -443,7 +443,7 @@ function addTo(batches: Map<BatchRoute, Work[]>, route: BatchRoute, work: Work):
 }
 
 /** @throws {MessagingError} `INVALID_PAYLOAD` when the message is not what this consumer can read. */
-function parse(contract: AnyContract, delivered: DeliveredMessage): Delivery<unknown> {
+export function readDelivery(contract: AnyContract, delivered: DeliveredMessage): Delivery<unknown> {
   const { message, attempt, history, signal } = delivered;
   const version = Number(message.headers[Header.version] ?? contract.version);
   if (version > contract.version) {

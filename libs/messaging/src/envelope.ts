@@ -1,6 +1,7 @@
 import { encodePayload, type AnyContract, type MessageContract } from './contract.js';
 import { MessagingError } from './errors.js';
 import { Header, type OutgoingMessage } from './message.js';
+import { delayLevelMs } from './retry.js';
 import { childTraceparent } from './trace-context.js';
 
 export type SendOptions = {
@@ -8,6 +9,8 @@ export type SendOptions = {
   id?: string;
   /** Milliseconds from now before which the message is not delivered. */
   delayMs?: number;
+  /** The same as one of RocketMQ's levels: 1 (1 s) to 18 (2 h). As there, a higher one is level 18, and 0 is no delay. */
+  delayLevel?: number;
   /** The same as a point in time, epoch milliseconds; one in the past is delivered at once. */
   deliverAtMs?: number;
   /** Handle for `MessageBus.recall` and `reschedule`. Default: the message id. */
@@ -83,11 +86,23 @@ function assertPayload(contract: AnyContract, payload: unknown): void {
   throw new MessagingError('INVALID_PAYLOAD', `${contract.name} cannot be sent; ${issues.join('; ')}`);
 }
 
-function deliveryTimeMs({ delayMs, deliverAtMs }: SendOptions, nowMs: number): number | undefined {
-  if (delayMs === undefined) return deliverAtMs;
-  if (deliverAtMs !== undefined) {
-    throw new MessagingError('INVALID_ARGUMENT', 'give delayMs or deliverAtMs, not both');
+function deliveryTimeMs(
+  { delayMs, delayLevel, deliverAtMs }: SendOptions,
+  nowMs: number,
+): number | undefined {
+  if ([delayMs, delayLevel, deliverAtMs].filter((each) => each !== undefined).length > 1) {
+    throw new MessagingError('INVALID_ARGUMENT', 'give one of delayMs, delayLevel and deliverAtMs');
   }
+  if (delayLevel !== undefined) {
+    if (!Number.isInteger(delayLevel) || delayLevel < 0) {
+      throw new MessagingError(
+        'INVALID_ARGUMENT',
+        `delayLevel is ${delayLevel}, it must be a whole number from 0`,
+      );
+    }
+    return delayLevel === 0 ? undefined : nowMs + delayLevelMs(delayLevel);
+  }
+  if (delayMs === undefined) return deliverAtMs;
   if (!Number.isFinite(delayMs) || delayMs < 0) {
     throw new MessagingError('INVALID_ARGUMENT', `delayMs is ${delayMs}, it must be 0 or more`);
   }

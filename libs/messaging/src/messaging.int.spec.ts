@@ -32,6 +32,7 @@ const declare = (tag: string) =>
   });
 const [Single, Batched, Written] = [declare('single'), declare('batched'), declare('written')];
 const Slow = declare('slow');
+const ForPull = declare('pulled');
 const SLOW_LEASE_MS = 300;
 type Numbered = { n: number };
 
@@ -174,5 +175,23 @@ describe('on the embedded broker', () => {
     await dying.prepare('shop', [{ topic: 'shop', tag: 'written', body: Buffer.from('{"n":5}') }]);
     await dying.close();
     await until(() => handled.includes('written 5'), 'the checked message');
+  });
+
+  it('pulls what waits for a group, which settles each by itself; what makes no sense is dead-lettered', async () => {
+    const pull = () => bus.pull(ForPull, { group: 'puller', maxMessages: 10, waitMs: 2_000 });
+    await port.send([{ topic: 'shop', tag: 'pulled', body: Buffer.from('no JSON') }]);
+    expect(await pull()).toEqual([]);
+    expect(await port.admin.deadLetters('puller')).toMatchObject([{ reason: 'not-parseable' }]);
+    bus.sendOneway(ForPull, { n: 1 });
+    const [first] = await pull();
+    expect(first).toMatchObject({ payload: { n: 1 }, attempt: 1 });
+    await first!.retry({ delayMs: 0, error: 'not now' });
+    const [again] = await pull();
+    expect(again).toMatchObject({ payload: { n: 1 }, attempt: 2, history: [{ error: 'not now' }] });
+    await again!.ack();
+    await bus.send(ForPull, { n: 2 });
+    const [second] = await pull();
+    await second!.deadLetter({ reason: 'rejected', error: 'never' });
+    expect(await port.admin.deadLetters('puller')).toHaveLength(2);
   });
 });
