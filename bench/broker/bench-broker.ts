@@ -11,7 +11,7 @@ import { reopen } from './benchmarks/reopen.js';
 import { send } from './benchmarks/send.js';
 import { timers } from './benchmarks/timers.js';
 import { trace } from './benchmarks/trace.js';
-import { describeMachine } from './machine.js';
+import { describeCommit, describeMachine } from './machine.js';
 import { USAGE, parseOptions } from './options.js';
 import type { BenchOptions } from './options.js';
 import { killStarted } from './processes.js';
@@ -44,6 +44,8 @@ export async function benchBroker(args: readonly string[]): Promise<void> {
   stopChildrenWithUs();
 
   const startedAt = new Date();
+  // Now: it may have moved on by the end.
+  const commit = describeCommit();
   const bench: Bench = { options, progress: (text) => process.stderr.write(`  ${text}\n`) };
   const rows: Row[] = [];
   const failed: string[] = [];
@@ -66,7 +68,15 @@ export async function benchBroker(args: readonly string[]): Promise<void> {
     RESULTS,
     `broker-${startedAt.toISOString().replace(/[:.]/g, '-')}${options.quick ? '-quick' : ''}.json`,
   );
-  const result = { startedAt, endedAt: new Date(), machine: describeMachine(), options, failed, rows };
+  const result = {
+    startedAt,
+    endedAt: new Date(),
+    commit,
+    machine: describeMachine(),
+    options,
+    failed,
+    rows,
+  };
   await mkdir(RESULTS, { recursive: true });
   await writeFile(file, `${JSON.stringify(result, null, 2)}\n`);
   process.stdout.write(`\nRaw figures: ${file}\n`);

@@ -16,11 +16,27 @@ export function describeMachine(): Record<string, unknown> {
       redis: versionOf(['redis-server', 'valkey-server'], ['--version'], /v=([\d.]+)/),
       rabbitmq: versionOf(['dpkg-query'], ['-W', '-f', '${Version}', 'rabbitmq-server'], /(.+)/),
       kafka: versionOf(['node'], ['scripts/kafka.mjs', '--version'], /(.+)/),
+      rocketmq: versionOf(['node'], ['scripts/rocketmq.mjs', '--version'], /(.+)/),
       java: versionOf(['java'], ['--version'], /([\d.]+)/),
       nats: versionOf(['nats-server'], ['--version'], /v([\d.]+)/),
     },
   };
 }
+
+/** Of the sources that are measured, and whether they were changed since; `unknown` outside a clone. */
+export function describeCommit(): string {
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    const isChanged = git('status', '--porcelain', '--', ...SOURCES) !== '';
+    return git('rev-parse', '--short=10', 'HEAD') + (isChanged ? ' and what was not committed' : '');
+  } catch {
+    return 'unknown';
+  }
+}
+
+/** What a measurement depends on. */
+const SOURCES = ['apps/broker', 'bench', 'libs', 'package-lock.json', ':!bench/results'];
 
 function versionOf(programs: readonly string[], args: readonly string[], pattern: RegExp): string {
   try {

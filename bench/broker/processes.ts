@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import type { ChildProcess, SpawnOptions } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -6,6 +6,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
 
 const STOP_MS = 20_000;
 const LISTEN_MS = 60_000;
@@ -99,6 +100,19 @@ export function findProgram(names: readonly string[], debianPackage: string): st
     for (const folder of folders) if (existsSync(join(folder, name))) return join(folder, name);
   }
   throw new Error(`${names.join(' or ')} is not installed (Debian package ${debianPackage})`);
+}
+
+/**
+ * What `scripts/<name>.mjs` prints: it makes a broker of others ready.
+ *
+ * @throws with its line when Java, Maven or the network is missing
+ */
+export async function runScript(name: string, args: readonly string[]): Promise<string> {
+  const script = promisify(execFile)(process.execPath, [`scripts/${name}.mjs`, ...args]);
+  const { stdout } = await script.catch((error: unknown) => {
+    throw new Error(String((error as { stderr?: unknown }).stderr ?? error).trim(), { cause: error });
+  });
+  return stdout;
 }
 
 function accepts(port: number): Promise<boolean> {

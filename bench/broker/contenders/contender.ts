@@ -1,7 +1,13 @@
 /** What the bench needs to know of a broker, ours or another's, to treat all of them alike. */
 
 /** Where a running broker is, as a worker process is told. */
-export type Endpoint = { host: string; port: number; token?: string };
+export type Endpoint = {
+  host: string;
+  port: number;
+  token?: string;
+  /** Where queues are made, when that is another one. */
+  adminPort?: number;
+};
 
 export interface RunningBroker {
   endpoint: Endpoint;

@@ -4,6 +4,7 @@ import { kafkaFsync, kafkaPageCache } from './kafka.js';
 import { natsJetstream } from './nats-jetstream.js';
 import { rabbitmq } from './rabbitmq.js';
 import { redisStreams } from './redis-streams.js';
+import { rocketmqPageCache, rocketmqSyncFlush } from './rocketmq.js';
 import { stampede, stampedeOneByOne } from './stampede.js';
 
 /** Ours first; the order of every table. */
@@ -14,6 +15,8 @@ export const CONTENDERS: readonly Contender[] = [
   rabbitmq,
   kafkaFsync,
   kafkaPageCache,
+  rocketmqSyncFlush,
+  rocketmqPageCache,
   natsJetstream,
   bullmqAlways,
   bullmqEverySecond,

@@ -1,8 +1,6 @@
-import { execFile } from 'node:child_process';
-import { promisify } from 'node:util';
 import kafkajs from 'kafkajs';
 import type { Message, Producer } from 'kafkajs';
-import { Program, freePort } from '../processes.js';
+import { Program, freePort, runScript } from '../processes.js';
 import type { BenchClient, Contender, Endpoint, OnMessage, RunningBroker } from './contender.js';
 
 // A CommonJS package: its names are on the default import.
@@ -40,22 +38,14 @@ export const kafkaPageCache: Contender = {
 async function startKafka(dir: string, flags: readonly string[]): Promise<RunningBroker> {
   const [port, controllerPort] = [await freePort(), await freePort()];
   const ports = ['--port', String(port), '--controller-port', String(controllerPort)];
-  const { program, args } = await commandOf(['--dir', dir, ...ports, ...flags]);
+  const command = await runScript('kafka', ['--dir', dir, ...ports, ...flags]);
+  const { program, args } = JSON.parse(command) as { program: string; args: string[] };
   const kafka = Program.start(program, args);
   await kafka.listening(port).catch(async (error: unknown) => {
     await kafka.stop('SIGKILL');
     throw error;
   });
   return { endpoint: { host: '127.0.0.1', port }, pid: kafka.pid, stop: () => kafka.stop() };
-}
-
-/** @throws with the line of scripts/kafka.mjs when Java, Maven or the network is missing */
-async function commandOf(args: readonly string[]): Promise<{ program: string; args: string[] }> {
-  const script = promisify(execFile)(process.execPath, ['scripts/kafka.mjs', ...args]);
-  const { stdout } = await script.catch((error: unknown) => {
-    throw new Error(String((error as { stderr?: unknown }).stderr ?? error).trim(), { cause: error });
-  });
-  return JSON.parse(stdout) as { program: string; args: string[] };
 }
 
 async function connectKafka({ host, port }: Endpoint): Promise<BenchClient> {
