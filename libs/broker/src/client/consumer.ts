@@ -179,8 +179,9 @@ export class PushConsumer implements BrokerConsumer {
       // Given out already, lost while it waited, or its key is busy in another call.
       if (delivery === undefined) continue;
       if (delivery.state === 'open') {
-        const { key } = delivery.message;
-        if (busyKeys !== undefined && key !== undefined && busyKeys.has(key)) continue;
+        // Asked for in order by key alone: whoever looks at a message has it decoded, or copied.
+        const key = busyKeys && delivery.message.key;
+        if (key !== undefined && busyKeys?.has(key)) continue;
         delivery.keptSince = this.round;
         batch.push(delivery);
       }
