@@ -468,12 +468,9 @@ export const TICKETS: readonly Mutant[] = [
       },
     ],
     [
-      'lists-holds-whose-message-is-in-the-queue',
+      'lists-holds-by-its-own-clock',
       'this.stock.expired(ticketTypeId, progress.doneBeforeMs, MAX_HOLDS, kept)',
       'this.stock.expired(ticketTypeId, Date.now(), MAX_HOLDS, kept)',
-      {
-        equivalent: 'The script compares each with the same moment again and leaves those that are younger.',
-      },
     ],
     ['takes-holds-of-dead-letters', '!progress.waiting.has(orderNo)', 'true'],
     [
