@@ -156,14 +156,8 @@ export class Admin implements BrokerAdmin {
 
   async resetGroup(group: string, to: ResetTarget): Promise<void> {
     const audit = { ...this.note('reset-group'), group, subject: JSON.stringify(to) };
-    const { dispatcher, settlements, state } = this.engine;
-    await resetGroup(
-      this.engine,
-      { settlements, wake: dispatcher.wake },
-      state.groups.require(group),
-      to,
-      audit,
-    );
+    const { settlements, state } = this.engine;
+    await resetGroup(this.engine, settlements, state.groups.require(group), to, audit);
   }
 
   deadLetters(group: string, options: { limit?: number; afterOffset?: number } = {}): Promise<DeadLetter[]> {

@@ -7,6 +7,7 @@ import {
 } from '#libs/messaging/port';
 import { Consumer, MAX_CONSUMERS_PER_SESSION, consumerIdOf } from '../groups/consumer.js';
 import type { Group } from '../groups/group.js';
+import type { Membership } from '../groups/memberships.js';
 import { checkSettlement } from '../groups/settlements.js';
 import { startsAt } from '../groups/start-offsets.js';
 import type {
@@ -29,7 +30,8 @@ const MAX_WAIT_MS = 2 ** 31 - 1;
 
 /** One client's dealings with the engine. */
 export class EngineSession implements BrokerSession, ProducerSession {
-  private readonly consumers = new Map<number, Consumer>();
+  /** By consumer id. */
+  private readonly memberships = new Map<number, Membership>();
   private lastConsumerId = 0;
   private isClosed = false;
   private readonly admins: Admin;
@@ -94,10 +96,10 @@ export class EngineSession implements BrokerSession, ProducerSession {
     const starts = await startsAt(this.engine, this.engine.state, subscription);
     this.checkOpen();
     const id = this.freeConsumerId();
-    const consumer = this.engine.memberships.join(subscription, starts, (group: Group) => {
+    const membership = this.engine.memberships.join(subscription, starts, (group: Group) => {
       return new Consumer(
         id,
-        group,
+        group.mode,
         this.clientName,
         this.events,
         mode,
@@ -105,40 +107,40 @@ export class EngineSession implements BrokerSession, ProducerSession {
         this.engine.dispatcher.deliveries,
       );
     });
-    this.consumers.set(id, consumer);
+    this.memberships.set(id, membership);
     // A group that was answered for exists after a crash, with the positions it started from.
     await this.engine.journal.flush(true);
     return id;
   }
 
   private freeConsumerId(): number {
-    if (this.consumers.size >= MAX_CONSUMERS_PER_SESSION) {
+    if (this.memberships.size >= MAX_CONSUMERS_PER_SESSION) {
       throw new MessagingError(
         'INVALID_ARGUMENT',
         `a session has at most ${MAX_CONSUMERS_PER_SESSION} consumers`,
       );
     }
     do this.lastConsumerId = (this.lastConsumerId + 1) % MAX_CONSUMERS_PER_SESSION;
-    while (this.consumers.has(this.lastConsumerId));
+    while (this.memberships.has(this.lastConsumerId));
     return this.lastConsumerId;
   }
 
   pause(consumerId: number): Promise<void> {
-    const consumer = this.consumers.get(consumerId);
-    if (consumer) consumer.paused = true;
+    const membership = this.memberships.get(consumerId);
+    if (membership) membership.consumer.paused = true;
     return Promise.resolve();
   }
 
   detach(consumerId: number): Promise<void> {
-    const consumer = this.consumers.get(consumerId);
-    this.consumers.delete(consumerId);
-    if (consumer) this.engine.memberships.leave(consumer, { isLost: false });
+    const membership = this.memberships.get(consumerId);
+    this.memberships.delete(consumerId);
+    if (membership) this.engine.memberships.leave(membership, { isLost: false });
     return Promise.resolve();
   }
 
   pull(consumerId: number, maxMessages: number, waitMs: number): Promise<readonly RawDelivery[]> {
-    const consumer = this.consumers.get(consumerId);
-    if (consumer?.mode !== 'pull') {
+    const { group, consumer } = this.memberships.get(consumerId) ?? {};
+    if (!group || consumer?.mode !== 'pull') {
       return Promise.reject(new MessagingError('INVALID_ARGUMENT', `consumer ${consumerId} does not pull`));
     }
     if (!(maxMessages >= 1 && waitMs <= MAX_WAIT_MS)) {
@@ -157,13 +159,13 @@ export class EngineSession implements BrokerSession, ProducerSession {
         },
       };
       consumer.pull = pull;
-      this.engine.dispatcher.pump(consumer.group);
+      this.engine.dispatcher.pump(group);
       if (consumer.pull !== pull) return;
       const giveUp = (): void => {
         if (consumer.pull !== pull) return;
         const { dispatcher, journal } = this.engine;
         // What it waits for may be on its way from a file; or to it, as what is delivered at most once is before it is handed over.
-        if (dispatcher.blocks.isLoading(consumer.group) || (consumer.outbox.length > 0 && !journal.failed)) {
+        if (dispatcher.blocks.isLoading(group) || (consumer.outbox.length > 0 && !journal.failed)) {
           timeout = setTimeout(giveUp, 2);
           return;
         }
@@ -183,7 +185,7 @@ export class EngineSession implements BrokerSession, ProducerSession {
       const results = new Array<boolean>(settlements.length);
       for (let i = 0; i < settlements.length; i++) {
         const settlement = settlements[i]!;
-        const consumer = this.consumers.get(consumerIdOf(settlement.deliveryId));
+        const consumer = this.memberships.get(consumerIdOf(settlement.deliveryId))?.consumer;
         results[i] = this.engine.settlements.settle(consumer, settlement, now);
       }
       this.engine.journal.flushThen(false, { resolve: () => resolve(results), reject });
@@ -205,11 +207,11 @@ export class EngineSession implements BrokerSession, ProducerSession {
     if (this.isClosed) return;
     this.isClosed = true;
     this.engine.producers.forget(this);
-    for (const consumer of this.consumers.values()) {
-      consumer.pull?.resolve([]);
-      this.engine.memberships.leave(consumer, { isLost: true });
+    for (const membership of this.memberships.values()) {
+      membership.consumer.pull?.resolve([]);
+      this.engine.memberships.leave(membership, { isLost: true });
     }
-    this.consumers.clear();
+    this.memberships.clear();
     this.onClose(this);
     this.events.closed(error);
   }

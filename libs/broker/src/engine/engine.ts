@@ -81,8 +81,8 @@ export class Engine implements BrokerHost, CommitObserver {
       pendingAcks: this.pendingAcks,
       dueAt: (atMs) => this.ticker.reconsider(atMs),
     });
-    this.settlements = new Settlements(this, this.pendingAcks, this.dispatcher.wake);
-    this.memberships = new Memberships(this, this.state, this.settlements, this.dispatcher.wake);
+    this.settlements = new Settlements(this, this.pendingAcks);
+    this.memberships = new Memberships(this, this.state, this.settlements);
     this.sends = new Sends(this, this.state);
     this.sequencedSends = new SequencedSends(this, this.state, this.sends);
     this.timers = new Timers(this, this.state);

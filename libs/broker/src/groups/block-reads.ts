@@ -12,8 +12,6 @@ const MAX_LOADS = 32;
 type BlockReadsHost = {
   /** A block could not be read from its file; told once for each offset. */
   held(cursor: Cursor, offset: number, error: unknown): void;
-  /** What a cursor of the group waited for is in memory now, or could not be read. */
-  resume(group: Group): void;
 };
 
 /** The blocks that cursors read their messages from: in memory for those that keep up, read from files for those that are behind. */
@@ -83,6 +81,6 @@ export class BlockReads {
   private resume(cursor: Cursor): void {
     cursor.loading = false;
     cursor.group.activate(cursor);
-    this.host.resume(cursor.group);
+    cursor.group.wake();
   }
 }

@@ -1,9 +1,9 @@
 import { MessagingError, type Subscription } from '#libs/messaging/port';
 import { InFlight } from '../in-flight.js';
 import type { RawDelivery, SessionEvents } from '../session.js';
-import type { Delivery } from './delivery.js';
-import type { Group } from './group.js';
+import type { Delivery, Recipient } from './delivery.js';
 import type { Interest } from './interests.js';
+import type { SharedReads } from './shared-reads.js';
 
 /** Consumers of one session; a delivery id names its consumer in the lowest eight bits. */
 export const MAX_CONSUMERS_PER_SESSION = 256;
@@ -29,7 +29,7 @@ export function boundsOf({
 }
 
 /** A member of a group. */
-export class Consumer {
+export class Consumer implements Recipient {
   readonly inFlight: InFlight<Delivery>;
   private inFlightBytes = 0;
   paused = false;
@@ -49,7 +49,7 @@ export class Consumer {
 
   constructor(
     readonly id: number,
-    readonly group: Group,
+    groupMode: 'shared' | 'broadcast',
     readonly clientName: string,
     readonly events: SessionEvents,
     readonly mode: 'push' | 'pull',
@@ -63,7 +63,7 @@ export class Consumer {
     this.maxInFlightBytes = maxInFlightBytes;
     this.leaseMs = leaseMs;
     // What is broadcast is not recorded, and so never comes twice.
-    this.atMostOnce = subscription.guarantee === 'at-most-once' && group.mode === 'shared';
+    this.atMostOnce = subscription.guarantee === 'at-most-once' && groupMode === 'shared';
   }
 
   /** Has nothing to do, and may be given something. */
@@ -82,12 +82,12 @@ export class Consumer {
     return this.lastNumber * MAX_CONSUMERS_PER_SESSION + this.id;
   }
 
-  take(delivery: Delivery): void {
+  take(delivery: Delivery, sharedReads: SharedReads): void {
     this.inFlight.add(delivery);
     this.inFlightBytes += delivery.bodyBytes;
     delivery.block.users += 1;
     this.outbox.push(delivery);
-    if (!this.events.copiesDeliveries) delivery.keepReadable();
+    if (!this.events.copiesDeliveries) delivery.keepReadable(sharedReads);
   }
 
   /**

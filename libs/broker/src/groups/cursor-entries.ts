@@ -76,7 +76,7 @@ export function applyReset(stores: CursorStores, { groupId, cursors }: GroupFact
 export function applyMissed(stores: CursorStores, { atMs, groups }: GroupFacts['missed']): void {
   for (const { groupId, place } of groups) {
     const cursor = cursorAt(stores, groupId, place);
-    if (cursor) miss(cursor, place[2], atMs);
+    if (cursor) miss(stores.groups.byGroupId(groupId), cursor, place[2], atMs);
   }
 }
 

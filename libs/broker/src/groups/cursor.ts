@@ -1,12 +1,43 @@
+import type { GroupInfo } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Partition, PartitionListener } from '../topics/topics.js';
-import type { Tries } from './delivery.js';
-import type { Group } from './group.js';
 import { PriorityLookahead } from './priority-lookahead.js';
 import { SettledWindow } from './settled-window.js';
+import type { HeldBack, Tries } from './tries.js';
 
-/** A message that waits in its place for the next try. */
-export type HeldBack = Tries & { readonly dueAtMs: number };
+/** A message in its partition. */
+export type Place = { readonly cursor: Cursor; readonly offset: number };
+
+/** A message that goes out before new ones: its lease was lost, its wait is over, or its key became free. */
+export type Ready = Place & Tries;
+
+/** What a place in a partition, and a delivery from it, know of the group that they are of. */
+export interface CursorGroup {
+  readonly id: number;
+  readonly name: string;
+  readonly mode: 'shared' | 'broadcast';
+  readonly order: 'unordered' | 'by-key';
+  /** Ordered groups: failures after which a message may still hold its key back. */
+  readonly blockTimes: number;
+  /** What was dropped before it was settled. */
+  readonly missed: GroupInfo['missed'];
+  /** A cursor has something to read. */
+  activate(cursor: Cursor): void;
+  wake(): void;
+  makeReady(item: Ready): void;
+  /** It is ready when it is due. */
+  putOff(item: Place & HeldBack): void;
+  /** Moves messages whose wait is over to the ready ones. */
+  releaseDue(nowMs: number): void;
+  /** The first of a lane is done with, or cannot be delivered any more: the next one's turn has come. */
+  freeLane(topic: string, key: string, place: Place): void;
+  /** The same for one whose record cannot be read, and so whose key is not known. */
+  freeUnread(place: Place): void;
+  /** Messages of the cursor no longer stand in any lane. */
+  leaveLanes(cursor: Cursor): void;
+  /** A member is done with a message, and may be given another one. */
+  settledOne(): void;
+}
 
 /** A group's place in one partition. */
 export class Cursor implements PartitionListener {
@@ -33,7 +64,7 @@ export class Cursor implements PartitionListener {
   readonly heldBack = new Map<number, HeldBack>();
 
   constructor(
-    readonly group: Group,
+    readonly group: CursorGroup,
     readonly partition: Partition,
     start: number,
     /** A group's own retries are not filtered by tag. */

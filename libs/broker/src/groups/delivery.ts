@@ -1,6 +1,6 @@
 import { type Attempt, MessagingError, type StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
-import type { RawDelivery, StoredRecord } from '../session.js';
+import type { RawDelivery, SessionEvents, StoredRecord } from '../session.js';
 import {
   bodyBytesOf,
   copyMessage,
@@ -10,19 +10,20 @@ import {
   validRecordLength,
 } from '../topics/record.js';
 import { asDelivered } from './as-delivered.js';
-import type { Consumer } from './consumer.js';
 import type { Cursor } from './cursor.js';
 import type { SharedReads } from './shared-reads.js';
+import type { Tries } from './tries.js';
 
-/** How often a record was delivered, and what came of it. A retried message is a new record, and brings its past with it. */
-export type Tries = {
-  readonly attempt: number;
-  readonly history: readonly Attempt[];
-  /** Deliveries, the last ones in a row, that ended without a verdict. */
-  readonly lost: number;
-};
-
-export const FIRST_TRY: Tries = { attempt: 1, history: Object.freeze([]), lost: 0 };
+/** The consumer that has a delivery. */
+export interface Recipient {
+  readonly clientName: string;
+  readonly atMostOnce: boolean;
+  readonly events: Pick<SessionEvents, 'copiesDeliveries'>;
+  /** It is settled, or its lease is lost. */
+  remove(delivery: Delivery): void;
+  /** It is settled for good: nobody reads its record again. */
+  release(delivery: Delivery): void;
+}
 
 /**
  * A message that is with a consumer. It is one object for each message under way, and knows where its record
@@ -30,6 +31,8 @@ export const FIRST_TRY: Tries = { attempt: 1, history: Object.freeze([]), lost: 
  */
 export class Delivery implements RawDelivery, StoredRecord {
   readonly bodyBytes: number;
+  /** When its lease runs out. */
+  deadlineMs = 0;
   /** What its handler has, and may write into. */
   private own: StoredMessage | undefined;
   /** Decoded once for all groups that read it now. Nobody's own. */
@@ -41,15 +44,13 @@ export class Delivery implements RawDelivery, StoredRecord {
 
   constructor(
     readonly deliveryId: number,
-    readonly consumer: Consumer,
+    readonly consumer: Recipient,
     readonly cursor: Cursor,
     readonly offset: number,
     /** Of this record alone; `attempt` and `history` count those of its past too. */
     readonly tries: Tries,
     readonly block: Block,
     readonly position: number,
-    public deadlineMs: number,
-    private readonly sharedReads: SharedReads,
   ) {
     this.bodyBytes = bodyBytesOf(block, position);
   }
@@ -96,11 +97,11 @@ export class Delivery implements RawDelivery, StoredRecord {
   }
 
   /** Within this process it may be looked at long after it was settled: from now on it can be. */
-  keepReadable(): void {
+  keepReadable(sharedReads: SharedReads): void {
     const { block, position, cursor } = this;
     if (hasPast(block, position)) this.withPast();
     else if (cursor.partition.listeners.length === 1) void this.message;
-    else this.shared = this.sharedReads.read(block, position, this.topic);
+    else this.shared = sharedReads.read(block, position, this.topic);
   }
 
   get attempt(): number {

@@ -6,13 +6,14 @@ import { type Trace, stepNumber } from '../trace/trace.js';
 import { BlockReads, READ_AGAIN_MS } from './block-reads.js';
 import { asDelivered } from './as-delivered.js';
 import type { Consumer } from './consumer.js';
-import type { Cursor } from './cursor.js';
-import { Delivery, FIRST_TRY, type Tries } from './delivery.js';
-import type { Group, Ready } from './group.js';
+import type { Cursor, Ready } from './cursor.js';
+import { Delivery } from './delivery.js';
+import type { Group } from './group.js';
 import type { Interest } from './interests.js';
 import type { PendingAcks } from './pending-acks.js';
 import { MAX_LOOKAHEAD } from './priority-lookahead.js';
 import { SharedReads } from './shared-reads.js';
+import { FIRST_TRY, type Tries } from './tries.js';
 
 /** What the dispatcher needs of the engine. */
 export interface DispatchHost {
@@ -64,7 +65,6 @@ export class Dispatcher {
   constructor(private readonly host: DispatchHost) {
     this.blocks = new BlockReads({
       held: (cursor, offset, error) => host.held(cursor, offset, error),
-      resume: (group) => this.wake(group),
     });
   }
 
@@ -99,7 +99,7 @@ export class Dispatcher {
     while (left > 0 && group.queue.length > 0) {
       if (group.ranksStrictly && !this.putHighestFirst(group)) break;
       const cursor = group.queue[0]!;
-      const delivered = this.deliverFrom(cursor, Math.min(left, TURN_MESSAGES), now);
+      const delivered = this.deliverFrom(group, cursor, Math.min(left, TURN_MESSAGES), now);
       if (delivered < 0) break;
       left -= delivered + 1;
       group.queue.shift();
@@ -115,7 +115,7 @@ export class Dispatcher {
     for (const member of group.members) {
       const last = member.outbox.at(-1)?.deliveryId;
       if (last === undefined) continue;
-      const isNoted = this.noteUnderWay(member);
+      const isNoted = this.noteUnderWay(group, member);
       if (!isNoted && !member.atMostOnce && member.flushes === 0) {
         member.emit();
         continue;
@@ -135,7 +135,7 @@ export class Dispatcher {
    * A consumer in the broker's own process takes the broker with it when it dies. What may have been under way then are
    * the first messages that are delivered after a start; those are noted, so that a message that kills is found out.
    */
-  private noteUnderWay({ events, group, atMostOnce, outbox }: Consumer): boolean {
+  private noteUnderWay(group: Group, { events, atMostOnce, outbox }: Consumer): boolean {
     if (events.copiesDeliveries || atMostOnce || group.mode !== 'shared') return false;
     let noted = false;
     for (const delivery of outbox) {
@@ -154,7 +154,7 @@ export class Dispatcher {
     const item = group.ready[0];
     return (
       item !== undefined &&
-      this.deliverWaiting(group.ready, item, (takers) => group.nextWithRoom(takers), now)
+      this.deliverWaiting(group, group.ready, item, (takers) => group.nextWithRoom(takers), now)
     );
   }
 
@@ -164,7 +164,7 @@ export class Dispatcher {
     for (const [name, { takers, items }] of group.reserved) {
       const next = (): Consumer | undefined => group.nextWithRoom(takers);
       while (left > 0 && items.length > 0 && group.hasRoom(takers)) {
-        if (!this.deliverWaiting(items, items[0]!, next, now)) break;
+        if (!this.deliverWaiting(group, items, items[0]!, next, now)) break;
         left -= 1;
       }
       if (items.length === 0) group.reserved.delete(name);
@@ -180,23 +180,22 @@ export class Dispatcher {
       return false;
     }
     const item = suspects.reduce((least, each) => (each.lost < least.lost ? each : least));
-    return this.deliverWaiting(suspects, item, (takers) => group.examinerFor(takers), now);
+    return this.deliverWaiting(group, suspects, item, (takers) => group.examinerFor(takers), now);
   }
 
   /** Delivers one of a list; false when it has to stay there. */
   private deliverWaiting(
+    group: Group,
     list: Ready[],
     item: Ready,
     nextMember: (takers?: readonly Interest[]) => Consumer | undefined,
     now: number,
   ): boolean {
     const { cursor, offset } = item;
-    const { group } = cursor;
     const takeOff = (): unknown => list.splice(list.indexOf(item), 1);
     if (cursor.settled.isSettled(offset) || offset < cursor.partition.start) {
       takeOff();
-      const next = group.lanes.freeUnread(cursor, offset);
-      if (next) group.resume(next);
+      group.freeUnread(item);
       return true;
     }
     const position = cursor.partition.index.get(offset);
@@ -207,7 +206,7 @@ export class Dispatcher {
       takeOff();
       return this.expire(cursor, offset, block, position, now);
     }
-    const takers = this.takersOf(cursor, block, position);
+    const takers = this.takersOf(group, cursor, block, position);
     if (takers?.length === 0) {
       takeOff();
       return this.giveUp(cursor, offset, item, block, position);
@@ -229,32 +228,31 @@ export class Dispatcher {
   /** One that cannot be read at the moment does not hold up the others that are ready. */
   private putAside(list: Ready[], item: Ready, now: number): true {
     list.splice(list.indexOf(item), 1);
-    item.cursor.group.waiting.push({ ...item, dueAtMs: now + READ_AGAIN_MS });
+    item.cursor.group.putOff({ ...item, dueAtMs: now + READ_AGAIN_MS });
     this.host.dueAt(now + READ_AGAIN_MS);
     return true;
   }
 
   /** Delivers up to `limit` messages of one partition; -1 when nobody has room. */
-  private deliverFrom(cursor: Cursor, limit: number, now: number): number {
-    const { group } = cursor;
-    if (goesByPriority(cursor)) return this.deliverByPriority(cursor, limit, now);
+  private deliverFrom(group: Group, cursor: Cursor, limit: number, now: number): number {
+    if (goesByPriority(cursor)) return this.deliverByPriority(group, cursor, limit, now);
     let delivered = 0;
     // Skipped messages count as well: a long run of other tags must not hold up the event loop.
     for (let looked = 0; looked < limit * 16 && delivered < limit && cursor.hasUnread; looked++) {
       const offset = cursor.next;
       const position = cursor.partition.index.get(offset);
-      const block = this.admit(cursor, offset, position);
+      const block = this.admit(group, cursor, offset, position);
       if (block === 'loading') return delivered;
       cursor.next += 1;
       if (block === 'skipped') continue;
-      if (group.order === 'by-key' && !this.claimLane(cursor, offset, block, position)) continue;
+      if (group.order === 'by-key' && !this.enterLane(group, cursor, offset, block, position)) continue;
       if (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset)) continue;
       if (this.expire(cursor, offset, block, position, now)) continue;
-      const takers = this.takersOfNew(cursor, block, position);
-      if (takers && this.isForOthers(cursor, offset, takers, block, position)) continue;
+      const takers = this.takersOfNew(group, cursor, block, position);
+      if (takers && this.isForOthers(group, cursor, offset, takers, block, position)) continue;
       const member = group.nextWithRoom(takers);
       if (!member) {
-        this.releaseLane(cursor, offset, block, position);
+        this.leaveLane(group, cursor, offset, block, position);
         cursor.next = offset;
         return -1;
       }
@@ -268,13 +266,14 @@ export class Dispatcher {
    * Begins the queue with the partition that has the highest priority, as far as it is read ahead. False while that cannot be
    * told, because what is read ahead comes from a file.
    */
-  private putHighestFirst({ queue }: Group): boolean {
+  private putHighestFirst(group: Group): boolean {
+    const { queue } = group;
     let first = 0;
     let highest = -1;
     const ranked = queue.slice(0, MAX_RANKED);
     for (const [place, cursor] of ranked.entries()) {
       const ranks = goesByPriority(cursor);
-      if (ranks) this.readAhead(cursor);
+      if (ranks) this.readAhead(group, cursor);
       if (cursor.loading && !cursor.unreadable && cursor.readAhead < MAX_LOOKAHEAD / 2) return false;
       const top = ranks ? cursor.lookahead.top : DEFAULT_PRIORITY;
       if (top > highest) [first, highest] = [place, top];
@@ -285,13 +284,13 @@ export class Dispatcher {
     return true;
   }
 
-  private readAhead(cursor: Cursor): void {
+  private readAhead(group: Group, cursor: Cursor): void {
     const { lookahead, partition } = cursor;
     for (let looked = 0; looked < MAX_LOOKAHEAD; looked++) {
       if (lookahead.size >= MAX_LOOKAHEAD || !cursor.hasUnread) return;
       const offset = cursor.next;
       const position = partition.index.get(offset);
-      const block = this.admit(cursor, offset, position);
+      const block = this.admit(group, cursor, offset, position);
       if (block === 'loading') return;
       cursor.next += 1;
       if (block === 'skipped' || (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset))) continue;
@@ -300,12 +299,12 @@ export class Dispatcher {
   }
 
   /** The same for a partition that has messages of several priorities. A strict group looks at its other partitions before it takes lower ones. */
-  private deliverByPriority(cursor: Cursor, limit: number, now: number): number {
-    const { lookahead, partition, group } = cursor;
-    this.readAhead(cursor);
+  private deliverByPriority(group: Group, cursor: Cursor, limit: number, now: number): number {
+    const { lookahead, partition } = cursor;
+    this.readAhead(group, cursor);
     const least = group.ranksStrictly ? lookahead.top : 0;
     for (let delivered = 0; ; delivered++) {
-      this.readAhead(cursor);
+      this.readAhead(group, cursor);
       const isTurn = delivered < limit && lookahead.top >= least;
       const offset = isTurn ? lookahead.take(group.priorities) : undefined;
       if (offset === undefined) return delivered;
@@ -313,8 +312,8 @@ export class Dispatcher {
       const block = this.blocks.of(cursor, offset, position);
       const priority = block ? recordAt.priority(block, position) : 9;
       if (block && this.expire(cursor, offset, block, position, now)) continue;
-      const takers = block && this.takersOf(cursor, block, position);
-      if (takers && this.isForOthers(cursor, offset, takers, block, position)) continue;
+      const takers = block && this.takersOf(group, cursor, block, position);
+      if (takers && this.isForOthers(group, cursor, offset, takers, block, position)) continue;
       const member = block && group.nextWithRoom(takers);
       if (!block || !member) {
         // Its own block is read back at the moment: it goes first then, whatever its priority.
@@ -326,18 +325,23 @@ export class Dispatcher {
   }
 
   /** The block of a message that the group is to have; `skipped` when it is not, and is settled by that. */
-  private admit(cursor: Cursor, offset: number, position: number): Block | 'skipped' | 'loading' {
+  private admit(
+    group: Group,
+    cursor: Cursor,
+    offset: number,
+    position: number,
+  ): Block | 'skipped' | 'loading' {
     if (cursor.settled.isSettled(offset)) return 'skipped';
     const block = position < 0 ? undefined : this.blocks.of(cursor, offset, position);
     if (position >= 0 && !block) return 'loading';
-    if (block && !this.isFiltered(cursor, block, position)) return block;
+    if (block && !this.isFiltered(group, cursor, block, position)) return block;
     this.skip(cursor, offset);
     return 'skipped';
   }
 
   /** Who takes a message that the group takes; undefined: all of its members. */
-  private takersOf(cursor: Cursor, block: Block, position: number): Interest[] | undefined {
-    const { group, partition, isRetry } = cursor;
+  private takersOf(group: Group, cursor: Cursor, block: Block, position: number): Interest[] | undefined {
+    const { partition, isRetry } = cursor;
     const { interests } = group;
     if (!isRetry && !interests.differ && !interests.tagsOf(partition.topic.name)) return undefined;
     const topic = isRetry ? originOf(block, position) : partition.topic.name;
@@ -347,21 +351,21 @@ export class Dispatcher {
   }
 
   /** The same for one that is read in its turn: it was filtered by tag, but for a retry. */
-  private takersOfNew(cursor: Cursor, block: Block, position: number): Interest[] | undefined {
-    return cursor.isRetry || cursor.group.interests.differ
-      ? this.takersOf(cursor, block, position)
+  private takersOfNew(group: Group, cursor: Cursor, block: Block, position: number): Interest[] | undefined {
+    return cursor.isRetry || group.interests.differ
+      ? this.takersOf(group, cursor, block, position)
       : undefined;
   }
 
   /** A message read in its turn that nobody takes is given up, and one of which the takers have no room waits for them while the others go on. */
   private isForOthers(
+    group: Group,
     cursor: Cursor,
     offset: number,
     takers: readonly Interest[],
     block: Block,
     position: number,
   ): boolean {
-    const { group } = cursor;
     if (takers.length === 0) return this.giveUp(cursor, offset, FIRST_TRY, block, position);
     if (group.hasRoom(takers) || !group.hasRoom()) return false;
     group.reserve(takers, { cursor, offset, ...FIRST_TRY });
@@ -392,9 +396,9 @@ export class Dispatcher {
     }
   }
 
-  private isFiltered(cursor: Cursor, block: Block, position: number): boolean {
+  private isFiltered(group: Group, cursor: Cursor, block: Block, position: number): boolean {
     if (cursor.isRetry) return false;
-    const filter = cursor.group.interests.tagsOf(cursor.partition.topic.name);
+    const filter = group.interests.tagsOf(cursor.partition.topic.name);
     if (!filter) return false;
     if (!filter.hashes.has(recordAt.tagHash(block, position))) return true;
     return !filter.names.has(textOfRecord(block, position)[1]!);
@@ -406,22 +410,22 @@ export class Dispatcher {
   }
 
   /** Whether no earlier message of the same key is unsettled; if one is, this one queues up behind it. */
-  private claimLane(cursor: Cursor, offset: number, block: Block, position: number): boolean {
+  private enterLane(group: Group, cursor: Cursor, offset: number, block: Block, position: number): boolean {
     const key = textOfRecord(block, position)[2]!;
-    return key === '' || cursor.group.lanes.claim(topicOf(cursor, block, position), key, cursor, offset);
+    return key === '' || group.lanes.enter(topicOf(cursor, block, position), key, cursor, offset);
   }
 
-  private releaseLane(cursor: Cursor, offset: number, block: Block, position: number): void {
-    if (cursor.group.order !== 'by-key') return;
+  private leaveLane(group: Group, cursor: Cursor, offset: number, block: Block, position: number): void {
+    if (group.order !== 'by-key') return;
     const key = textOfRecord(block, position)[2]!;
-    cursor.group.lanes.free(topicOf(cursor, block, position), key, cursor, offset);
+    group.lanes.free(topicOf(cursor, block, position), key, cursor, offset);
   }
 
   /** Whether it was tried before the broker or the group stopped: then it goes on from there, after its wait. */
   private isHeldBack(cursor: Cursor, offset: number): boolean {
     const held = cursor.heldBack.get(offset);
     if (!held) return false;
-    cursor.group.waiting.push({ cursor, offset, ...held });
+    cursor.group.putOff({ cursor, offset, ...held });
     this.host.dueAt(held.dueAtMs);
     return true;
   }
@@ -435,29 +439,19 @@ export class Dispatcher {
     position: number,
     now: number,
   ): void {
-    const deadlineMs = this.pumpedAtMs + member.leaseMs;
     const id = member.nextDeliveryId();
     this.deliveries += 1;
-    const delivery = new Delivery(
-      id,
-      member,
-      cursor,
-      offset,
-      tries,
-      block,
-      position,
-      deadlineMs,
-      this.sharedReads,
-    );
+    const delivery = new Delivery(id, member, cursor, offset, tries, block, position);
+    delivery.deadlineMs = this.pumpedAtMs + member.leaseMs;
     try {
       delivery.check();
     } catch (error) {
       return this.host.undecodable(cursor, offset, error);
     }
-    member.take(delivery);
+    member.take(delivery, this.sharedReads);
     this.host.dueAt(now + member.leaseMs);
     if (member.atMostOnce) this.skipDelivered(cursor, offset);
-    this.host.trace.addRecord(position, DELIVERED, now, member.group.name);
+    this.host.trace.addRecord(position, DELIVERED, now, cursor.group.name);
   }
 
   private skipDelivered(cursor: Cursor, offset: number): void {

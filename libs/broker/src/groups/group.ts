@@ -7,14 +7,11 @@ import {
 } from '#libs/messaging/port';
 import type { Partition, Topic } from '../topics/topics.js';
 import type { Consumer } from './consumer.js';
-import { Cursor } from './cursor.js';
-import { FIRST_TRY, type Tries } from './delivery.js';
+import { Cursor, type CursorGroup, type Place, type Ready } from './cursor.js';
 import { type Interest, Interests } from './interests.js';
-import { Lanes, type Place } from './lanes.js';
+import { Lanes } from './lanes.js';
 import type { Priorities } from './priority-lookahead.js';
-
-/** A message that goes out before new ones: its lease was lost, its wait is over, or its key became free. */
-export type Ready = Place & Tries;
+import { FIRST_TRY, type HeldBack } from './tries.js';
 
 /** After so many deliveries in a row that ended without a verdict a message is tried alone. */
 export const SUSPECT_AFTER = 2;
@@ -25,7 +22,7 @@ export type Reserved = { readonly takers: readonly Interest[]; readonly items: R
 export type GroupOrder = 'unordered' | 'by-key';
 
 /** Members that share messages, and how far they are. A broadcast member is a group of one that is never recorded. */
-export class Group {
+export class Group implements CursorGroup {
   readonly members: Consumer[] = [];
   readonly cursors = new Map<Partition, Cursor>();
   /** Cursors that have something to read, in turn. */
@@ -41,7 +38,7 @@ export class Group {
   /** Messages that wait for certain members while others go on, by who takes them. */
   readonly reserved = new Map<string, Reserved>();
   /** Messages held back, with a place in this list until they are due. */
-  readonly waiting: (Ready & { dueAtMs: number })[] = [];
+  readonly waiting: (Place & HeldBack)[] = [];
   /** Ordered groups: what is in flight of each key, and what waits behind it. */
   readonly lanes = new Lanes();
   order: GroupOrder = 'unordered';
@@ -68,9 +65,19 @@ export class Group {
     readonly mode: 'shared' | 'broadcast',
     /** Journal position of its creation. */
     readonly createdAt: number,
-    private readonly wake: (group: Group) => void,
+    private readonly onWake: (group: Group) => void,
   ) {
     this.interests = new Interests(name);
+  }
+
+  wake(): void {
+    this.onWake(this);
+  }
+
+  /** A member is done with a message, and may be given another one. */
+  settledOne(): void {
+    this.acked += 1;
+    if (this.hasWork) this.wake();
   }
 
   /** A cursor has something to read. */
@@ -79,19 +86,36 @@ export class Group {
     if (cursor.queued || cursor.loading || !cursor.isWanted || !cursor.hasMore) return;
     cursor.queued = true;
     this.queue.push(cursor);
-    if (this.members.length > 0) this.wake(this);
+    if (this.members.length > 0) this.wake();
   }
 
   makeReady(item: Ready): void {
     (item.lost >= SUSPECT_AFTER ? this.suspects : this.ready).push(item);
-    if (this.members.length > 0) this.wake(this);
+    if (this.members.length > 0) this.wake();
+  }
+
+  /** It is ready when it is due. */
+  putOff(item: Place & HeldBack): void {
+    this.waiting.push(item);
   }
 
   /** The turn of a message has come: now, or once it has waited for as long as it was to. */
   resume({ cursor, offset }: Place): void {
     const held = cursor.heldBack.get(offset);
-    if (held) this.waiting.push({ cursor, offset, ...held });
+    if (held) this.putOff({ cursor, offset, ...held });
     else this.makeReady({ cursor, offset, ...FIRST_TRY });
+  }
+
+  /** The next message of the key may go out. */
+  freeLane(topic: string, key: string, { cursor, offset }: Place): void {
+    const next = this.lanes.free(topic, key, cursor, offset);
+    if (next) this.resume(next);
+  }
+
+  /** The same for one whose record cannot be read, and so whose key is not known. */
+  freeUnread({ cursor, offset }: Place): void {
+    const next = this.lanes.freeUnread(cursor, offset);
+    if (next) this.resume(next);
   }
 
   /** Messages of the cursor no longer stand in any lane; the next of those keys may go out. */

@@ -1,7 +1,5 @@
-import type { Cursor } from './cursor.js';
+import type { Cursor, Place } from './cursor.js';
 
-/** A message in its partition. */
-export type Place = { readonly cursor: Cursor; readonly offset: number };
 type Lane = Place[];
 
 /**
@@ -15,7 +13,7 @@ export class Lanes {
   private readonly byTopic = new Map<string, Map<string, Lane>>();
 
   /** Whether it may go out now; else it waits in its lane, and comes back from `free`. */
-  claim(topic: string, key: string, cursor: Cursor, offset: number): boolean {
+  enter(topic: string, key: string, cursor: Cursor, offset: number): boolean {
     const lanes = this.byTopic.get(topic) ?? new Map<string, Lane>();
     if (lanes.size === 0) this.byTopic.set(topic, lanes);
     const lane = lanes.get(key);

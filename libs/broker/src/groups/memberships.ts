@@ -15,13 +15,14 @@ import type { Interest } from './interests.js';
 import type { Settlements } from './settlements.js';
 import type { Starts } from './start-offsets.js';
 
+export type Membership = { readonly group: Group; readonly consumer: Consumer };
+
 /** Who is in which group, and in which partitions a group has its places. */
 export class Memberships {
   constructor(
     private readonly host: BrokerHost,
     private readonly stores: { readonly topics: Topics; readonly groups: Groups },
     private readonly settlements: Settlements,
-    private readonly wake: (group: Group) => void,
   ) {}
 
   /**
@@ -30,7 +31,7 @@ export class Memberships {
    * @param starts where it begins in partitions that it has no place in, where that is neither end
    * @throws {MessagingError} `INVALID_ARGUMENT`
    */
-  join(subscription: Subscription, starts: Starts, consumerFor: (group: Group) => Consumer): Consumer {
+  join(subscription: Subscription, starts: Starts, consumerFor: (group: Group) => Consumer): Membership {
     checkSubscription(subscription);
     // Before the group is made, which is on disk and has a backlog from then on: a refusal leaves nothing behind.
     boundsOf(subscription);
@@ -60,8 +61,8 @@ export class Memberships {
     group.interests.join(consumer.interest, this.host.monotonicMs());
     group.unreserve();
     for (const cursor of group.cursors.values()) group.activate(cursor);
-    this.wake(group);
-    return consumer;
+    group.wake();
+    return { group, consumer };
   }
 
   /** What the group knows of those who take the same; it is on disk before it counts, as a restart must not forget it. */
@@ -86,7 +87,7 @@ export class Memberships {
       group,
       kept.map(({ filters }) => filters),
     );
-    this.wake(group);
+    group.wake();
   }
 
   private groupFor({ group: name, mode }: Subscription): Group {
@@ -103,8 +104,7 @@ export class Memberships {
    * Takes a member out; what it had goes to the others at once. `isLost`: it did not leave by itself, so that what it had
    * may be what ended it.
    */
-  leave(consumer: Consumer, { isLost }: { isLost: boolean }): void {
-    const { group } = consumer;
+  leave({ group, consumer }: Membership, { isLost }: { isLost: boolean }): void {
     const place = group.members.indexOf(consumer);
     if (place >= 0) {
       group.members.splice(place, 1);

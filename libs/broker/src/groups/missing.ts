@@ -1,10 +1,10 @@
 import type { MissedRange } from '#libs/messaging/port';
 import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
-import type { Cursor } from './cursor.js';
+import type { Cursor, Place } from './cursor.js';
+import type { Group } from './group.js';
 import type { RecordedPlace } from './group-facts.js';
 import type { Groups } from './groups.js';
-import type { Place } from './lanes.js';
 
 /** Ranges that a group's account of what it missed holds; the sum goes on. */
 const MAX_RANGES = 100;
@@ -21,7 +21,7 @@ export async function passOver(host: BrokerHost, groups: Groups, before: number)
       const place: RecordedPlace = [partition.topic.id, partition.number, kept];
       // Nothing is recorded of a broadcast.
       if (group.mode === 'shared') passed.push({ groupId: group.id, place });
-      else miss(cursor, kept, atMs);
+      else miss(group, cursor, kept, atMs);
       missed += 1;
     }
   }
@@ -37,8 +37,8 @@ export async function passOver(host: BrokerHost, groups: Groups, before: number)
 }
 
 /** Applies it to one group's place in a partition: `kept` is the first offset that it can still have. */
-export function miss(cursor: Cursor, kept: number, atMs: number): void {
-  const { group, settled } = cursor;
+export function miss(group: Group, cursor: Cursor, kept: number, atMs: number): void {
+  const { settled } = cursor;
   const inFlight = new Set<number>();
   for (const member of group.members) {
     for (const { offset } of member.inFlight.filter((each) => each.cursor === cursor)) inFlight.add(offset);
@@ -88,8 +88,7 @@ export function passOverUndecodable(host: BrokerHost, cursor: Cursor, offset: nu
     const place: RecordedPlace = [partition.topic.id, partition.number, offset];
     host.commit(EntryType.UNDECODABLE, { atMs, groupId: group.id, place });
   } else missUndecodable(cursor, offset, atMs);
-  const next = group.lanes.freeUnread(cursor, offset);
-  if (next) group.resume(next);
+  group.freeUnread({ cursor, offset });
   host.report({
     message: `${partition.topic.name}/${partition.number} offset ${offset} makes no sense; group ${group.name} passes over it`,
     error,

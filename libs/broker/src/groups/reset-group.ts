@@ -8,15 +8,13 @@ import type { Cursor } from './cursor.js';
 import type { Group } from './group.js';
 import type { Settlements } from './settlements.js';
 
-type GroupDeliveries = { readonly settlements: Settlements; readonly wake: (group: Group) => void };
-
 /**
  * Sets where the group reads on, in all its topics. Deliveries in flight lose their lease. What waits for a
  * retry is not part of a topic's order and comes nevertheless.
  */
 export async function resetGroup(
   host: BrokerHost,
-  { settlements, wake }: GroupDeliveries,
+  settlements: Settlements,
   group: Group,
   to: ResetTarget,
   audit: AuditNote,
@@ -46,7 +44,7 @@ export async function resetGroup(
   });
   await host.journal.flush(true);
   for (const cursor of targets.keys()) group.activate(cursor);
-  wake(group);
+  group.wake();
 }
 
 async function targetOffset(

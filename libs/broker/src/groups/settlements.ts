@@ -12,10 +12,11 @@ import { NO_PARTITION, type Past, encodePast, maxRecordBytes, writeRecord } from
 import { stepNumber } from '../trace/trace.js';
 import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
 import { type Consumer, MAX_LEASE_MS, bounded } from './consumer.js';
-import type { Cursor, HeldBack } from './cursor.js';
-import type { Delivery } from './delivery.js';
-import { type Group, SUSPECT_AFTER } from './group.js';
+import type { Cursor } from './cursor.js';
+import type { Delivery, Recipient } from './delivery.js';
+import { SUSPECT_AFTER } from './group.js';
 import type { PendingAcks } from './pending-acks.js';
+import type { HeldBack } from './tries.js';
 
 const ACKED = stepNumber('acked');
 /** Longest wait before the next try. */
@@ -27,7 +28,7 @@ type Doomed = {
   attempt: number;
   history: readonly Attempt[];
   automaticRedrives?: number;
-  consumer?: Consumer;
+  consumer?: Recipient;
 };
 
 type Failure = { error: string; kind?: ErrorKind | undefined };
@@ -45,7 +46,6 @@ export class Settlements {
   constructor(
     private readonly host: BrokerHost,
     private readonly pendingAcks: PendingAcks,
-    private readonly wake: (group: Group) => void,
   ) {}
 
   /** False when the delivery is not (or no longer) with this consumer. */
@@ -56,19 +56,18 @@ export class Settlements {
       delivery.deadlineMs = this.host.monotonicMs() + settlement.leaseMs;
       return true;
     }
-    const { group } = consumer;
+    const { group } = delivery.cursor;
     if (settlement.verdict === 'release') {
       this.giveBack([delivery]);
       return true;
     }
     consumer.remove(delivery);
-    group.acked += 1;
     if (consumer.atMostOnce || group.mode === 'broadcast') this.forget(delivery);
     else if (settlement.verdict === 'ack') this.ack(delivery, now);
     else if (settlement.verdict === 'retry') this.retry(delivery, settlement);
     else this.giveUp(delivery, settlement);
     consumer.release(delivery);
-    if (group.hasWork) this.wake(group);
+    group.settledOne();
     return true;
   }
 
@@ -115,7 +114,7 @@ export class Settlements {
     const again = { attempt: tries.attempt + 1, history, lost: 0 };
     const place = [partition.topic.id, partition.number, offset];
     this.host.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...again, dueAtMs });
-    group.waiting.push({ cursor, offset, ...again, dueAtMs });
+    group.putOff({ cursor, offset, ...again, dueAtMs });
     this.host.dueAt(dueAtMs);
     // Looks at all that wait: once for each of them would be seconds for a batch of 40,000.
     if (dueAtMs <= this.host.now()) group.releaseDue(this.host.now());
@@ -201,8 +200,7 @@ export class Settlements {
   /** The next message of the key may go out. */
   private freeLane(cursor: Cursor, offset: number, topic: string, key: string | undefined): void {
     if (!key) return;
-    const next = cursor.group.lanes.free(topic, key, cursor, offset);
-    if (next) cursor.group.resume(next);
+    cursor.group.freeLane(topic, key, { cursor, offset });
   }
 
   /**
@@ -216,7 +214,7 @@ export class Settlements {
       this.takeBack(delivery, lostAgain(delivery, error, atMs));
       this.host.trace.add(delivery.stored.id, 'lease-expired', atMs, cursor.group.name, error);
     }
-    for (const group of new Set(deliveries.map(({ cursor }) => cursor.group))) this.wake(group);
+    for (const group of new Set(deliveries.map(({ cursor }) => cursor.group))) group.wake();
   }
 
   /** Takes away from a member what it had for too long, and tells it. */
@@ -262,7 +260,7 @@ export class Settlements {
     consumer.remove(delivery);
     if (consumer.atMostOnce || cursor.group.mode === 'broadcast') return this.forget(delivery);
     if (again.dueAtMs === 0) return cursor.group.makeReady({ cursor, offset, ...again });
-    cursor.group.waiting.push({ cursor, offset, ...again });
+    cursor.group.putOff({ cursor, offset, ...again });
     this.host.dueAt(again.dueAtMs);
   }
 }

@@ -1,11 +1,10 @@
 import { MessagingError, type TopicLimit } from '#libs/messaging/port';
-import { Cursor } from '../groups/cursor.js';
-import type { Group } from '../groups/group.js';
+import { Cursor, type CursorGroup } from '../groups/cursor.js';
 import type { Topic } from '../topics/topics.js';
 
 /** What the slowest group has not settled of a topic, or all that is stored as long as no group reads it. */
-function lengthOf(topic: Topic): { messages: number; bytes: number; groups: Set<Group> } {
-  const lags = new Map<Group, { messages: number; bytes: number }>();
+function lengthOf(topic: Topic): { messages: number; bytes: number; groups: Set<CursorGroup> } {
+  const lags = new Map<CursorGroup, { messages: number; bytes: number }>();
   const stored = { messages: 0, bytes: 0 };
   for (const partition of topic.partitions) {
     stored.messages += partition.end - partition.start;
@@ -34,7 +33,7 @@ export class Admission {
    * Counts a message in. The answer is `undefined` when it fits, else the groups whose dead letter it becomes.
    * @throws {MessagingError} `QUEUE_FULL` when the topic rejects, or nobody is there to have a dead letter
    */
-  admit(topic: Topic, limit: TopicLimit, bytes: number): readonly Group[] | undefined {
+  admit(topic: Topic, limit: TopicLimit, bytes: number): readonly CursorGroup[] | undefined {
     let length = this.lengths.get(topic);
     if (!length) this.lengths.set(topic, (length = lengthOf(topic)));
     const { maxMessages = Infinity, maxBytes = Infinity } = limit;

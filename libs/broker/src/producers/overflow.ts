@@ -1,5 +1,5 @@
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
-import type { Group } from '../groups/group.js';
+import type { CursorGroup } from '../groups/cursor.js';
 import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
@@ -25,7 +25,7 @@ export function writeOverflow(
   message: OutgoingMessage & { id: string },
   idHash: number | undefined,
   topic: Topic,
-  groups: readonly Group[],
+  groups: readonly CursorGroup[],
   now: number,
 ): number {
   const origin = { topic: topic.name, partition: -1, offset: -1, storedAtMs: now };

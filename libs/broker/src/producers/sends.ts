@@ -1,5 +1,5 @@
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
-import type { Group } from '../groups/group.js';
+import type { CursorGroup } from '../groups/cursor.js';
 import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
@@ -33,7 +33,7 @@ type Planned = {
   known: readonly (Duplicate | undefined)[];
   topics: readonly Topic[];
   bytes: number;
-  overflow: ReadonlyMap<number, readonly Group[]> | undefined;
+  overflow: ReadonlyMap<number, readonly CursorGroup[]> | undefined;
 };
 
 export type SendStores = DuplicateStores & {
@@ -167,7 +167,7 @@ export class Sends {
     let bytes = 0;
     let timers = 0;
     let admission: Admission | undefined;
-    let overflow: Map<number, readonly Group[]> | undefined;
+    let overflow: Map<number, readonly CursorGroup[]> | undefined;
     for (let i = 0; i < messages.length; i++) {
       const message = messages[i]!;
       const topic = (topics[i] = host.topic(message.topic));
@@ -183,7 +183,7 @@ export class Sends {
         admission ??= new Admission();
         const groups = admission.admit(topic, topic.limit, recordBytes);
         if (groups) {
-          (overflow ??= new Map<number, readonly Group[]>()).set(i, groups);
+          (overflow ??= new Map<number, readonly CursorGroup[]>()).set(i, groups);
           bytes += groups.length * (recordBytes + MAX_OVERFLOW_BYTES);
           for (const group of groups) host.internalTopic('dead-letter', group.name);
         }
