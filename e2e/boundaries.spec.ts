@@ -18,7 +18,13 @@ describe('the boundaries of the house', () => {
     symlinkSync(resolve('node_modules'), join(planted, 'node_modules'));
     plant('apps/order/src/place-order.ts', 'export const place = 1;');
     plant('libs/broker/src/index.ts', 'export const broker = 1;');
+    plant('libs/broker/src/engine/engine.ts', 'export type Engine = 1;');
     plant('libs/messaging/src/index.ts', 'export const port = 1;');
+    // Half of a circle, of types alone.
+    plant(
+      'libs/messaging/src/there.ts',
+      "import type { Back } from './back.js';\nexport type There = { back: Back };",
+    );
     plant('libs/nest-user/src/index.ts', "export { Injectable } from '@nestjs/common';");
   });
   afterAll(() => rmSync(planted, { recursive: true, force: true }));
@@ -46,6 +52,16 @@ describe('the boundaries of the house', () => {
     ],
     ['messaging-knows-no-implementation', 'libs/messaging/src/down.ts', "export * from '#libs/broker';"],
     ['the-broker-needs-no-framework', 'apps/broker/src/nest.ts', "export * from '#libs/nest-user';"],
+    [
+      'no-circular',
+      'libs/messaging/src/back.ts',
+      "import type { There } from './there.js';\nexport type Back = There | 1;",
+    ],
+    [
+      'broker-arrows-run-down',
+      'libs/broker/src/topics/up.ts',
+      "export type { Engine } from '../engine/engine.js';",
+    ],
   ])(
     'are guarded: %s catches a planted %s',
     (rule, path, source) => {

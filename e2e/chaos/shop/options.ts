@@ -1,16 +1,10 @@
 import { parseArgs } from 'node:util';
 import { Refusal } from '../../verdict/shop-access.js';
 import { numberOption } from '../number-option.js';
-import { SCENARIOS, type ScenarioName } from './scenarios.js';
+import { SCENARIOS, type ScenarioName, type ScenarioOptions } from './scenarios.js';
 
-export type ShopChaosOptions = {
-  minutes: number;
-  seed: number;
+export type ShopChaosOptions = Pick<ScenarioOptions, 'minutes' | 'seed' | 'rate' | 'gapSeconds'> & {
   scenario: ScenarioName;
-  /** Buyers a second. */
-  rate: number;
-  /** Between two strikes, on average. */
-  gapSeconds: number;
   json: string | undefined;
   keep: boolean;
 };

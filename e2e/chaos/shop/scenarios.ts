@@ -1,7 +1,6 @@
 import { diceOf } from '../dice.js';
 import { LINKS, type LinkName } from './links.js';
 import { planShopStrikes, type ShopStrike } from './nemesis.js';
-import type { ShopChaosOptions } from './options.js';
 
 /** What is done to the shop while it sells. */
 export type Scenario = {
@@ -13,7 +12,13 @@ export type Scenario = {
   /** Buyers who do nothing but look at orders, as fast as they are answered, from when to when. */
   pollers?: { count: number; fromMs: number; untilMs: number };
 };
-export type ScenarioOptions = Pick<ShopChaosOptions, 'seed' | 'minutes' | 'rate' | 'gapSeconds'> & {
+export type ScenarioOptions = {
+  minutes: number;
+  seed: number;
+  /** Buyers a second. */
+  rate: number;
+  /** Between two strikes, on average. */
+  gapSeconds: number;
   canFillDisks: boolean;
 };
 

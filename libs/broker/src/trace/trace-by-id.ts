@@ -1,11 +1,12 @@
 import type { TraceEvent } from '#libs/messaging/port';
-import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
+import type { Journal } from '../journal/journal.js';
 import { ANY_TOPIC, hashOfId, hashOfIdAt } from '../topics/id-hash.js';
 import { textOfRecord } from '../topics/record.js';
+import type { Trace } from './trace.js';
 
 /** What a question about the trace is answered from. */
-export type TraceHost = Pick<BrokerHost, 'journal' | 'trace'>;
+export type TraceHost = { readonly journal: Journal; readonly trace: Trace };
 
 /** Blocks of a megabyte that are read from files for one question. */
 const MAX_READS = 256;
