@@ -154,6 +154,8 @@ export const AUDIT_ACTIONS = [
   'dead-letters-dropped',
   'decide-transaction',
   'reset-group',
+  'delete-group',
+  'delete-topic',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 /** Recorded in the same entry of the log as what it tells of: neither is there without the other. */
@@ -190,6 +192,17 @@ export interface BrokerAdmin {
   read(topic: string, partition: number, offset: number, limit: number): Promise<StoredMessage[]>;
   /** Sets a group's position. Deliveries in flight lose their lease. */
   resetGroup(group: string, to: ResetTarget): Promise<void>;
+  /**
+   * Ends a group that nobody runs any more: its positions, retries and dead letters are gone, and what it had not settled no
+   * longer keeps a bounded topic full or the journal long. Who subscribes under its name is a new group. Rejects with
+   * `IN_USE` while it has members, with `UNKNOWN_GROUP` when it is not there.
+   */
+  deleteGroup(group: string): Promise<void>;
+  /**
+   * Ends a topic with all its messages, those included that are delayed or wait for a decision: they come to nobody. Who sends to
+   * its name makes a new one. Rejects with `IN_USE` while a group with members reads it, with `UNKNOWN_TOPIC` when it is not there.
+   */
+  deleteTopic(topic: string): Promise<void>;
   /**
    * A group's dead letters, oldest first, at most `limit` (default 1,000, bound 10,000) and as many as fit into one
    * answer. The next page begins `afterOffset` of the last one's `offset`.

@@ -35,6 +35,8 @@ export const MESSAGING_ERRORS = {
   LEASE_LOST: 'conflict',
   /** The opposite decision was recorded first. */
   TRANSACTION_CONFLICT: 'conflict',
+  /** A group with members, or a topic that they read, cannot be deleted. */
+  IN_USE: 'conflict',
   /** A producer's sequence has a gap. */
   SEQUENCE_GAP: 'conflict',
   /** A newer instance of this producer exists. */

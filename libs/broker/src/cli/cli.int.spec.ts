@@ -126,6 +126,14 @@ describe('the broker’s command line', () => {
     expect((await run('reset g earliest')).code).toBe(0);
     expect((await run('groups --json')).text).toContain('"lag":1');
     expect((await run('lag g')).lines.length).toBeGreaterThanOrEqual(5);
+    expect((await run('delete-group g')).text).toBe('g is deleted');
+    expect(await run('delete-group g')).toMatchObject({
+      code: 1,
+      error: expect.stringMatching(/^UNKNOWN_GROUP/),
+    });
+    await port.admin.createTopic('old');
+    expect((await run('delete-topic old')).text).toBe('old is deleted');
+    expect((await run('audit --limit 2')).text).toMatch(/delete-group +g +g +1\n.* delete-topic +old +1$/);
     expect((await run('produce order t later --delay 60000 --timer t1')).text).toContain('delayed');
     expect((await run('timers')).lines[1]).toMatch(/^ +1 +0 +\d{4}-/);
     const refused = { code: 2, error: expect.stringContaining('4711 is no time') };

@@ -131,6 +131,18 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     out(`${group} goes on at ${to}`);
   },
 
+  'delete-group': async ({ port, operands, out }) => {
+    const group = operand(operands, 0, 'GROUP');
+    await port.admin.deleteGroup(group);
+    out(`${group} is deleted`);
+  },
+
+  'delete-topic': async ({ port, operands, out }) => {
+    const topic = operand(operands, 0, 'TOPIC');
+    await port.admin.deleteTopic(topic);
+    out(`${topic} is deleted`);
+  },
+
   timers: async ({ port, options, out }) => {
     const { pending, pastDue, nextDueAtMs } = await port.admin.timers();
     const next = nextDueAtMs === undefined ? '-' : new Date(nextDueAtMs).toISOString();

@@ -18,6 +18,8 @@ export const USAGE = `npm run broker -- COMMAND [OPTIONS]
        --header NAME=VALUE        all of its headers
   discard GROUP ID                drops a dead letter for good
   reset GROUP TO                  TO: earliest, latest, PARTITION:OFFSET, or a time (2026-11-21T08:00:00Z)
+  delete-group GROUP              ends a group that nobody runs any more, with its retries and dead letters
+  delete-topic TOPIC              ends a topic that nobody reads, with all its messages
   timers                          delayed messages
   transactions                    half messages, and those that wait for a decision
   decide ID commit | rollback     decides a transaction in its producer's place

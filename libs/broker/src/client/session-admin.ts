@@ -51,6 +51,14 @@ export class SessionAdmin implements BrokerAdmin {
     return this.call('resetGroup', [group, to]);
   }
 
+  deleteGroup(group: string): Promise<void> {
+    return this.call('deleteGroup', [group]);
+  }
+
+  deleteTopic(topic: string): Promise<void> {
+    return this.call('deleteTopic', [topic]);
+  }
+
   async deadLetters(...args: Parameters<BrokerAdmin['deadLetters']>): Promise<DeadLetter[]> {
     const letters = await this.call<DeadLetter[]>('deadLetters', args);
     return letters.map((letter) => ({ ...letter, message: withKey(letter.message) }));

@@ -183,6 +183,11 @@ export class DeadLetters {
     return count;
   }
 
+  /** The group is gone. */
+  forget(group: string): void {
+    this.byGroup.delete(group);
+  }
+
   facts(): GroupLettersFacts[] {
     return [...this.byGroup].map(([group, { live, dropped }]) => {
       const causes = new Map<Cause, number>();

@@ -31,6 +31,7 @@ import { traceByKey } from '../trace/trace-by-key.js';
 import { readRecord } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
 import { ADMIN_ARGUMENTS, checkArgument } from './arguments.js';
+import { deleteGroup, deleteTopic } from './deleting.js';
 import type { Engine } from './engine.js';
 
 /** Most messages of one read or list. */
@@ -158,6 +159,14 @@ export class Admin implements BrokerAdmin {
     const audit = { ...this.note('reset-group'), group, subject: JSON.stringify(to) };
     const { settlements, state } = this.engine;
     await resetGroup(this.engine, settlements, state.groups.require(group), to, audit);
+  }
+
+  deleteGroup(group: string): Promise<void> {
+    return deleteGroup(this.engine, group, { ...this.note('delete-group'), group, subject: group });
+  }
+
+  deleteTopic(topic: string): Promise<void> {
+    return deleteTopic(this.engine, topic, { ...this.note('delete-topic'), subject: topic });
   }
 
   deadLetters(group: string, options: { limit?: number; afterOffset?: number } = {}): Promise<DeadLetter[]> {

@@ -48,6 +48,8 @@ export const ADMIN_ARGUMENTS = {
   decideTransaction: z.tuple([Text, z.enum(['commit', 'rollback'])]),
   read: z.tuple([Text, Whole, z.number(), z.number()]),
   resetGroup: z.tuple([Text, ResetTarget]),
+  deleteGroup: z.tuple([Text]),
+  deleteTopic: z.tuple([Text]),
   deadLetters: z.tuple([Text, z.object({ limit: Limit, afterOffset: Whole.optional() }).optional()]),
   redrive: z.tuple([Text, Text]),
   editDeadLetter: z.tuple([

@@ -32,6 +32,8 @@ export type Facts = GroupFacts & {
   /** `offset`, in the dead-letter topic, is absent in older logs: there, a group had one letter of an id. */
   redriven: { group: string; id: string; offset?: number } & Audited;
   producerOpened: ProducerFacts;
+  groupDeleted: { groupId: number } & Audited;
+  topicDeleted: { topicId: number } & Audited;
   letterEdited: { group: string; offset: number } & Audited;
   discarded: { group: string; id: string; offset?: number } & Audited;
   /** `before` is the first offset of the dead-letter topic that is kept. */

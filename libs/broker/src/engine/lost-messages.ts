@@ -5,6 +5,7 @@
 import type { Group } from '../groups/group.js';
 import type { Partition } from '../topics/topics.js';
 import { type Snapshot, restoreAnswers } from './snapshot.js';
+import { removeGroup, removeTopic } from './removing.js';
 import type { Stores } from './stores.js';
 
 /** Offsets `from` to `to - 1` of a partition. */
@@ -33,12 +34,14 @@ export function lostOffsets(stores: Stores): LostOffsets[] {
  * and groups had come, which dead letters were left. Only the messages themselves are not in it.
  */
 export function mergeSnapshot(stores: Stores, snapshot: Snapshot): void {
-  for (const { ends, createdAt, ...facts } of snapshot.topics) {
-    const topic = stores.topics.get(facts.name) ?? stores.topics.create(facts, createdAt);
+  for (const { ends, createdAt, isDeleted, ...facts } of snapshot.topics) {
+    const topic = stores.topics.find(facts.id) ?? stores.topics.create(facts, createdAt);
     ends.forEach((end, number) => extend(topic.partitions[number], end));
+    if (isDeleted) removeTopic(stores, topic);
   }
-  for (const { cursors, createdAt, missed, interests, ...facts } of snapshot.groups) {
-    const group = stores.groups.get(facts.name) ?? stores.groups.create(facts, createdAt);
+  for (const { cursors, createdAt, missed, interests, isDeleted, ...facts } of snapshot.groups) {
+    const group = stores.groups.find(facts.id) ?? stores.groups.create(facts, createdAt);
+    if (isDeleted) removeGroup(stores, group.id);
     if (missed && missed.messages > group.missed.messages) group.missed = missed;
     if (interests) group.takeInterest(interests);
     for (const place of cursors) mergeCursor(stores, group, place);

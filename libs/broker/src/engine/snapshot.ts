@@ -23,7 +23,8 @@ type CursorSnapshot = {
  * is pending is not dropped.
  */
 export type Snapshot = {
-  topics: (TopicFacts & { createdAt: number; ends: number[] })[];
+  /** Deleted ones included, of both: see `deleting.ts`. */
+  topics: (TopicFacts & { createdAt: number; ends: number[]; isDeleted?: true })[];
   groups: {
     id: number;
     name: string;
@@ -31,6 +32,7 @@ export type Snapshot = {
     cursors: CursorSnapshot[];
     missed?: GroupInfo['missed'];
     interests?: (readonly TopicFilter[])[];
+    isDeleted?: true;
   }[];
   /** Absent in logs that are older than the retention of dead letters: there, all live ones lie behind the oldest snapshot. */
   letters?: GroupLettersFacts[];
@@ -51,32 +53,37 @@ const MAX_ANSWERS = 10_000;
 
 export function takeSnapshot(stores: Stores): Snapshot {
   return {
-    topics: [...stores.topics.all()].map(
-      ({ id, name, partitions, flush, createdAt, limit, flushTimeoutMs }) => ({
+    topics: [...stores.topics.withDeleted()].map(
+      ({ id, name, partitions, flush, createdAt, limit, flushTimeoutMs, isDeleted }) => ({
         id,
         name,
         partitions: partitions.length,
         flush,
         ...(limit ? { limit } : {}),
         ...(flushTimeoutMs === Infinity ? {} : { flushTimeoutMs }),
+        ...(isDeleted && { isDeleted }),
         createdAt,
         ends: partitions.map(({ end }) => end),
       }),
     ),
-    groups: [...stores.groups.all()].map(({ id, name, createdAt, cursors, missed, interests }) => ({
-      id,
-      name,
-      createdAt,
-      missed,
-      interests: interests.all.map(({ filters }) => filters),
-      cursors: [...cursors.values()].map(({ partition, settled, heldBack }) => ({
-        topicId: partition.topic.id,
-        partition: partition.number,
-        committed: settled.committed,
-        ahead: settled.runs(),
-        heldBack: [...heldBack],
-      })),
-    })),
+    groups: [...stores.groups.withDeleted()].map((group) => {
+      const { id, name, createdAt, cursors, missed, interests } = group;
+      return {
+        id,
+        name,
+        createdAt,
+        missed,
+        interests: interests.all.map(({ filters }) => filters),
+        cursors: [...cursors.values()].map(({ partition, settled, heldBack }) => ({
+          topicId: partition.topic.id,
+          partition: partition.number,
+          committed: settled.committed,
+          ahead: settled.runs(),
+          heldBack: [...heldBack],
+        })),
+        ...(stores.groups.isDeleted(group) && { isDeleted: true }),
+      };
+    }),
     letters: stores.deadLetters.facts(),
     acts: stores.audit.facts(),
     producers: stores.sequences.facts(),
@@ -97,12 +104,14 @@ export function jsonOf(snapshot: Snapshot): string | undefined {
 
 /** Sets up an empty state; what the segments behind the snapshot hold is replayed after it. */
 export function restoreSnapshot(stores: Stores, snapshot: Snapshot): void {
-  for (const { ends, createdAt, ...facts } of snapshot.topics) {
+  for (const { ends, createdAt, isDeleted, ...facts } of snapshot.topics) {
     const topic = stores.topics.create(facts, createdAt);
     ends.forEach((end, number) => topic.partitions[number]?.beginAt(end));
+    if (isDeleted) stores.topics.delete(topic);
   }
-  for (const { cursors, createdAt, missed, interests, ...facts } of snapshot.groups) {
+  for (const { cursors, createdAt, missed, interests, isDeleted, ...facts } of snapshot.groups) {
     const group = stores.groups.create(facts, createdAt);
+    if (isDeleted) stores.groups.delete(group);
     if (missed) group.missed = missed;
     if (interests) group.takeInterest(interests);
     for (const { topicId, partition: number, committed, ahead, heldBack } of cursors) {

@@ -38,6 +38,7 @@ import { type Partition, type Topic, Topics } from '../topics/topics.js';
 import { type TransactionOptions, Transactions } from '../transactions/transactions.js';
 import type { Facts } from './facts.js';
 import { beginWhereGroupsAre, mergeSnapshot } from './lost-messages.js';
+import { removeGroup, removeTopic } from './removing.js';
 import { type Snapshot, restoreSnapshot } from './snapshot.js';
 import type { Stores } from './stores.js';
 
@@ -168,6 +169,10 @@ export class BrokerState implements Stores {
         return applyUndecodable(this, facts as Facts['undecodable']);
       case EntryType.PRODUCER_OPENED:
         return this.sequences.open(facts as Facts['producerOpened']);
+      case EntryType.GROUP_DELETED:
+        return removeGroup(this, (facts as Facts['groupDeleted']).groupId);
+      case EntryType.TOPIC_DELETED:
+        return removeTopic(this, this.topics.byTopicId((facts as Facts['topicDeleted']).topicId));
       case EntryType.LETTER_EDITED: {
         const { group, offset } = facts as Facts['letterEdited'];
         // The record is the letter's from now on; what is in its topic stays as it died.
@@ -192,7 +197,7 @@ export class BrokerState implements Stores {
   }
 
   private get isEmpty(): boolean {
-    return this.topics.all().next().done === true && this.groups.all().next().done === true;
+    return this.topics.isEmpty && this.groups.isEmpty;
   }
 
   private applyRecords(block: Block, from: number, to: number, remember: boolean): void {
@@ -279,7 +284,7 @@ export class BrokerState implements Stores {
     const dueAtMs = recordAt.deliverAtMs(block, position);
     if (isRetry) {
       this.timers.set(hashOfPosition(position), position, dueAtMs);
-      return this.countWaitingRetry(topic.name, 1);
+      return this.countWaitingRetry(topic, 1);
     }
     const handle = timerHandleOf(block, position);
     this.timers.set(hashOf(handle), position, dueAtMs);
@@ -299,15 +304,17 @@ export class BrokerState implements Stores {
       const dueAtMs = recordAt.deliverAtMs(block, position);
       this.timers.set(isRetry ? hashOfPosition(position) : hash, position, dueAtMs);
       if (isRetry && !wasKnown)
-        this.countWaitingRetry(this.topics.byTopicId(recordAt.topicId(block, position)).name, 1);
+        this.countWaitingRetry(this.topics.byTopicId(recordAt.topicId(block, position)), 1);
     }
     for (const [group, offset] of letters) this.deadLetters.carried(group, offset, positions[next++]!);
     for (const { messages, ...transaction } of transactions)
       this.transactions.carried(transaction, positions.slice(next, (next += messages)));
   }
 
-  private countWaitingRetry(topicName: string, change: 1 | -1): void {
-    const group = this.groups.get(topicName.slice(retryTopic('').length));
+  private countWaitingRetry({ name, isDeleted }: Topic, change: 1 | -1): void {
+    // A group of the same name may be there by now.
+    if (isDeleted) return;
+    const group = this.groups.get(name.slice(retryTopic('').length));
     if (group) group.waitingRetries = Math.max(0, group.waitingRetries + change);
   }
 
@@ -321,7 +328,7 @@ export class BrokerState implements Stores {
   private applyDue(block: Block, from: number, to: number): void {
     for (const position of positionsOf(block, from, to)) {
       if (!recordAt.isRetry(block, position)) continue;
-      this.countWaitingRetry(this.topics.byTopicId(recordAt.topicId(block, position)).name, -1);
+      this.countWaitingRetry(this.topics.byTopicId(recordAt.topicId(block, position)), -1);
     }
     this.applyRecords(block, from, to, false);
   }

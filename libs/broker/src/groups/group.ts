@@ -142,6 +142,16 @@ export class Group implements CursorGroup {
     return cursor;
   }
 
+  /** The group has no place there any more. */
+  dropCursor(cursor: Cursor): void {
+    this.setAside(cursor);
+    cursor.isWanted = false;
+    cursor.reset(cursor.partition.end);
+    const { listeners } = cursor.partition;
+    listeners.splice(listeners.indexOf(cursor), 1);
+    this.cursors.delete(cursor.partition);
+  }
+
   /** @param subscription of a member that joins: the first one, or like that of the others but for what they take */
   subscribe(subscription: Subscription): void {
     const { order = 'unordered' } = subscription;

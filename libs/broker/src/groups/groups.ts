@@ -7,6 +7,7 @@ const NAME = /^[A-Za-z0-9._:-]{1,128}$/;
 /** Groups whose positions are kept, by name and by the number that the journal uses. */
 export class Groups {
   private readonly byName = new Map<string, Group>();
+  /** Deleted ones included. */
   private readonly byId = new Map<number, Group>();
   /** Members in broadcast mode, each a group of its own that no journal knows. */
   readonly broadcast = new Set<Group>();
@@ -23,6 +24,35 @@ export class Groups {
     const group = this.byName.get(name);
     if (!group) throw new MessagingError('UNKNOWN_GROUP', `group ${JSON.stringify(name)}`);
     return group;
+  }
+
+  get isEmpty(): boolean {
+    return this.byId.size === 0;
+  }
+
+  isDeleted(group: Group): boolean {
+    return this.byName.get(group.name) !== group;
+  }
+
+  /** Those that are there and those that were deleted. */
+  withDeleted(): IterableIterator<Group> {
+    return this.byId.values();
+  }
+
+  /** @throws {MessagingError} `INVALID_ARGUMENT` */
+  checkRoomForDeleted(): void {
+    if (this.byId.size - this.byName.size >= MAX_GROUPS)
+      throw new MessagingError('INVALID_ARGUMENT', `${MAX_GROUPS} groups were deleted already`);
+  }
+
+  /** Applies `GROUP_DELETED`. */
+  delete(group: Group): void {
+    if (!this.isDeleted(group)) this.byName.delete(group.name);
+  }
+
+  /** Also when it was deleted. */
+  find(id: number): Group | undefined {
+    return this.byId.get(id);
   }
 
   byGroupId(id: number): Group {

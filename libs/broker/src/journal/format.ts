@@ -89,6 +89,9 @@ export const EntryType = {
   TIMERS_MOVED: 31,
   /** A dead letter has another body or other headers. */
   LETTER_EDITED: 40,
+  /** A group and the topics that the broker kept for it are gone. */
+  GROUP_DELETED: 41,
+  TOPIC_DELETED: 42,
 } as const;
 export type EntryType = (typeof EntryType)[keyof typeof EntryType];
 

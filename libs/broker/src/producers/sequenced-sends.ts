@@ -68,7 +68,7 @@ export class SequencedSends {
       next = at + recordAt.length(block, at);
     }
     // The first copy may still be on its way to the disk.
-    const patience = receipts.map(({ topic }) => this.stores.topics.require(topic).flushTimeoutMs);
+    const patience = receipts.map(({ topic }) => this.stores.topics.get(topic)?.flushTimeoutMs ?? Infinity);
     return this.sends.flushed({ receipts, sync: true, timeoutMs: Math.max(...patience) });
   }
 }

@@ -89,6 +89,8 @@ export class Topic {
   readonly partitions: Partition[] = [];
   /** The group whose dead letters it holds. */
   readonly deadLettersOf: string | undefined;
+  /** Its messages are gone, and its name may be another topic's. */
+  isDeleted = false;
   private turn = 0;
 
   constructor(
@@ -175,6 +177,7 @@ function checkFlushTimeout(topic: string, flushTimeoutMs: number): void {
 
 export class Topics {
   private readonly byName = new Map<string, Topic>();
+  /** Deleted ones included. */
   private readonly byId = new Map<number, Topic>();
   private lastId = 0;
   /** Topics that are not internal. */
@@ -189,6 +192,34 @@ export class Topics {
     const topic = this.byName.get(name);
     if (!topic) throw new MessagingError('UNKNOWN_TOPIC', `topic ${JSON.stringify(name)}`);
     return topic;
+  }
+
+  get isEmpty(): boolean {
+    return this.byId.size === 0;
+  }
+
+  /** Those that are there and those that were deleted. */
+  withDeleted(): IterableIterator<Topic> {
+    return this.byId.values();
+  }
+
+  /** Of any group one deletion takes two. @throws {MessagingError} `INVALID_ARGUMENT` */
+  checkRoomForDeleted(): void {
+    if (this.byId.size - this.byName.size >= 2 * MAX_TOPICS)
+      throw new MessagingError('INVALID_ARGUMENT', `${2 * MAX_TOPICS} topics were deleted already`);
+  }
+
+  /** Applies `TOPIC_DELETED`. */
+  delete(topic: Topic): void {
+    if (topic.isDeleted) return;
+    topic.isDeleted = true;
+    this.byName.delete(topic.name);
+    if (!topic.isInternal) this.named -= 1;
+  }
+
+  /** Also when it was deleted. */
+  find(id: number): Topic | undefined {
+    return this.byId.get(id);
   }
 
   byTopicId(id: number): Topic {

@@ -119,6 +119,92 @@ export function adminSection(stage: () => Stage): void {
     expect(await stage().port.admin.audit({ group, limit: 2 })).toMatchObject(expected.slice(1, 3));
   });
 
+  it('deletes a group that nobody runs any more, which kept a bounded topic full, for good', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    const { admin } = stage().connect('operator');
+    await admin.createTopic(topic, { partitions: 1, maxMessages: 3 });
+    const collector = await stage().collect(topic, { group, maxInFlightMessages: 2 }, (delivery) =>
+      delivery.attempt === 1 && delivery.message.offset === 0
+        ? delivery.deadLetter({ reason: 'rejected', error: 'no' })
+        : delivery.retry({ delayMs: 60_000, error: 'later' }),
+    );
+    await stage().sendAll(topic, ['0', '1']);
+    await until(async () => (await groupInfo(group))?.retrying === 1, 'the retry');
+    await expect(admin.deleteGroup(group)).rejects.toMatchObject({ code: 'IN_USE', kind: 'conflict' });
+    await collector.consumer.close(0);
+    await stage().sendAll(topic, ['2', '3', '4']);
+    await expect(stage().send(topic, '5')).rejects.toMatchObject({ code: 'QUEUE_FULL' });
+    await admin.deleteGroup(group);
+    const expectGone = async (): Promise<void> => {
+      expect(await groupInfo(group)).toBeUndefined();
+      expect(await stage().port.admin.deadLetters(group)).toEqual([]);
+      await expect(stage().port.admin.deleteGroup(group)).rejects.toMatchObject({ code: 'UNKNOWN_GROUP' });
+      const acts = await stage().port.admin.audit({ group });
+      expect(acts.at(-1)).toMatchObject({ by: 'operator', action: 'delete-group', group, count: 1 });
+    };
+    await expectGone();
+    await stage().restart();
+    await expectGone();
+    const reader = await stage().collect(topic, { group });
+    await gathered(reader, 5);
+    await stage().send(topic, '5');
+    await gathered(reader, 6);
+    expect(reader.received.every(({ attempt }) => attempt === 1)).toBe(true);
+    expect(await groupInfo(group)).toMatchObject({ deadLetters: 0, retrying: 0 });
+  });
+
+  it('deletes a topic that nobody reads with all that is in it, for good', async () => {
+    const [topic, other, group] = [stage().topic(), stage().topic(), stage().group()];
+    const { admin } = stage().connect('operator');
+    await admin.createTopic(topic, { partitions: 2 });
+    const topics = [{ topic }, { topic: other }];
+    const collector = await stage().collect(topic, { group, topics, maxInFlightMessages: 1 }, keep);
+    await stage().sendAll(topic, ['a', 'b', 'c'], { key: 'k', id: 'same' });
+    const { pending } = await admin.timers();
+    await stage().send(topic, 'later', { deliverAtMs: Date.now() + 200, timerId: 't' });
+    const half = await stage().port.prepare(group, [{ topic, tag: 'sent', body: Buffer.from('half') }]);
+    await gathered(collector, 1);
+    await expect(admin.deleteTopic(topic)).rejects.toMatchObject({ code: 'IN_USE' });
+    await collector.consumer.close(0);
+    await admin.deleteTopic(topic);
+    const expectGone = async (): Promise<void> => {
+      expect((await stage().port.admin.topics()).map((each) => each.topic)).not.toContain(topic);
+      const read = stage().port.admin.read(topic, 0, 0, 1);
+      await expect(read).rejects.toMatchObject({ code: 'UNKNOWN_TOPIC' });
+      expect((await groupInfo(group))?.lag).toBe(0);
+      expect((await groupInfo(group))?.positions.map((each) => each.topic)).not.toContain(topic);
+    };
+    await expectGone();
+    await stage().restart();
+    await expectGone();
+    await stage().port.admin.decideTransaction(half.transactionId, 'commit');
+    await until(async () => (await stage().port.admin.timers()).pending === pending, 'the timer');
+    expect((await stage().port.admin.audit()).at(-2)).toMatchObject({
+      by: 'operator',
+      action: 'delete-topic',
+      subject: topic,
+    });
+    const reader = await stage().collect(topic, { group, topics });
+    expect(await stage().send(topic, 'new', { key: 'k', id: 'same' })).toMatchObject({
+      duplicate: false,
+      offset: 0,
+    });
+    await gathered(reader, 1);
+    expect(reader.texts()).toEqual(['new']);
+    await stage().restart();
+    await stage().send(topic, 'newer');
+    const again = await stage().collect(topic, { group, topics });
+    await gathered(again, 1);
+    expect(again.texts()).toEqual(['newer']);
+  });
+
+  it.each(['%DLQ%group', '%RETRY%group', ''])(
+    'deletes no topic %j, which is not one of its users',
+    async (topic) => {
+      await expect(stage().port.admin.deleteTopic(topic)).rejects.toMatchObject({ code: 'UNKNOWN_TOPIC' });
+    },
+  );
+
   it('refuses to read a topic that does not exist', async () => {
     await expect(stage().port.admin.read(stage().topic(), 0, 0, 1)).rejects.toMatchObject({
       code: 'UNKNOWN_TOPIC',
