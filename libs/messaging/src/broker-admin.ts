@@ -173,11 +173,31 @@ export type AuditEntry = {
   count: number;
 };
 
+/** Which part of a long list. */
+export type PageQuery = {
+  /** Partitions (of topics) or positions (of groups) on the page, a few more at the most. Default and bound 10,000. */
+  limit?: number;
+  /** `next` of the page before. */
+  after?: string;
+};
+export type Page<Item> = {
+  items: Item[];
+  /** The first item is the last one of the page before, with more of its positions. */
+  continues?: boolean;
+  /** Absent: this is the end. */
+  next?: string;
+};
+
 export interface BrokerAdmin {
   /** Creates the topic, or answers that it exists. A topic that is sent to before is made with 4 partitions. */
   createTopic(topic: string, options?: TopicOptions): Promise<void>;
+  /** All of them, asked for page by page: 200 topics of 1,024 partitions do not fit into one answer. */
   topics(): Promise<TopicInfo[]>;
+  topicsPage(query?: PageQuery): Promise<Page<TopicInfo>>;
+  /** All of them, asked for page by page. */
   groups(): Promise<GroupInfo[]>;
+  /** A group that has more positions than fit is told on several pages: each has the next of its positions, the first all the rest. */
+  groupsPage(query?: PageQuery): Promise<Page<GroupInfo>>;
   timers(): Promise<TimerInfo>;
   transactions(): Promise<TransactionInfo>;
   /**

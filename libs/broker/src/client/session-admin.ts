@@ -4,6 +4,8 @@ import type {
   DeadLetter,
   GroupInfo,
   MessageTrace,
+  Page,
+  PageQuery,
   RedriveReport,
   ResetTarget,
   StoredMessage,
@@ -13,6 +15,7 @@ import type {
   TransactionInfo,
 } from '#libs/messaging/port';
 import type { BrokerSession } from '../session.js';
+import { allGroups, allTopics } from './pages.js';
 
 /** The admin calls of the port, carried by name over a session. */
 export class SessionAdmin implements BrokerAdmin {
@@ -23,11 +26,19 @@ export class SessionAdmin implements BrokerAdmin {
   }
 
   topics(): Promise<TopicInfo[]> {
-    return this.call('topics', []);
+    return allTopics((query) => this.topicsPage(query));
+  }
+
+  topicsPage(query: PageQuery = {}): Promise<Page<TopicInfo>> {
+    return this.call('topicsPage', [query]);
   }
 
   groups(): Promise<GroupInfo[]> {
-    return this.call('groups', []);
+    return allGroups((query) => this.groupsPage(query));
+  }
+
+  groupsPage(query: PageQuery = {}): Promise<Page<GroupInfo>> {
+    return this.call('groupsPage', [query]);
   }
 
   timers(): Promise<TimerInfo> {

@@ -8,6 +8,8 @@ import {
   type GroupInfo,
   type MessageTrace,
   MessagingError,
+  type Page,
+  type PageQuery,
   type RedriveOptions,
   type RedriveReport,
   type ResetTarget,
@@ -19,20 +21,20 @@ import {
   type TransactionInfo,
 } from '#libs/messaging/port';
 import { AnswerBudget } from '../answer-budget.js';
+import { allGroups, allTopics } from '../client/pages.js';
 import { type AuditNote, MAX_AUDIT_ENTRIES } from '../audit/audit.js';
 import { editLetter } from '../dead-letters/edit-letter.js';
 import { listDeadLetters } from '../dead-letters/redrives.js';
 import { asDelivered } from '../groups/as-delivered.js';
-import type { Group } from '../groups/group.js';
 import { resetGroup } from '../groups/reset-group.js';
 import type { AdminCall } from '../session.js';
 import { traceById } from '../trace/trace-by-id.js';
 import { traceByKey } from '../trace/trace-by-key.js';
 import { readRecord } from '../topics/record.js';
-import type { Partition } from '../topics/topics.js';
 import { ADMIN_ARGUMENTS, checkArgument } from './arguments.js';
 import { deleteGroup, deleteTopic } from './deleting.js';
 import type { Engine } from './engine.js';
+import { pageOfGroups, pageOfTopics } from './listing.js';
 
 /** Most messages of one read or list. */
 const MAX_LIMIT = 10_000;
@@ -63,57 +65,20 @@ export class Admin implements BrokerAdmin {
     await this.engine.journal.flush(true);
   }
 
-  topics(): Promise<TopicInfo[]> {
-    const describe = ({ number, start, visibleEnd }: Partition) => ({
-      partition: number,
-      startOffset: start,
-      endOffset: visibleEnd,
-    });
-    const all = [...this.engine.state.topics.all()];
-    return Promise.resolve(
-      all.map(({ name, partitions, limit }) => ({
-        topic: name,
-        partitions: partitions.map(describe),
-        ...(limit ? { limit } : {}),
-      })),
-    );
+  async topics(): Promise<TopicInfo[]> {
+    return allTopics((query) => this.topicsPage(query));
   }
 
-  groups(): Promise<GroupInfo[]> {
-    return Promise.resolve(
-      [...this.engine.state.groups.everyone()].map((group) => this.describeGroup(group)),
-    );
+  async topicsPage(query: PageQuery = {}): Promise<Page<TopicInfo>> {
+    return pageOfTopics(this.engine.state, query);
   }
 
-  private describeGroup(group: Group): GroupInfo {
-    const cursors = [...group.cursors.values()];
-    const behind = cursors.reduce((sum, cursor) => sum + cursor.lag, 0);
-    const heldBack = cursors.reduce((sum, cursor) => sum + cursor.heldBack.size, 0);
-    return {
-      group: group.name,
-      mode: group.mode,
-      members: group.members.map((member) => ({
-        id: `${member.clientName}#${member.id}`,
-        client: member.clientName,
-        inFlight: member.inFlight.size,
-      })),
-      lag: behind + group.waitingRetries,
-      inFlight: group.inFlight,
-      retrying: group.waitingRetries + heldBack,
-      deadLetters: this.engine.state.deadLetters.count(group.name),
-      deadLettersDropped: this.engine.state.deadLetters.dropped(group.name),
-      acked: group.acked,
-      missed: group.missed,
-      unreadable: cursors.flatMap(({ partition: { topic, number: partition }, unreadable }) =>
-        unreadable ? [{ topic: topic.name, partition, ...unreadable }] : [],
-      ),
-      positions: cursors.map(({ partition, settled }) => ({
-        topic: partition.topic.name,
-        partition: partition.number,
-        committedOffset: settled.committed,
-        endOffset: partition.visibleEnd,
-      })),
-    };
+  async groups(): Promise<GroupInfo[]> {
+    return allGroups((query) => this.groupsPage(query));
+  }
+
+  async groupsPage(query: PageQuery = {}): Promise<Page<GroupInfo>> {
+    return pageOfGroups(this.engine.state, query);
   }
 
   timers(): Promise<TimerInfo> {

@@ -38,11 +38,15 @@ const ResetTarget = z.union([
 const Options = z.record(Text, z.unknown()).optional();
 const Limit = Whole.min(0).optional();
 
+const PageQuery = z.object({ limit: Whole.optional(), after: Text.optional() }).optional();
+
 /** Arguments of every call that operators may name. */
 export const ADMIN_ARGUMENTS = {
   createTopic: z.tuple([Text, Options]),
   topics: z.tuple([]),
+  topicsPage: z.tuple([PageQuery]),
   groups: z.tuple([]),
+  groupsPage: z.tuple([PageQuery]),
   timers: z.tuple([]),
   transactions: z.tuple([]),
   decideTransaction: z.tuple([Text, z.enum(['commit', 'rollback'])]),

@@ -19,6 +19,8 @@ export const SUSPECT_AFTER = 2;
 /** Messages that only some of the members take, none of which has room, or is there. */
 export type Reserved = { readonly takers: readonly Interest[]; readonly items: Ready[] };
 
+let ordinals = 0;
+
 export type GroupOrder = 'unordered' | 'by-key';
 
 /** Members that share messages, and how far they are. A broadcast member is a group of one that is never recorded. */
@@ -57,6 +59,8 @@ export class Group implements CursorGroup {
   acked = 0;
   /** What retention dropped before it was settled. */
   missed: GroupInfo['missed'] = { messages: 0, ranges: [] };
+  /** Its place among all groups of this run, in the order in which they were made. */
+  readonly ordinal = ++ordinals;
   private turn = 0;
 
   constructor(

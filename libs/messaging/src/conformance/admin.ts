@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import type { GroupInfo } from '../broker-admin.js';
+import type { GroupInfo, TopicInfo } from '../broker-admin.js';
 import { gathered, keep, range, until } from './stage.js';
 import type { Stage } from './stage.js';
 
@@ -51,6 +51,46 @@ export function adminSection(stage: () => Stage): void {
     expect(position).toMatchObject({ partition: 0, committedOffset: 1, endOffset: 10 });
     await collector.consumer.close(0);
     expect((await groupInfo(group))?.members).toEqual([]);
+  });
+
+  it('tells topics and groups page by page, each place once', async () => {
+    const [group, ...topics] = [stage().group(), stage().topic(), stage().topic(), stage().topic()];
+    const { admin } = stage().port;
+    for (const topic of topics) await admin.createTopic(topic, { partitions: 3 });
+    await stage().collect('', { group, topics: topics.map((topic) => ({ topic })) });
+    const all = { topics: await admin.topics(), groups: await admin.groups() };
+    const found: TopicInfo[] = [];
+    for (
+      let page = await admin.topicsPage({ limit: 4 });
+      ;
+      page = await admin.topicsPage({ limit: 4, after: page.next ?? '' })
+    ) {
+      expect(page.items.length).toBeGreaterThan(0);
+      expect(page.items.flatMap(({ partitions }) => partitions).length).toBeLessThanOrEqual(4);
+      found.push(...page.items);
+      if (page.next === undefined) break;
+    }
+    expect(found).toEqual(all.topics);
+    const positions: string[] = [];
+    for (
+      let page = await admin.groupsPage({ limit: 4 });
+      ;
+      page = await admin.groupsPage({ limit: 4, after: page.next ?? '' })
+    ) {
+      expect(page.items.flatMap((info) => info.positions).length).toBeLessThanOrEqual(4);
+      for (const info of page.items)
+        for (const { topic, partition } of info.positions)
+          positions.push(`${info.group} ${topic} ${partition}`);
+      if (page.next === undefined) break;
+    }
+    expect(positions).toEqual(
+      all.groups.flatMap((info) =>
+        info.positions.map(({ topic, partition }) => `${info.group} ${topic} ${partition}`),
+      ),
+    );
+    expect(positions.filter((place) => place.startsWith(`${group} `))).toHaveLength(9);
+    await expect(admin.groupsPage({ after: 'nonsense' })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(admin.topicsPage({ limit: 0 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
   });
 
   it('reads without consuming', async () => {
