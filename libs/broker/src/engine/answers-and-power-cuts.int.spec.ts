@@ -284,8 +284,20 @@ const OPERATOR: Record<keyof BrokerAdmin, Answer<unknown> | Exempt> = {
       expect(Buffer.from(letter!.message.body).toString()).toBe('mended');
     },
   }),
+  deleteGroup: row({
+    before: async ({ client, session }) => session.detach(await client.attach()),
+    ask: (scene) => admin(scene, 'deleteGroup', 'g'),
+    holds: async (scene) => expect(await admin<GroupInfo[]>(scene, 'groups')).toEqual([]),
+  }),
+  deleteTopic: row({
+    before: ({ session }) => session.append([message('x', { id: 'x' })]),
+    ask: (scene) => admin(scene, 'deleteTopic', 't'),
+    holds: async (scene) => expect(await admin<TopicInfo[]>(scene, 'topics')).toEqual([]),
+  }),
   topics: READS,
+  topicsPage: READS,
   groups: READS,
+  groupsPage: READS,
   timers: READS,
   transactions: READS,
   read: READS,

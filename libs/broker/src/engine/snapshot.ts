@@ -81,7 +81,7 @@ export function takeSnapshot(stores: Stores): Snapshot {
           ahead: settled.runs(),
           heldBack: [...heldBack],
         })),
-        ...(stores.groups.isDeleted(group) && { isDeleted: true }),
+        ...(group.isDeleted && { isDeleted: true }),
       };
     }),
     letters: stores.deadLetters.facts(),

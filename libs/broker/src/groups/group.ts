@@ -59,6 +59,8 @@ export class Group implements CursorGroup {
   acked = 0;
   /** What retention dropped before it was settled. */
   missed: GroupInfo['missed'] = { messages: 0, ranges: [] };
+  /** Its name may be another group's. */
+  isDeleted = false;
   /** Its place among all groups of this run, in the order in which they were made. */
   readonly ordinal = ++ordinals;
   private turn = 0;

@@ -30,10 +30,6 @@ export class Groups {
     return this.byId.size === 0;
   }
 
-  isDeleted(group: Group): boolean {
-    return this.byName.get(group.name) !== group;
-  }
-
   /** Those that are there and those that were deleted. */
   withDeleted(): IterableIterator<Group> {
     return this.byId.values();
@@ -47,7 +43,9 @@ export class Groups {
 
   /** Applies `GROUP_DELETED`. */
   delete(group: Group): void {
-    if (!this.isDeleted(group)) this.byName.delete(group.name);
+    if (group.isDeleted) return;
+    group.isDeleted = true;
+    this.byName.delete(group.name);
   }
 
   /** Also when it was deleted. */

@@ -28,7 +28,7 @@ export async function resetGroup(
   if (targets.size === 0)
     throw new MessagingError('INVALID_ARGUMENT', `group ${group.name} reads no such partition`);
   // It may have been deleted while messages were read.
-  if (engine.state.groups.isDeleted(group)) throw new MessagingError('UNKNOWN_GROUP', `group ${group.name}`);
+  if (group.isDeleted) throw new MessagingError('UNKNOWN_GROUP', `group ${group.name}`);
   for (const member of group.members) {
     const lost = member.inFlight.all();
     if (lost.length === 0) continue;
