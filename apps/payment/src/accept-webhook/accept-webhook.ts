@@ -140,10 +140,12 @@ export class AcceptWebhook {
 
   /**
    * A webhook tells of one part; with the parts before it, of which some may never be told, that may be all. The
-   * provider knows. It need not know at once, so its no is none for good: `AskProvider` asks again.
+   * provider knows. It need not know at once, so its no is none for good: `AskProvider` asks again. All of another amount
+   * is not all of the payment, whose capture was not taken either.
    */
   private async isAllSentBack(payment: PaymentRow): Promise<boolean> {
-    return (await this.provider.intent(payment.intent_id)).status === 'REFUNDED';
+    const { status, amountMinor, currency } = await this.provider.intent(payment.intent_id);
+    return status === 'REFUNDED' && amountMinor === payment.amount_minor && currency === payment.currency;
   }
 
   /**

@@ -93,6 +93,19 @@ test.each([
   expect(await counted('amount-differs')).toBe(before + 1);
 });
 
+test('money of another amount that is sent back is taken: no repeat can mend that its capture was not', async () => {
+  const { paymentId, checkoutUrl } = await payments.created();
+  const capture = payments.webhook('payment.succeeded', paymentId, { amountMinor: 1_000 });
+  expect(await payments.deliver(capture)).toBe(204);
+  await payments.database.$executeRawUnsafe(
+    `UPDATE provider_intents SET status = 'REFUNDED', amount_minor = 1000, refunded_minor = 1000 WHERE id = $1`,
+    checkoutUrl.split('/').at(-1),
+  );
+  const refund = payments.webhook('refund.succeeded', paymentId, { amountMinor: 1_000 });
+  expect(await payments.deliver(refund)).toBe(204);
+  expect((await payments.anomaliesOf(paymentId)).sort()).toEqual(['amount-differs', 'partial-refund']);
+});
+
 describe('a payment that we do not know', () => {
   test('may be about to be written: it is asked for again', async () => {
     const paymentId = randomUUID();

@@ -112,7 +112,8 @@ export class PaymentBook {
       changed = await this.database.$executeRawUnsafe(
         `WITH ${inTime('$4::text')},
          w AS MATERIALIZED (
-           SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS w(event_id, payment_id, type)),
+           SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $8::text[]::timestamptz[])
+                         AS w(event_id, payment_id, type, occurred_at)),
          locked AS MATERIALIZED (
            SELECT 1 FROM ${table} AS t JOIN w ON t.${key} = w.payment_id
            WHERE t.status = ANY($5::text[]) AND (SELECT in_time.is_so FROM in_time)
@@ -121,7 +122,7 @@ export class PaymentBook {
            INSERT INTO webhook_events (event_id, payment_id, type)
            SELECT event_id, payment_id, type FROM w WHERE (SELECT count(*) FROM locked) = $7::int
            RETURNING 1)
-         UPDATE ${table} AS t SET status = $6, updated_at = now() FROM w
+         UPDATE ${table} AS t SET status = $6, updated_at = now()${to === 'SUCCEEDED' && table === 'payments' ? ', captured_at = w.occurred_at' : ''} FROM w
          WHERE t.${key} = w.payment_id AND (SELECT count(*) FROM event) = $7::int`,
         webhooks.map(({ eventId }) => eventId),
         webhooks.map(({ paymentId }) => paymentId),
@@ -130,6 +131,7 @@ export class PaymentBook {
         from,
         to,
         webhooks.length,
+        webhooks.map(({ occurredAt }) => storable(occurredAt)),
       );
     } catch (error) {
       if (isUniqueViolation(error)) throw new WriteRaceLost({ cause: error });
@@ -138,3 +140,6 @@ export class PaymentBook {
     if (changed !== webhooks.length) throw new WriteRaceLost();
   }
 }
+
+/** A time that Postgres reads, in milliseconds: of a year 0, which ISO 8601 has, the first of Unix's. */
+const storable = (instant: string): string => new Date(Math.max(Date.parse(instant), 0)).toISOString();

@@ -1,6 +1,6 @@
 import { Agent, request } from 'undici';
 import { z } from 'zod';
-import { Currency, Minor, PaymentWebhook } from '#libs/contracts';
+import { Currency, Instant, Minor, PaymentWebhook } from '#libs/contracts';
 import { UnavailableError } from '#libs/messaging';
 import { signToken } from '#libs/service-kit';
 import type { PaymentProvider, ProviderEvent, ProviderIntent } from '../ports/payment-provider.js';
@@ -16,9 +16,18 @@ const IntentAnswer = z.object({
   status: z.enum(['OPEN', 'CAPTURED', 'DECLINED', 'REFUNDED']),
   amountMinor: Minor,
   currency: Currency,
+  capturedAt: Instant.nullish().transform((at) => at ?? undefined),
 });
 const EventsAnswer = z.object({
-  events: z.array(z.object({ place: z.string().max(64), webhook: PaymentWebhook })).max(100),
+  events: z
+    .array(
+      z.object({
+        place: z.string().max(64),
+        // One that cannot be read must not hide those behind it.
+        webhook: PaymentWebhook.optional().catch(undefined),
+      }),
+    )
+    .max(100),
 });
 
 /**

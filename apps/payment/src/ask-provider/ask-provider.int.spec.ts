@@ -46,6 +46,21 @@ test('money whose webhook never comes is heard of by asking, and announced once'
   expect(payments.messagesOf(paymentId)).toEqual(['payment.succeeded']);
 });
 
+test('money that is heard of late is told with the time at which it was captured', async () => {
+  const { paymentId } = await unheard('succeed');
+  const [told] = await payments.database.$queryRawUnsafe<{ at: string }[]>(
+    `SELECT body::json->>'occurredAt' AS at FROM provider_webhooks WHERE body::json->>'paymentId' = $1`,
+    paymentId,
+  );
+  await age(paymentId, 6);
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  expect(await ask.execute()).toBe(1);
+  const message = payments.bus.visible.find(
+    ({ payload }) => (payload as { paymentId?: string }).paymentId === paymentId,
+  );
+  expect(message?.payload).toMatchObject({ capturedAt: told?.at });
+});
+
 test('a decline is heard of, and a capture after it as well', async () => {
   const { paymentId, checkoutUrl } = await unheard('fail');
   await age(paymentId, 6);

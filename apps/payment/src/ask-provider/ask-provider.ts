@@ -137,6 +137,7 @@ export class AskProvider implements OnApplicationBootstrap, OnModuleDestroy {
       this.logger.warn({ paymentId: id }, 'the provider had not sent the money back: asked for it again');
     }
     const types = newsOf(intent.status, status);
+    const now = new Date(this.clock.now()).toISOString();
     for (const type of types) {
       await this.acceptWebhook.execute({
         // The same news has the same name: one that is odd is recorded once, however often it is asked for.
@@ -145,7 +146,7 @@ export class AskProvider implements OnApplicationBootstrap, OnModuleDestroy {
         paymentId: id,
         amountMinor: intent.amountMinor,
         currency: intent.currency,
-        occurredAt: new Date(this.clock.now()).toISOString(),
+        occurredAt: (type === 'payment.succeeded' ? intent.capturedAt : undefined) ?? now,
       });
       this.settled.inc({ type });
       this.logger.warn({ paymentId: id, type }, 'no webhook told of it: the provider was asked');

@@ -12,7 +12,7 @@ beforeAll(async () => {
   ask = payments.get(AskProvider);
   await ask.onModuleDestroy();
   captured = [];
-  for (let n = 0; n < 4; n++) captured.push(await payments.captured());
+  for (let n = 0; n < 9; n++) captured.push(await payments.captured());
   // From here on no webhook is sent.
   await payments.get(WebhookDispatcher).beforeApplicationShutdown();
 }, 60_000);
@@ -24,11 +24,13 @@ beforeEach(() => payments.database.$executeRawUnsafe('DELETE FROM provider_webho
 const inDashboard = async (what: 'refunds' | 'disputes', body: object): Promise<void> => {
   expect((await payments.asService(`/api/provider/dashboard/${what}`, body)).status).toBe(202);
 };
-/** All that the provider has told of so far is so old. */
-const age = (minutes: number) =>
+/** All that the provider has told of so far, or of one payment, is so old. */
+const age = (minutes: number, paymentId = '') =>
   payments.database.$executeRawUnsafe(
-    `UPDATE provider_webhooks SET body = replace(body, body::json->>'occurredAt', $1)`,
+    `UPDATE provider_webhooks SET body = replace(body, body::json->>'occurredAt', $1)
+     WHERE $2 IN ('', body::json->>'paymentId')`,
     new Date(Date.now() - minutes * 60_000).toISOString(),
+    paymentId,
   );
 
 test('a refund in the dashboard whose webhook is lost is heard of, once, when the webhook is overdue', async () => {
@@ -65,4 +67,38 @@ test('one whose webhook came, or is older than a week, is no news', async () => 
   await inDashboard('refunds', { intentId: another });
   await age(8 * 24 * 60);
   expect(await ask.execute()).toBe(0);
+});
+
+test.each([
+  ['was dated ahead by the provider', (first: string) => age(-30 * 24 * 60, first)],
+  [
+    'is about money that was never captured here',
+    async (first: string) => {
+      await payments.database.$executeRawUnsafe(
+        `UPDATE payments SET status = 'PENDING' WHERE id = $1::uuid`,
+        first,
+      );
+    },
+  ],
+])('an event that %s keeps nobody from hearing of the next', async (_what, spoil) => {
+  const [first, next] = [nextPayment(), nextPayment()];
+  await inDashboard('refunds', { intentId: first.intentId });
+  await inDashboard('refunds', { intentId: next.intentId });
+  await age(6);
+  await spoil(first.paymentId);
+  await ask.execute();
+  expect(payments.messagesOf(next.paymentId)).toContain('payment.refunded');
+});
+
+test('events that nobody can read, a whole page of them, keep nobody from hearing of the next', async () => {
+  const { paymentId, intentId } = nextPayment();
+  await payments.database.$executeRawUnsafe(
+    `INSERT INTO provider_webhooks (event_id, body, due_at)
+     SELECT gen_random_uuid(), '{"type":"refund.succeeded","amountMinor":"many","occurredAt":"' || n || '"}', now()
+     FROM generate_series(1, 100) AS n`,
+  );
+  await inDashboard('refunds', { intentId });
+  await age(6, paymentId);
+  await ask.execute();
+  expect(payments.messagesOf(paymentId)).toContain('payment.refunded');
 });

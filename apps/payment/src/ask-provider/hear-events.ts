@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { PaymentWebhook } from '#libs/contracts';
-import { kindOf } from '#libs/messaging';
+import { DomainError, kindOf } from '#libs/messaging';
 import { CLOCK, LOGGER, type Clock } from '#libs/service-kit';
 import { AcceptWebhook } from '../accept-webhook/accept-webhook.js';
 import { PaymentBook } from '../accept-webhook/payment-book.js';
@@ -12,6 +12,12 @@ import { PAYMENT_PROVIDER, type PaymentProvider } from '../ports/payment-provide
 const MAX_PAGES = 10;
 /** Known events are remembered for longer (`payment.module.ts`). */
 const MAX_AGE_MS = 7 * 86_400_000;
+/** Those that failed longest ago are left to the next start. */
+const MAX_FAILED = 1_000;
+/** Not a sign that others would fail too. */
+const OF_ONE_PAYMENT = new Set(['PAYMENT_NOT_CAPTURED', 'PAYMENT_CONTESTED']);
+const isOfOnePayment = (error: unknown): boolean =>
+  error instanceof DomainError && OF_ONE_PAYMENT.has(error.code);
 
 /**
  * Refunds and disputes are made at the provider by people, so there is nothing here that waits for them and could be asked
@@ -21,6 +27,8 @@ const MAX_AGE_MS = 7 * 86_400_000;
 export class HearEvents {
   /** Behind which there may be news. Not kept: a start reads a week again, and meets what it knows. */
   private place: string | undefined;
+  /** Could not be taken, the longest waiting first. One that fails for ever must not keep the others from being heard. */
+  private readonly failed = new Set<PaymentWebhook>();
 
   constructor(
     private readonly book: PaymentBook,
@@ -32,35 +40,55 @@ export class HearEvents {
   ) {}
 
   /**
-   * One run; resolves to the events that were news to us.
+   * One run; resolves to the events that were news to us. What could not be taken has its turn in the next.
    *
-   * @throws {DomainError} `PAYMENT_PROVIDER_UNAVAILABLE`; what was not heard is heard by the next run.
+   * @throws {DomainError} `PAYMENT_PROVIDER_UNAVAILABLE` when the list cannot be read.
    */
   async execute(): Promise<PaymentWebhook[]> {
     const news: PaymentWebhook[] = [];
-    let place = this.place;
-    let hasFailed = false;
-    for (let page = 0; page < MAX_PAGES; page++) {
-      const events = await this.provider.events(place);
-      for (const { place: next, webhook } of events) {
-        const ageMs = this.clock.now() - Date.parse(webhook.occurredAt);
-        // Its webhook may be on its way; and the list may still grow before it.
-        if (ageMs < this.config.RECONCILE_AFTER_MS) return news;
-        if (ageMs < MAX_AGE_MS) {
-          try {
-            if (await this.hear(webhook)) news.push(webhook);
-          } catch (error) {
-            if (kindOf(error) === 'transient') throw error;
-            hasFailed = true;
-            this.logger.error({ err: error, paymentId: webhook.paymentId }, 'an event cannot be taken');
-          }
-        }
-        place = next;
-        if (!hasFailed) this.place = place;
-      }
-      if (events.length === 0) return news;
+    const again = [...this.failed];
+    let goesOn = await this.readOn(news);
+    for (const webhook of again) {
+      if (!goesOn) break;
+      this.failed.delete(webhook);
+      goesOn = await this.take(webhook, news);
     }
     return news;
+  }
+
+  /** False when the run is to end here. */
+  private async readOn(news: PaymentWebhook[]): Promise<boolean> {
+    for (let page = 0; page < MAX_PAGES; page++) {
+      const events = await this.provider.events(this.place);
+      for (const { place, webhook } of events) {
+        // Its webhook may be on its way; and the list may still grow before it. A time far ahead of ours says nothing.
+        if (webhook && Math.abs(this.ageMs(webhook)) < this.config.RECONCILE_AFTER_MS) return true;
+        const goesOn = webhook === undefined || (await this.take(webhook, news));
+        this.place = place;
+        if (!goesOn) return false;
+      }
+      if (events.length === 0) return true;
+    }
+    return true;
+  }
+
+  private ageMs({ occurredAt }: PaymentWebhook): number {
+    return this.clock.now() - Date.parse(occurredAt);
+  }
+
+  /** False when it failed of what would fail the others as well. */
+  private async take(webhook: PaymentWebhook, news: PaymentWebhook[]): Promise<boolean> {
+    if (this.ageMs(webhook) >= MAX_AGE_MS) return true;
+    try {
+      if (await this.hear(webhook)) news.push(webhook);
+      return true;
+    } catch (error) {
+      this.failed.add(webhook);
+      const [oldest] = this.failed;
+      if (this.failed.size > MAX_FAILED && oldest !== undefined) this.failed.delete(oldest);
+      this.logger.error({ err: error, paymentId: webhook.paymentId }, 'an event cannot be taken');
+      return kindOf(error) !== 'transient' || isOfOnePayment(error);
+    }
   }
 
   /** Whether it is about a payment of ours that has not heard of it. */

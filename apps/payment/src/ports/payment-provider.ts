@@ -8,10 +8,12 @@ export type ProviderIntent = {
   status: 'OPEN' | 'CAPTURED' | 'DECLINED' | 'REFUNDED';
   amountMinor: number;
   currency: string;
+  /** When the money was captured (ISO 8601), where the provider tells. */
+  capturedAt?: string | undefined;
 };
 
-/** An event of the provider's list, with its place there; what it says is what its webhook says. */
-export type ProviderEvent = { place: string; webhook: PaymentWebhook };
+/** An event of the provider's list, with its place there; what it says is what its webhook says, undefined when that cannot be read. */
+export type ProviderEvent = { place: string; webhook?: PaymentWebhook | undefined };
 
 /**
  * Who moves the money. Outcomes of calls are not in here: they come by webhook, because an answer can be

@@ -17,9 +17,10 @@ const Intent = z.object({
   status: z.enum(INTENT_STATUSES),
   /** What went back; with all of it the status is `REFUNDED`. */
   refundedMinor: z.coerce.number(),
+  capturedAt: z.date().nullable(),
 });
 export type Intent = z.output<typeof Intent>;
-export type NewIntent = Omit<Intent, 'id' | 'status' | 'refundedMinor'>;
+export type NewIntent = Pick<Intent, 'reference' | 'amountMinor' | 'currency'>;
 export type WebhookPlan = {
   type: PaymentWebhook['type'];
   delayMs: number;
@@ -89,7 +90,7 @@ export class ProviderBook {
        ORDER BY reference
        ON CONFLICT (reference) DO UPDATE SET reference = excluded.reference
        RETURNING id, reference::text, amount_minor AS "amountMinor", currency, status,
-                 refunded_minor AS "refundedMinor"`,
+                 refunded_minor AS "refundedMinor", captured_at AS "capturedAt"`,
       distinct.map(() => `pi_${randomUUID().replaceAll('-', '')}`),
       distinct.map(({ reference }) => reference),
       distinct.map(({ amountMinor }) => amountMinor),
@@ -110,7 +111,7 @@ export class ProviderBook {
   private async getAll(ids: readonly string[]): Promise<(Intent | undefined)[]> {
     const rows = await this.database.$queryRawUnsafe<unknown[]>(
       `SELECT id, reference::text, amount_minor AS "amountMinor", currency, status,
-              refunded_minor AS "refundedMinor"
+              refunded_minor AS "refundedMinor", captured_at AS "capturedAt"
        FROM provider_intents WHERE id = ANY($1::text[])`,
       ids,
     );
@@ -128,7 +129,10 @@ export class ProviderBook {
          JOIN provider_intents AS i ON i.id = m.id AND i.status = m.current
          ORDER BY m.id FOR UPDATE OF i),
        moved AS (
-         UPDATE provider_intents AS i SET status = m.next FROM m
+         UPDATE provider_intents AS i
+         SET status = m.next,
+             captured_at = CASE m.next WHEN 'CAPTURED' THEN (m.body::json->>'occurredAt')::timestamptz ELSE i.captured_at END
+         FROM m
          WHERE i.id = m.id AND i.status = m.current
          RETURNING m.event_id, m.body, m.delay_ms, m.copies)
        INSERT INTO provider_webhooks (event_id, body, due_at)

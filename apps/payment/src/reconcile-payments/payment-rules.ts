@@ -10,7 +10,10 @@ type Dependencies = {
   /** How long a captured payment may be without an answer. */
   afterMs: number;
 };
-type Unanswered = Case & { orderNo: string; amountMinor: bigint; currency: string; capturedAt: Date };
+type Unanswered = Case & { orderNo: string; amountMinor: bigint; currency: string } & {
+  heardAt: Date;
+  capturedAt: Date | null;
+};
 
 /**
  * `payment-unanswered`: captured, and the order has neither said that it is paid by it (`answered_at`, see
@@ -29,7 +32,8 @@ export function paymentRules({
       find: (limit) =>
         database.$queryRawUnsafe<Unanswered[]>(
           `SELECT p.id::text AS key, p.order_no AS "orderNo", p.amount_minor AS "amountMinor", p.currency,
-                  p.updated_at AS "capturedAt", coalesce(p.reconciled_at >= p.updated_at, false) AS "wasRepaired"
+                  p.updated_at AS "heardAt", p.captured_at AS "capturedAt",
+                  coalesce(p.reconciled_at >= p.updated_at, false) AS "wasRepaired"
            FROM payments AS p
            WHERE p.status = 'SUCCEEDED' AND (p.answered_at IS NULL OR p.answered_at < p.updated_at)
              AND p.updated_at < $1::timestamptz
@@ -42,10 +46,11 @@ export function paymentRules({
         ),
       repair: async (found) => {
         await bus.sendBatch(
-          found.map(({ key: paymentId, orderNo, amountMinor, currency, capturedAt }) =>
+          found.map(({ key: paymentId, orderNo, amountMinor, currency, heardAt, capturedAt }) =>
             envelope(PaymentSucceeded, {
               ...{ paymentId, orderNo, amountMinor: Number(amountMinor), currency },
-              succeededAt: capturedAt.toISOString(),
+              succeededAt: heardAt.toISOString(),
+              ...(capturedAt !== null && { capturedAt: capturedAt.toISOString() }),
               unanswered: true,
             }),
           ),

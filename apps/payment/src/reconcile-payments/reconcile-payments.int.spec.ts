@@ -45,10 +45,25 @@ test('a captured payment without an answer is announced again, once, and says th
   await reconcileIn(AFTER_MS + 5_000);
   await reconcileIn(AFTER_MS + 60_000);
   const [first, again, ...more] = announced(paymentId);
-  const { succeededAt: _, capturedAt: __, ...facts } = first as { succeededAt: string; capturedAt: string };
+  const { succeededAt: _, ...facts } = first as { succeededAt: string; capturedAt: string };
   expect(again).toMatchObject({ ...facts, unanswered: true });
   expect(more).toEqual([]);
 });
+
+test.each([
+  ['0000-01-01T00:00:00Z', '1970-01-01T00:00:00.000Z'],
+  ['2026-11-26T10:00:00.123456Z', '2026-11-26T10:00:00.123Z'],
+])(
+  'a capture of %s is taken, and announced again as of that time or the nearest',
+  async (occurredAt, capturedAt) => {
+    const { paymentId } = await payments.created();
+    expect(await payments.deliver(payments.webhook('payment.succeeded', paymentId, { occurredAt }))).toBe(
+      204,
+    );
+    await reconcileIn(AFTER_MS + 5_000);
+    expect(announced(paymentId).at(-1)).toMatchObject({ capturedAt, unanswered: true });
+  },
+);
 
 test('one whose order is paid, or that is being refunded, or that was never captured, is left alone', async () => {
   const [paid, refunded] = [await captured(), await captured()];
