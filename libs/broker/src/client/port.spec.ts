@@ -1,5 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import type { BatchHandler, DeliveredMessage, Subscription } from '#libs/messaging/port';
+import type { RawDelivery } from '../session.js';
 import { BrokerSandbox } from '../testing/engine-client.js';
 import { FakeBroker } from '../testing/fake-broker.js';
 import { until } from '../testing/until.js';
@@ -82,6 +83,27 @@ describe('the port over a session', () => {
     });
     await until(() => seen === 60);
     expect(overlaps).toBe(0);
+  });
+
+  it('leaves a message undecoded that nobody looks at', async () => {
+    const broker = new FakeBroker();
+    let looks = 0;
+    const counting = (raw: RawDelivery): RawDelivery =>
+      Object.defineProperty({ ...raw }, 'message', { get: () => ((looks += 1), raw.message) });
+    const port = portOver(
+      (events) =>
+        broker.openSession('spec', {
+          deliveries: (id, raws) => events.deliveries(id, raws.map(counting)),
+          leaseLost: (id, lost) => events.leaseLost(id, lost),
+          check: (...asked) => events.check(...asked),
+          closed: (error) => events.closed(error),
+        }),
+      { log },
+    );
+    await port.send([{ topic: 'order', tag: 't', key: 'k', body: Buffer.from('x') }]);
+    await port.subscribe({ group: 'g', topics }, ackAll);
+    await until(() => broker.settled.length === 1);
+    expect(looks).toBe(0);
   });
 
   it('settles the verdicts of one tick in one call', async () => {

@@ -43,6 +43,8 @@ export class Consumer implements Recipient {
   interest!: Interest;
   /** What the running dispatch has given to it. */
   outbox: Delivery[] = [];
+  /** Some of that may have been under way when the broker ended last, and was not looked at yet for this. */
+  hasOldInOutbox = false;
   /** Flushes that what is in the outbox waits for. */
   flushes = 0;
   pull: PullWaiter | undefined;
@@ -87,6 +89,7 @@ export class Consumer implements Recipient {
     this.inFlightBytes += delivery.bodyBytes;
     delivery.block.users += 1;
     this.outbox.push(delivery);
+    if (delivery.offset < delivery.cursor.endAtStart) this.hasOldInOutbox = true;
     if (!this.events.copiesDeliveries) delivery.keepReadable(sharedReads);
   }
 

@@ -135,7 +135,10 @@ export class Dispatcher {
    * A consumer in the broker's own process takes the broker with it when it dies. What may have been under way then are
    * the first messages that are delivered after a start; those are noted, so that a message that kills is found out.
    */
-  private noteUnderWay(group: Group, { events, atMostOnce, outbox }: Consumer): boolean {
+  private noteUnderWay(group: Group, member: Consumer): boolean {
+    const { events, atMostOnce, outbox } = member;
+    if (!member.hasOldInOutbox) return false;
+    member.hasOldInOutbox = false;
     if (events.copiesDeliveries || atMostOnce || group.mode !== 'shared') return false;
     let noted = false;
     for (const delivery of outbox) {
