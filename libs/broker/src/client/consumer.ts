@@ -228,11 +228,9 @@ export class PushConsumer implements BrokerConsumer {
     for (const delivery of kept) {
       const isOver = this.round - delivery.keptSince > MAX_LEASES * KEEPS_PER_LEASE;
       if (isOver) delivery.isKept = false;
-      const asked = !isOver
-        ? delivery.keep(this.leaseMs)
-        : waiting.has(delivery)
-          ? delivery.release()
-          : this.giveUp(delivery);
+      const end = (): Promise<unknown> =>
+        waiting.has(delivery) ? delivery.release() : this.giveUp(delivery);
+      const asked: Promise<unknown> = isOver ? end() : delivery.keep(this.leaseMs);
       asked.catch(() => {
         // Lost, or being settled: whoever works on it hears so from its signal and its verdict.
       });

@@ -2,7 +2,7 @@ import { type DeadLetterEdit, MessagingError } from '#libs/messaging/port';
 import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import { checkBody, checkHeaders } from '../topics/check-message.js';
-import { encodePast, maxRecordBytes, writeRecord } from '../topics/record.js';
+import { encodeProvenance, maxRecordBytes, writeRecord } from '../topics/record.js';
 import type { Topics } from '../topics/topics.js';
 import type { DeadLetters } from './dead-letters.js';
 import { readLetter } from './redrives.js';
@@ -21,13 +21,13 @@ export async function editLetter(
     const letter = deadLetters.find(group, id);
     if (!letter) return false;
     const { offset, position } = letter;
-    const { message, past } = await readLetter(host, group, letter);
+    const { message, provenance } = await readLetter(host, group, letter);
     if (deadLetters.find(group, id, offset) !== letter) continue;
     // Somebody else edited it while it was read, or retention wrote it anew.
     if (letter.position !== position) continue;
-    const encodedPast = encodePast(past);
+    const encodedProvenance = encodeProvenance(provenance);
     const fields = { ...message, ...edit, topicId: topics.require(message.topic).id };
-    const bytes = maxRecordBytes(fields) + encodedPast.byteLength;
+    const bytes = maxRecordBytes(fields) + encodedProvenance.byteLength;
     const changed = Object.keys(edit).sort().join(', ');
     const audit = {
       atMs: host.now(),
@@ -37,10 +37,10 @@ export async function editLetter(
       subject: `${id} ${changed}`,
     } as const;
     host.commit(EntryType.LETTER_EDITED, { group, offset, audit }, bytes, (out) => {
-      writeRecord(out, { ...fields, deliverAtMs: 0, ttlMs: 0 }, encodedPast);
+      writeRecord(out, { ...fields, deliverAtMs: 0, ttlMs: 0 }, encodedProvenance);
     });
     host.trace.add(id, 'edited', audit.atMs, group, `${changed} by ${by}`);
-    await host.journal.flush(true);
+    await host.journal.flush('durable');
     return true;
   }
 }

@@ -17,7 +17,7 @@ import { EntryType } from '../journal/format.js';
 import {
   DEFAULT_PRIORITY,
   type DecodedRecord,
-  encodePast,
+  encodeProvenance,
   maxRecordBytes,
   readRecord,
   writeRecord,
@@ -58,11 +58,12 @@ export async function listDeadLetters(
 async function describe(host: LetterReads, group: string, letter: Letter): Promise<DeadLetter> {
   const { id, offset, cause, automaticRedrives, origin, atMs } = letter;
   try {
-    const { message, past } = await readLetter(host, group, letter);
-    if (!past?.deadLetter) throw new MessagingError('LOG_CORRUPT', 'its record does not say of what it died');
-    const { atMs: deadAtMs, ...why } = past.deadLetter;
-    const about = { id, offset, ...why, automaticRedrives, attempts: past.history, deadAtMs };
-    return { ...about, message: { ...message, ...past.origin } };
+    const { message, provenance } = await readLetter(host, group, letter);
+    if (!provenance?.deadLetter)
+      throw new MessagingError('LOG_CORRUPT', 'its record does not say of what it died');
+    const { atMs: deadAtMs, ...why } = provenance.deadLetter;
+    const about = { id, offset, ...why, automaticRedrives, attempts: provenance.history, deadAtMs };
+    return { ...about, message: { ...message, ...provenance.origin } };
   } catch (failure) {
     const error = `it cannot be read: ${failure instanceof Error ? failure.message : String(failure)}`;
     const { topic, tag, reason, kind } = cause;
@@ -108,7 +109,7 @@ export class Redrives {
     if (!letter) return false;
     const note = { ...this.noteOf(by, group), action: 'redrive', subject: id } as const;
     const given = await this.give(group, letter, note);
-    await this.host.journal.flush(true);
+    await this.host.journal.flush('durable');
     return given;
   }
 
@@ -134,7 +135,7 @@ export class Redrives {
       run: randomUUID(),
     } as const;
     const redriven = await this.giveAll(group, all, { perSecond, limit, forMs: MAX_CALL_MS }, note);
-    await this.host.journal.flush(true);
+    await this.host.journal.flush('durable');
     const remaining = deadLetters.matching(group, { ...filter, upToOffset }).length;
     return { matched, redriven, remaining, upToOffset };
   }
@@ -178,21 +179,25 @@ export class Redrives {
   private async give(group: string, letter: Letter, audit: AuditNote): Promise<boolean> {
     const { host } = this;
     const { id, offset, position } = letter;
-    const { message, past } = await readLetter(host, group, letter);
+    const { message, provenance } = await readLetter(host, group, letter);
     // Again, because somebody may have redriven or discarded it while it was read.
-    if (!past || this.stopped || this.deadLetters.find(group, id, offset) !== letter) return false;
+    if (!provenance || this.stopped || this.deadLetters.find(group, id, offset) !== letter) return false;
     // It was edited while it was read.
     if (letter.position !== position) return this.give(group, letter, audit);
     const topic = host.internalTopic('retry', group);
     const partition = topic.partitions[0]!;
     const now = host.now();
     const automaticRedrives = letter.automaticRedrives + (audit.action === 'automatic-redrive' ? 1 : 0);
-    const { origin, history } = past;
-    const encodedPast = encodePast({ origin, attempt: 0, history, automaticRedrives });
-    const bytes = maxRecordBytes(message) + encodedPast.byteLength;
+    const { origin, history } = provenance;
+    const encodedProvenance = encodeProvenance({ origin, attempt: 0, history, automaticRedrives });
+    const bytes = maxRecordBytes(message) + encodedProvenance.byteLength;
     host.commit(EntryType.REDRIVEN, { group, id, offset, audit }, bytes, (out) => {
       const place = { topicId: topic.id, partition: partition.number, offset: partition.end };
-      writeRecord(out, { ...message, ...place, storedAtMs: now, deliverAtMs: 0, ttlMs: 0 }, encodedPast);
+      writeRecord(
+        out,
+        { ...message, ...place, storedAtMs: now, deliverAtMs: 0, ttlMs: 0 },
+        encodedProvenance,
+      );
     });
     host.trace.add(id, 'redriven', now, group);
     return true;
@@ -206,7 +211,7 @@ export class Redrives {
     const audit: AuditNote = { ...this.noteOf(by, group), action: 'discard', subject: id };
     host.commit(EntryType.DISCARDED, { group, id, offset: letter.offset, audit });
     host.trace.add(id, 'discarded', host.now(), group);
-    await host.journal.flush(true);
+    await host.journal.flush('durable');
     return true;
   }
 

@@ -62,7 +62,7 @@ export class Admin implements BrokerAdmin {
     const known = this.engine.state.topics.get(name);
     if (known) known.checkAgrees(options);
     else this.engine.topic(name, options);
-    await this.engine.journal.flush(true);
+    await this.engine.journal.flush('durable');
   }
 
   async topics(): Promise<TopicInfo[]> {

@@ -109,7 +109,7 @@ export class EngineSession implements BrokerSession, ProducerSession {
     });
     this.memberships.set(id, membership);
     // A group that was answered for exists after a crash, with the positions it started from.
-    await this.engine.journal.flush(true);
+    await this.engine.journal.flush('durable');
     return id;
   }
 
@@ -188,7 +188,7 @@ export class EngineSession implements BrokerSession, ProducerSession {
         const consumer = this.memberships.get(consumerIdOf(settlement.deliveryId))?.consumer;
         results[i] = this.engine.settlements.settle(consumer, settlement, now);
       }
-      this.engine.journal.flushThen(false, { resolve: () => resolve(results), reject });
+      this.engine.journal.flushThen('written', { resolve: () => resolve(results), reject });
     });
   }
 

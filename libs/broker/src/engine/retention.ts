@@ -61,7 +61,7 @@ export class Retention {
       for (let oldest = this.droppable(); oldest; oldest = this.droppable()) {
         if (!(await this.carryForward.empty(oldest, this.host.segments.nextBase(oldest.base)))) return;
         // What made it droppable must be on disk first: where a retry was moved to, for one.
-        await this.host.journal.flush(true);
+        await this.host.journal.flush('durable');
         if (this.droppable() === oldest && !this.owes(oldest)) await this.drop(oldest);
       }
     } catch (error) {

@@ -29,7 +29,7 @@ import {
   NO_PARTITION,
   endOfRecord,
   hashOf,
-  pastOfRecord,
+  provenanceOf,
   positionsOf,
   recordAt,
   textOfRecord,
@@ -220,7 +220,7 @@ export class BrokerState implements Stores {
     const topic = this.topics.byTopicId(recordAt.topicId(block, position));
     if (topic.deadLettersOf === undefined) return hashOfIdAt(block, position, topic.id);
     // Its topic was full: it is sought as a message of that one.
-    const origin = this.topics.get(pastOfRecord(block, position)?.origin.topic ?? '');
+    const origin = this.topics.get(provenanceOf(block, position)?.origin.topic ?? '');
     return hashOfIdAt(block, position, (origin ?? topic).id);
   }
 
@@ -263,18 +263,18 @@ export class BrokerState implements Stores {
   }
 
   private applyDeadLetter(group: string, block: Block, position: number, offset: number): void {
-    const past = pastOfRecord(block, position);
-    if (!past?.deadLetter) return;
+    const provenance = provenanceOf(block, position);
+    if (!provenance?.deadLetter) return;
     const [id, tag] = textOfRecord(block, position) as [string, string];
-    const { reason, kind, atMs } = past.deadLetter;
-    const cause = { topic: past.origin.topic, tag, reason, ...(kind && { kind }) };
+    const { reason, kind, atMs } = provenance.deadLetter;
+    const cause = { topic: provenance.origin.topic, tag, reason, ...(kind && { kind }) };
     this.deadLetters.add(group, {
       id,
       offset,
       position,
-      origin: { partition: past.origin.partition, offset: past.origin.offset },
+      origin: { partition: provenance.origin.partition, offset: provenance.origin.offset },
       atMs,
-      automaticRedrives: past.automaticRedrives ?? 0,
+      automaticRedrives: provenance.automaticRedrives ?? 0,
       cause,
     });
   }

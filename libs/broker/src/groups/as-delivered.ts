@@ -17,9 +17,9 @@ export function asDelivered(
   record: DecodedRecord,
   tries: { attempt: number; history: readonly Attempt[] },
 ): Seen {
-  const { message, past } = record;
-  if (!past) return { message, attempt: tries.attempt, history: tries.history, automaticRedrives: 0 };
-  const { origin, deadLetter, automaticRedrives = 0 } = past;
+  const { message, provenance } = record;
+  if (!provenance) return { message, attempt: tries.attempt, history: tries.history, automaticRedrives: 0 };
+  const { origin, deadLetter, automaticRedrives = 0 } = provenance;
   if (deadLetter) {
     const headers = {
       ...message.headers,
@@ -28,7 +28,7 @@ export function asDelivered(
       ...(deadLetter.kind && { 'x-dead-letter-kind': deadLetter.kind }),
       'x-dead-letter-error': deadLetter.error,
       'x-dead-letter-at': new Date(deadLetter.atMs).toISOString(),
-      'x-dead-letter-attempts': JSON.stringify(past.history),
+      'x-dead-letter-attempts': JSON.stringify(provenance.history),
       'x-dead-letter-origin': JSON.stringify(origin),
       'x-dead-letter-automatic-redrives': String(automaticRedrives),
     };
@@ -37,9 +37,9 @@ export function asDelivered(
   }
   return {
     message: { ...message, ...origin },
-    attempt: past.attempt + tries.attempt,
+    attempt: provenance.attempt + tries.attempt,
     // After a lost lease the tries of this very record are in `tries`, older ones came with it.
-    history: [...past.history, ...tries.history].slice(-MAX_HISTORY),
+    history: [...provenance.history, ...tries.history].slice(-MAX_HISTORY),
     automaticRedrives,
   };
 }

@@ -4,7 +4,7 @@ import type { RawDelivery, SessionEvents, StoredRecord } from '../session.js';
 import {
   bodyBytesOf,
   copyMessage,
-  hasPast,
+  hasProvenance,
   keyOfRecord,
   readRecord,
   validRecordLength,
@@ -40,7 +40,7 @@ export class Delivery implements RawDelivery, StoredRecord {
   /** The journal knows that it is under way: should the process end, that was a try. */
   isNoted = false;
   /** Of a message that was delivered before as another record. */
-  private past: ReturnType<typeof asDelivered> | undefined;
+  private provenance: ReturnType<typeof asDelivered> | undefined;
 
   constructor(
     readonly deliveryId: number,
@@ -62,7 +62,7 @@ export class Delivery implements RawDelivery, StoredRecord {
       throw new MessagingError('LOG_CORRUPT', `no whole record at position ${position}`);
     }
     // Only a past is more than lengths and text: it is JSON.
-    if (hasPast(block, position)) this.withPast();
+    if (hasProvenance(block, position)) this.withProvenance();
   }
 
   get topic(): string {
@@ -75,11 +75,11 @@ export class Delivery implements RawDelivery, StoredRecord {
 
   /** Where its key waits in order: a retried message is of the topic that it came from. */
   get laneTopic(): string {
-    return this.cursor.isRetry ? this.withPast().message.topic : this.topic;
+    return this.cursor.isRetry ? this.withProvenance().message.topic : this.topic;
   }
 
   get asStored(): StoredRecord | undefined {
-    return hasPast(this.block, this.position) ? undefined : this;
+    return hasProvenance(this.block, this.position) ? undefined : this;
   }
 
   /**
@@ -91,42 +91,42 @@ export class Delivery implements RawDelivery, StoredRecord {
 
   /** As the journal has it, whatever became of `message` meanwhile. Only until it is settled. */
   get stored(): StoredMessage {
-    return hasPast(this.block, this.position)
-      ? this.withPast().message
+    return hasProvenance(this.block, this.position)
+      ? this.withProvenance().message
       : copyMessage(this.block, this.position, this.topic);
   }
 
   /** Within this process it may be looked at long after it was settled: from now on it can be. */
   keepReadable(sharedReads: SharedReads): void {
     const { block, position, cursor } = this;
-    if (hasPast(block, position)) this.withPast();
+    if (hasProvenance(block, position)) this.withProvenance();
     else if (cursor.partition.listeners.length === 1) void this.message;
     else this.shared = sharedReads.read(block, position, this.topic);
   }
 
   get attempt(): number {
-    return hasPast(this.block, this.position) ? this.withPast().attempt : this.tries.attempt;
+    return hasProvenance(this.block, this.position) ? this.withProvenance().attempt : this.tries.attempt;
   }
 
   get history(): readonly Attempt[] {
-    return hasPast(this.block, this.position) ? this.withPast().history : this.tries.history;
+    return hasProvenance(this.block, this.position) ? this.withProvenance().history : this.tries.history;
   }
 
   /** How often the broker has given it back by itself. */
   get automaticRedrives(): number {
-    return hasPast(this.block, this.position) ? this.withPast().automaticRedrives : 0;
+    return hasProvenance(this.block, this.position) ? this.withProvenance().automaticRedrives : 0;
   }
 
   private decode(): StoredMessage {
     const { block, position, topic, shared } = this;
     if (shared) return copyOf(shared);
-    if (!hasPast(block, position)) return copyMessage(block, position, topic);
-    const { message } = this.withPast();
+    if (!hasProvenance(block, position)) return copyMessage(block, position, topic);
+    const { message } = this.withProvenance();
     return this.consumer.events.copiesDeliveries ? message : copyOf(message);
   }
 
-  private withPast(): ReturnType<typeof asDelivered> {
-    return (this.past ??= asDelivered(readRecord(this.block, this.position, this.topic), this.tries));
+  private withProvenance(): ReturnType<typeof asDelivered> {
+    return (this.provenance ??= asDelivered(readRecord(this.block, this.position, this.topic), this.tries));
   }
 }
 

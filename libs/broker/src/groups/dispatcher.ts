@@ -1,7 +1,7 @@
 import { type StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Journal } from '../journal/journal.js';
-import { DEFAULT_PRIORITY, pastOfRecord, readRecord, recordAt, textOfRecord } from '../topics/record.js';
+import { DEFAULT_PRIORITY, provenanceOf, readRecord, recordAt, textOfRecord } from '../topics/record.js';
 import { type Trace, stepNumber } from '../trace/trace.js';
 import { BlockReads, READ_AGAIN_MS } from './block-reads.js';
 import { asDelivered } from './as-delivered.js';
@@ -100,7 +100,7 @@ export class Dispatcher {
       if (group.ranksStrictly && !this.putHighestFirst(group)) break;
       const cursor = group.queue[0]!;
       const delivered = this.deliverFrom(group, cursor, Math.min(left, TURN_MESSAGES), now);
-      if (delivered < 0) break;
+      if (delivered === 'no-room') break;
       left -= delivered + 1;
       group.queue.shift();
       cursor.queued = false;
@@ -126,8 +126,8 @@ export class Dispatcher {
         member.emit(last);
       };
       // At most once: handed over only after the journal says that it was, as surely as its topic's receipts are.
-      const isSynced = member.atMostOnce && group.isSynced;
-      this.journal.flushThen(isSynced, { resolve: emit, reject: () => undefined });
+      const upTo = member.atMostOnce && group.isSynced ? 'durable' : 'written';
+      this.journal.flushThen(upTo, { resolve: emit, reject: () => undefined });
     }
   }
 
@@ -236,8 +236,8 @@ export class Dispatcher {
     return true;
   }
 
-  /** Delivers up to `limit` messages of one partition; -1 when nobody has room. */
-  private deliverFrom(group: Group, cursor: Cursor, limit: number, now: number): number {
+  /** Delivers up to `limit` messages of one partition, and answers how many those were. */
+  private deliverFrom(group: Group, cursor: Cursor, limit: number, now: number): number | 'no-room' {
     if (goesByPriority(cursor)) return this.deliverByPriority(group, cursor, limit, now);
     let delivered = 0;
     // Skipped messages count as well: a long run of other tags must not hold up the event loop.
@@ -257,7 +257,7 @@ export class Dispatcher {
       if (!member) {
         this.leaveLane(group, cursor, offset, block, position);
         cursor.next = offset;
-        return -1;
+        return 'no-room';
       }
       this.deliver(member, cursor, offset, FIRST_TRY, block, position, now);
       delivered += 1;
@@ -302,7 +302,7 @@ export class Dispatcher {
   }
 
   /** The same for a partition that has messages of several priorities. A strict group looks at its other partitions before it takes lower ones. */
-  private deliverByPriority(group: Group, cursor: Cursor, limit: number, now: number): number {
+  private deliverByPriority(group: Group, cursor: Cursor, limit: number, now: number): number | 'no-room' {
     const { lookahead, partition } = cursor;
     this.readAhead(group, cursor);
     const least = group.ranksStrictly ? lookahead.top : 0;
@@ -321,7 +321,7 @@ export class Dispatcher {
       if (!block || !member) {
         // Its own block is read back at the moment: it goes first then, whatever its priority.
         lookahead.putBack(offset, priority);
-        return block ? -1 : delivered;
+        return block ? 'no-room' : delivered;
       }
       this.deliver(member, cursor, offset, FIRST_TRY, block, position, now);
     }
@@ -473,7 +473,7 @@ const topicOf = (cursor: Cursor, block: Block, position: number): string =>
 /** Undefined as well when the record makes no sense: whoever it is delivered to stumbles over that, and it is told. */
 function originOf(block: Block, position: number): string | undefined {
   try {
-    return pastOfRecord(block, position)?.origin.topic;
+    return provenanceOf(block, position)?.origin.topic;
   } catch {
     return undefined;
   }

@@ -171,16 +171,16 @@ function checkAutomaticRedrive(
   { coolDownMs, maxPerMessage = 1, ratePerSecond = 1 }: AutomaticRedrive,
   mode: Subscription['mode'],
 ): void {
-  const why =
-    mode === 'broadcast'
-      ? 'a broadcast has no dead letters'
-      : !(coolDownMs >= 1_000)
-        ? 'coolDownMs is at least 1,000'
-        : !(Number.isInteger(maxPerMessage) && maxPerMessage >= 1 && maxPerMessage <= 100)
-          ? 'maxPerMessage is from 1 to 100'
-          : !(ratePerSecond >= 1 && ratePerSecond <= 10_000)
-            ? 'ratePerSecond is from 1 to 10,000'
-            : undefined;
+  const wrong: [boolean, string][] = [
+    [mode === 'broadcast', 'a broadcast has no dead letters'],
+    [!(coolDownMs >= 1_000), 'coolDownMs is at least 1,000'],
+    [
+      !(Number.isInteger(maxPerMessage) && maxPerMessage >= 1 && maxPerMessage <= 100),
+      'maxPerMessage is from 1 to 100',
+    ],
+    [!(ratePerSecond >= 1 && ratePerSecond <= 10_000), 'ratePerSecond is from 1 to 10,000'],
+  ];
+  const why = wrong.find(([isWrong]) => isWrong)?.[1];
   if (why) throw new MessagingError('INVALID_ARGUMENT', `automaticRedrive: ${why}`);
 }
 

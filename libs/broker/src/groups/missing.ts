@@ -27,7 +27,7 @@ export async function passOver(host: BrokerHost, groups: Groups, before: number)
   }
   if (passed.length > 0) {
     host.commit(EntryType.MISSED, { atMs, groups: passed });
-    await host.journal.flush(true);
+    await host.journal.flush('durable');
   }
   if (missed > 0) {
     host.report({

@@ -44,7 +44,7 @@ export async function resetGroup(
     cursors: [...targets].map(([{ partition }, offset]) => [partition.topic.id, partition.number, offset]),
     audit,
   });
-  await host.journal.flush(true);
+  await host.journal.flush('durable');
   for (const cursor of targets.keys()) group.activate(cursor);
   group.wake();
 }

@@ -8,7 +8,13 @@ import {
 import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import type { Settlement } from '../session.js';
-import { NO_PARTITION, type Past, encodePast, maxRecordBytes, writeRecord } from '../topics/record.js';
+import {
+  NO_PARTITION,
+  type Provenance,
+  encodeProvenance,
+  maxRecordBytes,
+  writeRecord,
+} from '../topics/record.js';
 import { stepNumber } from '../trace/trace.js';
 import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
 import { type Consumer, MAX_LEASE_MS, bounded } from './consumer.js';
@@ -102,8 +108,8 @@ export class Settlements {
     this.host.trace.add(message.id, 'retried', now, group.name, failed.error);
     if (group.order === 'by-key') return this.holdBack(delivery, failed, now + delayMs);
     const history = [...delivery.history, failed].slice(-MAX_HISTORY);
-    const past = { origin: originOf(message), attempt, history, automaticRedrives };
-    this.move(cursor, offset, message, past, delayMs);
+    const provenance = { origin: originOf(message), attempt, history, automaticRedrives };
+    this.move(cursor, offset, message, provenance, delayMs);
   }
 
   /** An ordered group's message stays where it is, and its key with it. */
@@ -139,8 +145,8 @@ export class Settlements {
     const history = [...doomed.history, ...last].slice(-MAX_HISTORY);
     const { reason, kind } = cause;
     const deadLetter = { group: group.name, reason, ...(kind && { kind }), error, atMs: now };
-    const past = { origin: originOf(message), attempt, history, automaticRedrives, deadLetter };
-    this.move(cursor, offset, message, past, 0);
+    const provenance = { origin: originOf(message), attempt, history, automaticRedrives, deadLetter };
+    this.move(cursor, offset, message, provenance, 0);
     this.host.trace.add(message.id, 'dead-lettered', now, group.name, `${cause.reason}: ${error}`);
   }
 
@@ -166,16 +172,22 @@ export class Settlements {
   }
 
   /** Settles the offset and stores the message elsewhere, in one entry. */
-  private move(cursor: Cursor, offset: number, message: StoredMessage, past: Past, delayMs: number): void {
+  private move(
+    cursor: Cursor,
+    offset: number,
+    message: StoredMessage,
+    provenance: Provenance,
+    delayMs: number,
+  ): void {
     const { host } = this;
     const { group, partition } = cursor;
-    const to = past.deadLetter ? 'dead-letter' : 'retry';
+    const to = provenance.deadLetter ? 'dead-letter' : 'retry';
     const topic = host.internalTopic(to, group.name);
     const target = topic.partitions[0]!;
     const now = host.now();
-    const encodedPast = encodePast(past);
+    const encodedProvenance = encodeProvenance(provenance);
     const facts = { groupId: group.id, place: [partition.topic.id, partition.number, offset], to };
-    host.commit(EntryType.MOVED, facts, maxRecordBytes(message) + encodedPast.byteLength, (out) => {
+    host.commit(EntryType.MOVED, facts, maxRecordBytes(message) + encodedProvenance.byteLength, (out) => {
       const record = {
         ...message,
         topicId: topic.id,
@@ -186,7 +198,7 @@ export class Settlements {
         deliverAtMs: delayMs > 0 ? now + delayMs : 0,
         ttlMs: 0,
       };
-      writeRecord(out, record, encodedPast);
+      writeRecord(out, record, encodedProvenance);
     });
     this.freeLane(cursor, offset, message.topic, message.key);
     if (delayMs > 0) host.dueAt(now + delayMs);
@@ -282,7 +294,7 @@ export function lostAgain({ tries, attempt, consumer }: Delivery, error: string,
   };
 }
 
-const originOf = ({ topic, partition, offset, storedAtMs }: StoredMessage): Past['origin'] => ({
+const originOf = ({ topic, partition, offset, storedAtMs }: StoredMessage): Provenance['origin'] => ({
   topic,
   partition,
   offset,

@@ -66,12 +66,9 @@ export function describeEntry(
 }
 
 function learnNames(type: number, facts: unknown, names: TopicNames): void {
-  const topics =
-    type === EntryType.TOPIC_CREATED
-      ? [facts as Facts['topicCreated']]
-      : type === EntryType.SNAPSHOT
-        ? (facts as Snapshot).topics
-        : [];
+  let topics: readonly Facts['topicCreated'][] = [];
+  if (type === EntryType.TOPIC_CREATED) topics = [facts as Facts['topicCreated']];
+  if (type === EntryType.SNAPSHOT) topics = (facts as Snapshot).topics;
   for (const { id, name } of topics) names.set(id, name);
 }
 

@@ -44,6 +44,9 @@ export interface CommitObserver {
 /** The bytes being written: an encoder writes at `at` and moves it on. */
 export type Out = { bytes: Buffer; view: DataView; at: number; start: number };
 
+/** How far a flush is to go. */
+export type FlushGoal = 'written' | 'durable';
+
 type Waiter = { resolve: () => void; reject: (error: Error) => void };
 
 /** Sends of the same moment share an entry, and so a checksum, up to this size. */
@@ -200,18 +203,18 @@ export class Journal {
   }
 
   /**
-   * Resolves once everything up to now is written (`sync` false: it survives the death of this
-   * process) or on disk (`sync` true: it survives a power cut).
+   * Resolves once everything up to now is `written` (it survives the death of this process) or `durable` (on disk: it
+   * survives a power cut).
    */
-  flush(sync: boolean): Promise<void> {
+  flush(upTo: FlushGoal): Promise<void> {
     if (this.failure) return Promise.reject(this.failure);
-    return new Promise((resolve, reject) => this.flushThen(sync, { resolve, reject }));
+    return new Promise((resolve, reject) => this.flushThen(upTo, { resolve, reject }));
   }
 
   /** `flush` without a promise, for the hot path. */
-  flushThen(sync: boolean, waiter: Waiter): void {
+  flushThen(upTo: FlushGoal, waiter: Waiter): void {
     if (this.failure) return waiter.reject(this.failure);
-    if (sync) {
+    if (upTo === 'durable') {
       this.syncWanted = true;
       this.durableWaiters.push(waiter);
     } else {
@@ -303,7 +306,7 @@ export class Journal {
     this.syncTimer ??= setTimeout(() => {
       this.syncTimer = undefined;
       // A failure is kept in `failure` and reported to every caller from then on.
-      this.flush(true).catch(() => undefined);
+      this.flush('durable').catch(() => undefined);
     }, this.options.asyncFlushMs);
   }
 
@@ -367,10 +370,10 @@ export class Journal {
   /** Writes and syncs everything, then closes the files. Takes nothing from then on: the directory may be another broker's. */
   async close(): Promise<void> {
     try {
-      if (!this.failure) await this.flush(true);
+      if (!this.failure) await this.flush('durable');
       this.closed = true;
       // What came during the flush was taken.
-      if (!this.failure && this.end > this.written) await this.flush(true);
+      if (!this.failure && this.end > this.written) await this.flush('durable');
     } finally {
       clearTimeout(this.syncTimer);
       await this.segments.close();

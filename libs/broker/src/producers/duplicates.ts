@@ -4,9 +4,9 @@ import type { Block } from '../journal/block.js';
 import { isTimerOf } from '../timers/handles.js';
 import type { TimerStore } from '../timers/timer-store.js';
 import type { RecentIds } from '../topics/recent-ids.js';
-import { NO_PARTITION, hashOf, pastOfRecord, recordAt, textOfRecord } from '../topics/record.js';
+import { NO_PARTITION, hashOf, provenanceOf, recordAt, textOfRecord } from '../topics/record.js';
 import type { Topic, Topics } from '../topics/topics.js';
-import { overflowReceipt } from './overflow.js';
+import { overflowReceipt, storedReceipt } from './receipts.js';
 
 /** Blocks that were read so that ids in them can be compared, by the position asked for. */
 export type Loaded = ReadonlyMap<number, Block>;
@@ -80,7 +80,7 @@ export class Duplicates {
     const { topics } = this.stores;
     const topic = topics.byTopicId(recordAt.topicId(block, position));
     if (topic.deadLettersOf === undefined) return topic;
-    return topics.get(pastOfRecord(block, position)?.origin.topic ?? topic.name);
+    return topics.get(provenanceOf(block, position)?.origin.topic ?? topic.name);
   }
 
   /** What the sender of the record at `position` is told when it sends it again. */
@@ -88,17 +88,17 @@ export class Duplicates {
     const number = recordAt.partition(block, position);
     const topic = this.stores.topics.byTopicId(recordAt.topicId(block, position));
     if (topic.deadLettersOf !== undefined) {
-      const origin = pastOfRecord(block, position)?.origin.topic ?? topic.name;
+      const origin = provenanceOf(block, position)?.origin.topic ?? topic.name;
       return overflowReceipt(textOfRecord(block, position)[0]!, origin, true);
     }
-    return {
-      status: 'SEND_OK',
-      messageId: textOfRecord(block, position)[0]!,
-      topic: topic.name,
-      partition: number === NO_PARTITION ? -1 : number,
-      offset: recordAt.offset(block, position),
-      duplicate: true,
-    };
+    const partition = number === NO_PARTITION ? undefined : topic.partitions[number];
+    return storedReceipt(
+      textOfRecord(block, position)[0]!,
+      topic,
+      partition,
+      recordAt.offset(block, position),
+      true,
+    );
   }
 }
 

@@ -1,4 +1,4 @@
-import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
+import type { OutgoingMessage } from '#libs/messaging/port';
 import type { CursorGroup } from '../groups/cursor.js';
 import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
@@ -26,8 +26,8 @@ export function writeOverflow(
   idHash: number | undefined,
   topic: Topic,
   groups: readonly CursorGroup[],
-  now: number,
 ): number {
+  const now = host.now();
   const origin = { topic: topic.name, partition: -1, offset: -1, storedAtMs: now };
   let first = 0;
   for (const { name: group } of groups) {
@@ -47,7 +47,7 @@ export function writeOverflow(
       deliverAtMs: 0,
       ttlMs: 0,
       priority: message.priority ?? DEFAULT_PRIORITY,
-      past: { origin, attempt: 0, history: [], deadLetter },
+      provenance: { origin, attempt: 0, history: [], deadLetter },
     });
     const block = host.journal.current;
     block.end = out.start + out.at;
@@ -57,12 +57,3 @@ export function writeOverflow(
   }
   return first;
 }
-
-export const overflowReceipt = (messageId: string, topic: string, duplicate: boolean): SendReceipt => ({
-  status: 'DEAD_LETTERED',
-  messageId,
-  topic,
-  partition: -1,
-  offset: -1,
-  duplicate,
-});

@@ -11,7 +11,7 @@ import { hashOfId } from '../topics/id-hash.js';
 import {
   DEFAULT_PRIORITY,
   NO_PARTITION,
-  NO_PAST,
+  NO_PROVENANCE,
   type RecordFields,
   maxRecordBytes,
   writeRecord,
@@ -21,7 +21,8 @@ import { stepNumber } from '../trace/trace.js';
 import { Admission } from './admission.js';
 import { brokerIds } from './broker-ids.js';
 import { type Duplicate, Duplicates, type DuplicateStores, type Loaded, isDelayed } from './duplicates.js';
-import { MAX_OVERFLOW_BYTES, overflowReceipt, writeOverflow } from './overflow.js';
+import { MAX_OVERFLOW_BYTES, writeOverflow } from './overflow.js';
+import { overflowReceipt, storedReceipt } from './receipts.js';
 import type { Sequences } from './sequences.js';
 import { maxStampBytes, writeStamp } from './stamp.js';
 
@@ -44,6 +45,8 @@ export type SendStores = DuplicateStores & {
 };
 
 const NO_HEADERS = {};
+/** A field that begins with a fraction holds doubles from the start: V8 need not change its layout for a large number. */
+const DOUBLE = 0.5;
 const STORED = stepNumber('stored');
 const TIMER_SET = stepNumber('timer-set');
 
@@ -54,16 +57,16 @@ export class Sends {
   private readonly fields: RecordFields = {
     topicId: 0,
     partition: 0,
-    offset: 0.5,
+    offset: DOUBLE,
     id: '',
     tag: '',
     key: undefined,
     timerId: undefined,
     headers: NO_HEADERS,
-    body: NO_PAST,
-    bornAtMs: 0.5,
-    storedAtMs: 0.5,
-    deliverAtMs: 0.5,
+    body: NO_PROVENANCE,
+    bornAtMs: DOUBLE,
+    storedAtMs: DOUBLE,
+    deliverAtMs: DOUBLE,
     ttlMs: 0,
     priority: 0,
   };
@@ -110,7 +113,7 @@ export class Sends {
     return new Promise((resolve, reject) => {
       const giveUp = (): void => resolve(receipts.map((each) => ({ ...each, status: 'FLUSH_TIMEOUT' })));
       const timeout = timeoutMs === Infinity ? undefined : setTimeout(giveUp, timeoutMs);
-      this.host.journal.flushThen(sync, {
+      this.host.journal.flushThen(sync ? 'durable' : 'written', {
         resolve: () => {
           clearTimeout(timeout);
           resolve(receipts);
@@ -230,7 +233,7 @@ export class Sends {
       if (groups) {
         const id = message.id ?? this.newId();
         const idHash = message.id === undefined ? undefined : this.hashes[i]!;
-        const position = writeOverflow(host, stores, out, { ...message, id }, idHash, topic, groups, now);
+        const position = writeOverflow(host, stores, out, { ...message, id }, idHash, topic, groups);
         receipts.push(overflowReceipt(id, topic.name, false));
         positions?.push(position);
         dense = false;
@@ -271,7 +274,7 @@ export class Sends {
     fields.deliverAtMs = partition ? 0 : message.deliverAtMs!;
     fields.ttlMs = message.ttlMs ?? 0;
     fields.priority = message.priority ?? DEFAULT_PRIORITY;
-    const position = writeRecord(out, fields, NO_PAST);
+    const position = writeRecord(out, fields, NO_PROVENANCE);
     const block = host.journal.current;
     block.end = out.start + out.at;
     this.lastPosition = position;
@@ -279,13 +282,6 @@ export class Sends {
     this.stores.applyRecord(block, position, message.id === undefined ? undefined : idHash);
     if (!partition) host.dueAt(message.deliverAtMs!);
     host.trace.addRecord(position, partition ? STORED : TIMER_SET, now);
-    return {
-      status: 'SEND_OK',
-      messageId: id,
-      topic: topic.name,
-      partition: partition ? partition.number : -1,
-      offset: partition ? partition.end - 1 : -1,
-      duplicate: false,
-    };
+    return storedReceipt(id, topic, partition, partition ? partition.end - 1 : -1);
   }
 }

@@ -23,7 +23,7 @@ export class SequencedSends {
     const { host, stores } = this;
     const facts = stores.sequences.plan(registration);
     host.commit(EntryType.PRODUCER_OPENED, facts);
-    await host.journal.flush(true);
+    await host.journal.flush('durable');
     return { producerId: facts.id, epoch: facts.epoch };
   }
 

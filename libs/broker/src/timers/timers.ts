@@ -150,7 +150,7 @@ export class Timers {
     journal.finish();
     stores.applyFired(journal.current, from, to);
     // Its failure is the journal's, and reported by it.
-    this.written = journal.flush(false).catch(() => undefined);
+    this.written = journal.flush('written').catch(() => undefined);
   }
 
   /**
@@ -171,7 +171,7 @@ export class Timers {
     }
     if (pending.length === 0 && !this.stores.recalls.has(timerId, topicId)) return false;
     // An earlier recall, too, may still be on its way to the disk.
-    await host.journal.flush(true);
+    await host.journal.flush('durable');
     return pending.length === 0 || pending.length === found.length;
   }
 
@@ -200,7 +200,7 @@ export class Timers {
     for (const { position, block } of pending)
       host.trace.add(textOfRecord(block, position)[0]!, 'timer-moved', nowMs, undefined, to);
     host.dueAt(deliverAtMs);
-    await host.journal.flush(true);
+    await host.journal.flush('durable');
     return pending.length === found.length;
   }
 

@@ -99,15 +99,14 @@ export function checkHeaders(headers: OutgoingMessage['headers']): number {
 }
 
 function checkText(name: string, value: unknown, maxChars: number): void {
-  const why =
-    typeof value !== 'string'
-      ? 'is not a string'
-      : value.length > maxChars
-        ? `is longer than ${maxChars} characters`
-        : value.includes('\0')
-          ? 'has a NUL character'
-          : undefined;
+  const why = wrongWith(value, maxChars);
   if (why) throw new MessagingError('INVALID_ARGUMENT', `${name} ${why}`);
+}
+
+function wrongWith(value: unknown, maxChars: number): string | undefined {
+  if (typeof value !== 'string') return 'is not a string';
+  if (value.length > maxChars) return `is longer than ${maxChars} characters`;
+  return value.includes('\0') ? 'has a NUL character' : undefined;
 }
 
 function checkNumber(name: string, value: number | undefined, min: number, max: number): void {

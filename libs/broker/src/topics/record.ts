@@ -16,7 +16,7 @@
  *     52  u32  length of the text
  *     56  u32  length of the past
  *     60  …    text: id ␀ tag ␀ key ␀ timer id (␀ header name ␀ header value)*, UTF-8
- *      …  …    past: JSON (`Past`) of a message that was delivered before, else empty
+ *      …  …    provenance: JSON (`Provenance`) of a message that was delivered before, else empty
  *      …  …    body
  */
 import {
@@ -38,7 +38,7 @@ const HAS_TIMER_ID = 2;
 const IS_RETRY = 4;
 
 /** What a message in a retry or dead-letter topic brings with it. */
-export type Past = {
+export type Provenance = {
   origin: { topic: string; partition: number; offset: number; storedAtMs: number };
   /** Deliveries so far. */
   attempt: number;
@@ -64,7 +64,7 @@ export type RecordFields = {
   deliverAtMs: number;
   ttlMs: number;
   priority: number;
-  past?: Past;
+  provenance?: Provenance;
 };
 
 /** FNV-1a over UTF-16 units: a filter compares it before it decodes the tag (RocketMQ's ConsumeQueue does the same). */
@@ -138,13 +138,17 @@ export function maxRecordBytes(fields: {
 }
 
 /** Appends a record at `out.at`; the journal position of its first byte is returned. */
-export function writeRecord(out: Out, fields: RecordFields, past = encodePast(fields.past)): number {
+export function writeRecord(
+  out: Out,
+  fields: RecordFields,
+  provenance = encodeProvenance(fields.provenance),
+): number {
   const { view, bytes, at } = out;
   const textAt = at + RECORD_HEADER_BYTES;
   let end = putTexts(bytes, fields, textAt);
   const textLength = end - textAt;
-  if (past.byteLength > 0) bytes.set(past, end);
-  end += past.byteLength;
+  if (provenance.byteLength > 0) bytes.set(provenance, end);
+  end += provenance.byteLength;
   bytes.set(fields.body, end);
   end += fields.body.byteLength;
   let flags = fields.key === undefined ? 0 : HAS_KEY;
@@ -162,15 +166,15 @@ export function writeRecord(out: Out, fields: RecordFields, past = encodePast(fi
   view.setUint32(at + 44, fields.ttlMs, true);
   view.setUint32(at + 48, tagHashOf(fields.tag), true);
   view.setUint32(at + 52, textLength, true);
-  view.setUint32(at + 56, past.byteLength, true);
+  view.setUint32(at + 56, provenance.byteLength, true);
   out.at = end;
   return out.start + at;
 }
 
 /** Of a message that was not delivered before. */
-export const NO_PAST = Buffer.alloc(0);
-export const encodePast = (past: Past | undefined): Buffer =>
-  past ? Buffer.from(JSON.stringify(past)) : NO_PAST;
+export const NO_PROVENANCE = Buffer.alloc(0);
+export const encodeProvenance = (provenance: Provenance | undefined): Buffer =>
+  provenance ? Buffer.from(JSON.stringify(provenance)) : NO_PROVENANCE;
 
 export type Placement = { partition: number; offset: number; storedAtMs: number };
 
@@ -247,7 +251,7 @@ export function keyOfRecord(block: Block, position: number): string {
   return textOfRecord(block, position)[2]!;
 }
 
-export const hasPast = (block: Block, position: number): boolean =>
+export const hasProvenance = (block: Block, position: number): boolean =>
   block.view.getUint32(position - block.start + 56, true) > 0;
 
 export function bodyBytesOf({ view, start }: Block, position: number): number {
@@ -256,18 +260,18 @@ export function bodyBytesOf({ view, start }: Block, position: number): number {
   return view.getUint32(at, true) - beforeBody;
 }
 
-export function pastOfRecord(block: Block, position: number): Past | undefined {
+export function provenanceOf(block: Block, position: number): Provenance | undefined {
   const at = position - block.start;
   const length = block.view.getUint32(at + 56, true);
   if (length === 0) return undefined;
   const pastAt = at + RECORD_HEADER_BYTES + block.view.getUint32(at + 52, true);
-  return JSON.parse(block.bytes.utf8Slice(pastAt, pastAt + length)) as Past;
+  return JSON.parse(block.bytes.utf8Slice(pastAt, pastAt + length)) as Provenance;
 }
 
 export type DecodedRecord = {
   message: StoredMessage;
   timerId: string | undefined;
-  past: Past | undefined;
+  provenance: Provenance | undefined;
   ttlMs: number;
   deliverAtMs: number;
 };
@@ -304,7 +308,7 @@ export function readRecord(block: Block, position: number, topic: string): Decod
   return {
     message: readMessage(block, position, topic),
     timerId: hasTimerId ? textOfRecord(block, position)[3] : undefined,
-    past: pastOfRecord(block, position),
+    provenance: provenanceOf(block, position),
     ttlMs: recordAt.ttlMs(block, position),
     deliverAtMs: recordAt.deliverAtMs(block, position),
   };

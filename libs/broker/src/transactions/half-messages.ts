@@ -10,6 +10,7 @@ import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
 import { Admission } from '../producers/admission.js';
+import { storedReceipt } from '../producers/receipts.js';
 import { timerHandleOf } from '../timers/handles.js';
 import type { Recalls } from '../timers/recalls.js';
 import { checkMessages } from '../topics/check-message.js';
@@ -82,7 +83,7 @@ export class HalfMessages {
       });
     });
     host.dueAt(now + this.options.firstCheckMs);
-    await host.journal.flush(true);
+    await host.journal.flush('durable');
     return id;
   }
 
@@ -97,7 +98,7 @@ export class HalfMessages {
     if (decision === 'unknown') return this.leaveOpen(id);
     if (transactions.wasDecided(id, decision)) {
       // The first decision may still be on its way to the disk.
-      await host.journal.flush(true);
+      await host.journal.flush('durable');
       return [];
     }
     const transaction = transactions.find(id)!;
@@ -105,14 +106,14 @@ export class HalfMessages {
     for (const position of transaction.positions) halves.push({ position, block: await host.load(position) });
     // Somebody else may have decided while the messages were read.
     if (transactions.wasDecided(id, decision)) {
-      await host.journal.flush(true);
+      await host.journal.flush('durable');
       return [];
     }
     const receipts =
       decision === 'commit'
         ? this.commit(transaction, halves, audit)
         : this.rollBack(transaction, halves, audit);
-    await host.journal.flush(true);
+    await host.journal.flush('durable');
     return receipts;
   }
 
@@ -127,7 +128,7 @@ export class HalfMessages {
     const askedAtMs = transaction?.askedAtMs;
     if (askedAtMs === undefined) return [];
     host.commit(EntryType.CHECKED, { id, askedAtMs });
-    await host.journal.flush(true);
+    await host.journal.flush('durable');
     return [];
   }
 
@@ -162,7 +163,7 @@ export class HalfMessages {
         const waits = dueAtMs > now;
         if (dueAtMs > 0 && this.wasRecalled(block, position, topic, preparedAt)) {
           host.trace.add(text[0]!, 'timer-recalled', now, undefined, id);
-          receipts.push(receipt(text[0]!, topic, undefined, -1));
+          receipts.push(storedReceipt(text[0]!, topic, undefined, -1));
           continue;
         }
         const partition = waits ? undefined : topic.partitionFor(text[2] === '' ? undefined : text[2]);
@@ -177,7 +178,7 @@ export class HalfMessages {
         });
         host.trace.add(text[0]!, 'committed', now, undefined, id);
         if (waits) host.dueAt(dueAtMs);
-        receipts.push(receipt(text[0]!, topic, partition, offset));
+        receipts.push(storedReceipt(text[0]!, topic, partition, offset));
       }
     });
     return receipts;
@@ -250,17 +251,3 @@ function outgoing({ message, timerId, deliverAtMs, ttlMs }: ReturnType<typeof re
     ...(ttlMs === 0 ? {} : { ttlMs }),
   };
 }
-
-const receipt = (
-  messageId: string,
-  topic: Topic,
-  partition: Partition | undefined,
-  offset: number,
-): SendReceipt => ({
-  status: 'SEND_OK',
-  messageId,
-  topic: topic.name,
-  partition: partition ? partition.number : -1,
-  offset,
-  duplicate: false,
-});

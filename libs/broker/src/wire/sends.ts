@@ -157,7 +157,7 @@ export function readReceipts(reader: ByteReader, messages: readonly OutgoingMess
       throw new MessagingError('PROTOCOL_ERROR', 'a receipt names no message');
     }
     receipts.push({
-      status: (flags & 8) !== 0 ? 'DEAD_LETTERED' : (flags & 1) === 0 ? 'SEND_OK' : 'FLUSH_TIMEOUT',
+      status: statusIn(flags),
       messageId: named ? reader.string() : (message?.id ?? ''),
       topic: named ? reader.string() : (message?.topic ?? ''),
       partition,
@@ -166,4 +166,9 @@ export function readReceipts(reader: ByteReader, messages: readonly OutgoingMess
     });
   }
   return receipts;
+}
+
+function statusIn(flags: number): SendReceipt['status'] {
+  if ((flags & 8) !== 0) return 'DEAD_LETTERED';
+  return (flags & 1) === 0 ? 'SEND_OK' : 'FLUSH_TIMEOUT';
 }
