@@ -12,7 +12,7 @@ export async function deleteGroup(engine: Engine, name: string, audit: AuditNote
   engine.state.groups.checkRoomForDeleted();
   engine.state.topics.checkRoomForDeleted();
   engine.commit(EntryType.GROUP_DELETED, { groupId: group.id, audit });
-  await engine.journal.flush(true);
+  await engine.journal.flush('durable');
 }
 
 /** @throws {MessagingError} `UNKNOWN_TOPIC`, `IN_USE` */
@@ -26,5 +26,5 @@ export async function deleteTopic(engine: Engine, name: string, audit: AuditNote
   }
   topics.checkRoomForDeleted();
   engine.commit(EntryType.TOPIC_DELETED, { topicId: topic.id, audit });
-  await engine.journal.flush(true);
+  await engine.journal.flush('durable');
 }

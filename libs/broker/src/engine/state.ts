@@ -104,6 +104,43 @@ export class BrokerState implements Stores {
     switch (type) {
       case EntryType.MESSAGES:
         return this.applyRecords(block, from, to, true);
+      case EntryType.MOVED:
+        settleMoved(this, facts as Facts['moved']);
+        return this.applyRecords(block, from, to, false);
+      case EntryType.TIMERS_FIRED_JSON:
+        for (const [hash, position] of (facts as Facts['timersFired']).timers)
+          this.timers.remove(hash, position);
+        return this.applyDue(block, from, to);
+      case EntryType.TIMERS_MOVED: {
+        const { timers } = facts as Facts['timersMoved'];
+        return this.applyCarried(
+          { timers, letters: [], transactions: [] },
+          positionsOf(block, from, to),
+          block,
+        );
+      }
+      case EntryType.PREPARED:
+        return this.transactions.prepared(facts as Facts['prepared'], positionsOf(block, from, to));
+      case EntryType.CARRIED:
+        return this.applyCarried(facts as Facts['carried'], positionsOf(block, from, to), block);
+      case EntryType.DECIDED: {
+        const { id, decision } = facts as Facts['decided'];
+        this.transactions.conclude(id, decision);
+        return this.applyRecords(block, from, to, true);
+      }
+      case EntryType.REDRIVEN: {
+        const { group, id, offset } = facts as Facts['redriven'];
+        this.deadLetters.remove(group, id, offset);
+        return this.applyRecords(block, from, to, false);
+      }
+      default:
+        return this.applyFacts(type, facts, from);
+    }
+  }
+
+  /** Entries that have no records. */
+  private applyFacts(type: number, facts: unknown, from: number): void {
+    switch (type) {
       case EntryType.TOPIC_CREATED:
         this.topics.create(facts as Facts['topicCreated'], from);
         return;
@@ -122,47 +159,18 @@ export class BrokerState implements Stores {
         return applyCursorsCreated(this, facts as Facts['cursorsCreated']);
       case EntryType.INTERESTS:
         return applyInterests(this, facts as Facts['interests']);
-      case EntryType.MOVED:
-        settleMoved(this, facts as Facts['moved']);
-        return this.applyRecords(block, from, to, false);
       case EntryType.HELD_BACK:
         return applyHeldBack(this, facts as Facts['heldBack']);
-      case EntryType.TIMERS_FIRED_JSON:
-        for (const [hash, position] of (facts as Facts['timersFired']).timers)
-          this.timers.remove(hash, position);
-        return this.applyDue(block, from, to);
       case EntryType.TIMER_RECALLED: {
         const { hash, position, handle, topicId } = facts as Facts['timerRecalled'];
         this.timers.remove(hash, position);
         if (handle !== undefined) this.recalls.add(handle, topicId, from);
         return;
       }
-      case EntryType.TIMERS_MOVED: {
-        const { timers } = facts as Facts['timersMoved'];
-        return this.applyCarried(
-          { timers, letters: [], transactions: [] },
-          positionsOf(block, from, to),
-          block,
-        );
-      }
-      case EntryType.PREPARED:
-        return this.transactions.prepared(facts as Facts['prepared'], positionsOf(block, from, to));
-      case EntryType.CARRIED:
-        return this.applyCarried(facts as Facts['carried'], positionsOf(block, from, to), block);
       case EntryType.CHECKED:
         return this.transactions.checked(facts as Facts['checked']);
-      case EntryType.DECIDED: {
-        const { id, decision } = facts as Facts['decided'];
-        this.transactions.conclude(id, decision);
-        return this.applyRecords(block, from, to, true);
-      }
       case EntryType.GROUP_RESET:
         return applyReset(this, facts as Facts['groupReset']);
-      case EntryType.REDRIVEN: {
-        const { group, id, offset } = facts as Facts['redriven'];
-        this.deadLetters.remove(group, id, offset);
-        return this.applyRecords(block, from, to, false);
-      }
       case EntryType.MISSED:
         return applyMissed(this, facts as Facts['missed']);
       case EntryType.UNDECODABLE:
