@@ -87,6 +87,17 @@ describe('a service that cannot start as it is set', () => {
     expect(output).toBe(`refused ${line}\n`);
   });
 
+  test('though the shop was open already is started again, and its line is told: the others sell on', async () => {
+    const script = 'console.error("order: the port cannot be used"); process.exit(78)';
+    const child = supervise(`
+      supervisor.opened();
+      supervisor.start('order', process.execPath, ['-e', ${JSON.stringify(script)}], {});`);
+    const [said] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+    expect(said.toString()).toBe(
+      'said order ended with code 78; starting it again in 0.2 s: order: the port cannot be used\n',
+    );
+  });
+
   test('that ends in another way is started again', async () => {
     const child = supervise(`supervisor.start('order', process.execPath, ['-e', 'process.exit(1)'], {});`);
     const [said] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];

@@ -75,6 +75,7 @@ async function main() {
     await stop();
     throw error;
   }
+  supervisor.opened();
   announce(plan, startedAt);
 }
 

@@ -22,7 +22,9 @@ const WARDEN = 'read -r _; kill "$0" 2>/dev/null';
 /**
  * Keeps a set of processes running: starts them in process groups of their own (so that a Ctrl-C reaches
  * only the launcher, which decides the order), restarts the ones that die, and stops them. One that ends with
- * `CONFIG_EXIT_CODE` would end so again: it is not restarted, and `onRefusal` gets the line in which it said why.
+ * `CONFIG_EXIT_CODE` would end so again: it is not restarted, and `onRefusal` gets the line in which it said why. Not so once
+ * all have been well (`opened`): then a port or a file has been taken from one of them, which may be given back, and the
+ * others go on.
  */
 export class Supervisor {
   #dir;
@@ -30,6 +32,7 @@ export class Supervisor {
   #onRefusal;
   #running = new Map();
   #stopping = false;
+  #isOpen = false;
 
   constructor(dir, say, onRefusal = say) {
     this.#dir = dir;
@@ -55,6 +58,11 @@ export class Supervisor {
   start(name, program, args, env) {
     if (this.#stopping) return;
     this.#launch({ name, program, args, env, backOffMs: FIRST_BACK_OFF_MS });
+  }
+
+  /** All are ready: from here on no end of one is the end of all. */
+  opened() {
+    this.#isOpen = true;
   }
 
   #launch(spec) {
@@ -84,7 +92,7 @@ export class Supervisor {
       warden?.kill('SIGKILL');
       this.#running.delete(spec.name);
       if (this.#stopping) return;
-      if (code === CONFIG_EXIT_CODE) return this.#onRefusal(lastError);
+      if (code === CONFIG_EXIT_CODE && !this.#isOpen) return this.#onRefusal(lastError);
       const backOffMs = Date.now() - startedAt > WELL_AFTER_MS ? FIRST_BACK_OFF_MS : spec.backOffMs;
       const how = signal ? `was killed by ${signal}` : `ended with code ${code}`;
       this.#say(

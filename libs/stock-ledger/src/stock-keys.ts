@@ -1,7 +1,7 @@
 /** Run id of the Redis whose counters are all verified. */
 export const EPOCH_KEY = 'stock:epoch';
-/** Stands while a verification of all counters goes on; gone when Redis was emptied meanwhile. `attempt` keeps two of them apart. */
-export const verifyingKey = (attempt: string): string => `stock:verifying:${attempt}`;
+/** Stands while a verification of all counters goes on; gone when Redis was emptied meanwhile. `attempt` keeps two of them apart. In the slot of `EPOCH_KEY`: one script touches both. */
+export const verifyingKey = (attempt: string): string => `stock:verifying:{${EPOCH_KEY}}:${attempt}`;
 /** Set of the ticket types that have counters, to tell an unknown ticket type from lost counters. */
 export const TICKET_TYPES_KEY = 'stock:ticket-types';
 

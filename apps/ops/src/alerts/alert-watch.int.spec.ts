@@ -187,6 +187,9 @@ describe('an alert', () => {
     answer = asBefore;
     await watch.lookOnce(STANDSTILL_MS + 2);
     expect(await prisma.alert.count()).toBe(1);
+    // Another process, or this one started anew.
+    await newWatch(1, () => answer() as Promise<GroupInfo[]>).watch.lookOnce(0);
+    expect(await new AlertStore(prisma).firing()).toHaveLength(1);
     answer = () => Promise.resolve([{ ...paused, positions: [], lag: 0, acked: 4 }]);
     await watch.lookOnce(STANDSTILL_MS + 3);
     await untilTold(2);

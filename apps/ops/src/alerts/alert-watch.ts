@@ -106,7 +106,7 @@ export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
     });
     // Of a broker that does not answer nothing is known: what fires goes on.
     if (groups !== undefined) {
-      const standing = this.standstills.observe(groups, nowMs);
+      const standing = this.standstills.observe(groups, nowMs, firingNames);
       decision.firing.push(...standing);
       decision.resolved.push(...resolvedOf(STANDSTILL_PREFIX, standing, firingNames));
     }

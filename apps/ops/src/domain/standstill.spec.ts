@@ -53,3 +53,12 @@ it('counts anew when work comes after a time without any', () => {
   standstills.observe([group({ lag: 0 })], STANDSTILL_MS - 1);
   expect(standstills.observe([group()], STANDSTILL_MS + 1)).toEqual([]);
 });
+
+it('takes what fires already for true until it sees something settled', () => {
+  const standstills = new Standstills();
+  const firing = ['standstill:notification.sms'];
+  expect(standstills.observe([group()], 1_000, firing)).toHaveLength(1);
+  expect(standstills.observe([group()], 2_000, firing)).toHaveLength(1);
+  expect(standstills.observe([group({ acked: 8 })], 3_000, firing)).toEqual([]);
+  expect(new Standstills().observe([group({ lag: 0 })], 1_000, firing)).toEqual([]);
+});

@@ -15,15 +15,21 @@ type Standing = { done: number; sinceMs: number };
 export class Standstills {
   private standing = new Map<string, Standing>();
 
-  /** @param nowMs of a clock that is never set back */
-  observe(groups: readonly GroupInfo[], nowMs: number): Breach[] {
+  /**
+   * @param nowMs of a clock that is never set back
+   * @param firingNames what fires already. Who has just started takes its word for it: a group that stands still has not begun
+   *   to work because ops was started anew, or has a second process.
+   */
+  observe(groups: readonly GroupInfo[], nowMs: number, firingNames: readonly string[] = []): Breach[] {
     const standing = new Map<string, Standing>();
     const breaches = groups.flatMap((info) => {
       const { group, lag, retrying, members } = info;
       if (lag <= retrying) return [];
       const done = doneBy(info);
       const before = this.standing.get(group);
-      const sinceMs = before?.done === done ? before.sinceMs : nowMs;
+      const isKnown = before === undefined && firingNames.includes(STANDSTILL_PREFIX + group);
+      const firstMs = isKnown ? nowMs - STANDSTILL_MS : nowMs;
+      const sinceMs = before?.done === done ? before.sinceMs : firstMs;
       standing.set(group, { done, sinceMs });
       if (nowMs - sinceMs < STANDSTILL_MS) return [];
       const minutes = Math.floor((nowMs - sinceMs) / 60_000);
