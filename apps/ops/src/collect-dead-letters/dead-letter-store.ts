@@ -12,6 +12,9 @@ import type { DeadLetterRecord } from '../domain/dead-letter.js';
 
 const CURSOR = pageCursor(z.tuple([InstantMs, z.string().max(64)]));
 
+/** Longer than the broker takes to answer. */
+const MAX_WORK_MS = 30_000;
+
 /** Everything of a dead letter but its body, which may be a megabyte. */
 export type DeadLetterRow = Omit<DeadLetter, 'body'>;
 
@@ -48,8 +51,19 @@ export class DeadLetterStore {
   }
 
   /** With its body; null when unknown. */
-  find(id: string): Promise<DeadLetter | null> {
-    return this.prisma.deadLetter.findUnique({ where: { id } });
+  find(id: string, database: Prisma.TransactionClient = this.prisma): Promise<DeadLetter | null> {
+    return database.deadLetter.findUnique({ where: { id } });
+  }
+
+  /** One work on a letter after the other, whichever process they are in. Whoever brings new deaths does not wait for it. */
+  exclusively<T>(id: string, work: (database: Prisma.TransactionClient) => Promise<T>): Promise<T> {
+    return this.prisma.$transaction(
+      async (database) => {
+        await database.$executeRaw`SELECT pg_advisory_xact_lock(hashtextextended(${id}, 0))`;
+        return work(database);
+      },
+      { timeout: MAX_WORK_MS },
+    );
   }
 
   /** Newest first. */
@@ -100,12 +114,11 @@ export class DeadLetterStore {
     { id, deadAt, group, topic, tag, messageId }: DeadLetterRow,
     edit: { body?: Uint8Array<ArrayBuffer>; headers?: Record<string, string> },
     actor: string,
+    database: Prisma.TransactionClient,
   ): Promise<void> {
     const detail = `${group} ${topic}.${tag} ${messageId}: ${Object.keys(edit).sort().join(', ')}`;
-    await this.prisma.$transaction([
-      this.prisma.deadLetter.updateMany({ where: { id, deadAt, status: 'DEAD' }, data: edit }),
-      this.prisma.auditEntry.create({ data: { actor, action: 'dead-letter.edit', subject: id, detail } }),
-    ]);
+    await database.deadLetter.updateMany({ where: { id, deadAt, status: 'DEAD' }, data: edit });
+    await database.auditEntry.create({ data: { actor, action: 'dead-letter.edit', subject: id, detail } });
   }
 
   /**

@@ -17,17 +17,20 @@ export class EditDeadLetter {
 
   /** @throws {DomainError} `DEAD_LETTER_NOT_FOUND`, `DEAD_LETTER_RESOLVED`; {HttpProblem} `INVALID_REQUEST` for what no message may be */
   async execute(id: string, patch: DeadLetterPatch, actor: string): Promise<DeadLetter> {
-    const letter = await this.store.find(id);
-    if (letter === null) throw deadLetterNotFound(id);
-    if (letter.status !== 'DEAD') throw deadLetterResolved(id);
     const { body, bodyEncoding = 'json', headers } = patch;
     const edit = {
       ...(body !== undefined && { body: bytesOf({ bodyEncoding, body }) }),
       ...(headers !== undefined && { headers }),
     };
-    if (!(await this.tell(letter, edit))) throw deadLetterResolved(id);
-    await this.store.edit(letter, edit, actor);
-    return { ...letter, ...edit };
+    // Of two at once the broker and the row must keep the same.
+    return this.store.exclusively(id, async (database) => {
+      const letter = await this.store.find(id, database);
+      if (letter === null) throw deadLetterNotFound(id);
+      if (letter.status !== 'DEAD') throw deadLetterResolved(id);
+      if (!(await this.tell(letter, edit))) throw deadLetterResolved(id);
+      await this.store.edit(letter, edit, actor, database);
+      return { ...letter, ...edit };
+    });
   }
 
   private async tell(
