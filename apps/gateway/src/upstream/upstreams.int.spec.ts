@@ -76,6 +76,16 @@ describe('a service that hangs', () => {
   }, 30_000);
 });
 
+test.each([500, 503])(
+  'a service that answers %i cannot answer right now, and its words stay inside',
+  async (status) => {
+    gateway.upstream.answer = () => ({ status, json: { code: 'INTERNAL_ERROR', detail: 'in table orders' } });
+    const answer = await gateway.call('GET', `/api/orders/${orderNo}`, { as: 'buyer' });
+    expect(answer).toMatchObject(unavailable);
+    expect(JSON.stringify(answer.body)).not.toContain('table');
+  },
+);
+
 describe('readiness', () => {
   test('comes when every service behind has been ready once, and does not go with one of them', async () => {
     const late = await StubService.start();
