@@ -1,4 +1,7 @@
 import type { Mutant } from '../mutant.js';
+import { BROKER_ANSWERS } from './broker-answers.js';
+import { BROKER_DELIVERY } from './broker-delivery.js';
+import { BROKER_STORAGE } from './broker-storage.js';
 import { EDGE } from './edge.js';
 import { MESSAGING } from './messaging.js';
 import { MONEY } from './money.js';
@@ -18,4 +21,7 @@ export const MUTANTS: readonly Mutant[] = [
   ...TELLING,
   ...VERDICTS,
   ...OPERATING,
+  ...BROKER_STORAGE,
+  ...BROKER_ANSWERS,
+  ...BROKER_DELIVERY,
 ];

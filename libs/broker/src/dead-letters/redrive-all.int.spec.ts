@@ -56,6 +56,33 @@ async function bury(count: number, more: { tag?: string; reason?: 'rejected' | '
 }
 
 describe('redriving all dead letters of a group', () => {
+  it('only tells what it would give back, when asked for that', async () => {
+    await bury(3);
+    const report = await admin<RedriveReport>('redriveAll', 'g', {}, { dryRun: true });
+    expect(report).toMatchObject({ matched: 3, redriven: 0, remaining: 3 });
+    expect(await letters()).toEqual(['m0', 'm1', 'm2']);
+    expect(await admin<AuditEntry[]>('audit')).toEqual([]);
+  });
+
+  it('passes over one that cannot be read, and says so', async () => {
+    const problems: string[] = [];
+    const onProblem = ({ message: text }: { message: string }): void => void problems.push(text);
+    const small = { segmentBytes: 64 * 1024, tailCacheBytes: 1, readCacheBytes: 1, onProblem };
+    broker = await sandbox.reopen({ files: used, ...small });
+    client = new EngineClient(broker, 'operator');
+    await bury(1);
+    for (let n = 0; n < 8; n++)
+      await client.session.append([message('x'.repeat(900_000), { topic: 'other' })]);
+    await bury(2);
+    broker = await sandbox.reopen({ files: used, ...small });
+    client = new EngineClient(broker, 'operator');
+    used.failsToRead = (path) => path.endsWith('/00000000000000000000.log');
+    const report = await admin<RedriveReport>('redriveAll', 'g', {}, { ratePerSecond: 10_000 });
+    expect(report).toMatchObject({ matched: 3, redriven: 2, remaining: 1 });
+    expect(await retried()).toEqual(['m1', 'm2']);
+    expect(problems).toEqual([expect.stringContaining('dead letter m0 of g could not be given back')]);
+  });
+
   it('gives them back oldest first, with their history, and is one act in the audit', async () => {
     await bury(5);
     expect(await admin('redriveAll', 'g')).toEqual({ matched: 5, redriven: 5, remaining: 0, upToOffset: 4 });

@@ -362,3 +362,16 @@ describe.each(kinds(SESSION))(
 describe('an answer to an operator waits for the disk, and is true behind a power cut:', () => {
   it.each(kinds(OPERATOR))('%s', (_method, answer) => isTrueBehindAPowerCut(answer));
 });
+
+it('nothing is delivered that a power cut could take back', async () => {
+  const files = new HeldDisk();
+  const { client, session } = await sceneOn(files);
+  await client.attach();
+  files.hold();
+  const sent = session.append([message('x')]);
+  await settled();
+  expect(client.delivered).toEqual([]);
+  files.goOn();
+  await sent;
+  expect((await client.take()).attempt).toBe(1);
+});

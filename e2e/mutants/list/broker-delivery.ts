@@ -1,0 +1,186 @@
+import { slipsIn, type Mutant } from '../mutant.js';
+
+const BROKER = 'libs/broker/src';
+const DELIVERY = `${BROKER}/groups/delivery.int.spec.ts`;
+const ROLLOUT = `${BROKER}/groups/rollout.int.spec.ts`;
+const ORDER = `${BROKER}/groups/by-key-order.int.spec.ts`;
+const UNREADABLE = `${BROKER}/groups/unreadable.int.spec.ts`;
+const WINDOW = `${BROKER}/groups/settled-window.spec.ts`;
+const MODEL = `${BROKER}/engine/model.int.spec.ts`;
+
+/** Every message reaches whoever takes it, in the order that was asked for, until somebody has settled it. */
+export const BROKER_DELIVERY: readonly Mutant[] = [
+  ...slipsIn(
+    `${BROKER}/groups/dispatcher.ts`,
+    'broker-delivery',
+    [DELIVERY, ROLLOUT],
+    [
+      [
+        'what-nobody-takes-is-passed-over',
+        'this.host.unwanted(cursor, offset, { stored, attempt: attempt - 1, history });',
+        'this.skip(cursor, offset);',
+        { specs: [ROLLOUT] },
+      ],
+      [
+        'what-waits-for-others-stops-all',
+        'if (group.hasRoom(takers) || !group.hasRoom()) return false;',
+        'if (takers.length > 0) return false;',
+        { specs: [ROLLOUT] },
+      ],
+      [
+        'what-waits-is-never-looked-at',
+        'left = this.deliverReserved(group, left, now);\n',
+        '',
+        { specs: [ROLLOUT] },
+      ],
+      ['outlives-its-time', 'return ttlMs > 0 && now >=', 'return ttlMs < 0 && now >='],
+      [
+        'a-message-held-back-comes-twice',
+        'if (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset)) continue;\n      if (this',
+        'if (this',
+        { specs: [ORDER, DELIVERY, MODEL] },
+      ],
+      [
+        'at-most-once-before-it-is-on-disk',
+        'if (!isNoted && !member.atMostOnce && member.flushes === 0) {',
+        'if (member.flushes === 0) {',
+      ],
+      ['at-most-once-comes-again', 'if (member.atMostOnce) this.skipDelivered(cursor, offset);\n', ''],
+      [
+        'what-makes-no-sense-ends-the-round',
+        'return this.host.undecodable(cursor, offset, error);',
+        'throw error;',
+        { specs: [UNREADABLE] },
+      ],
+      ['what-kills-is-not-noted', 'this.host.noteUnderWay(delivery);\n', ''],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/groups/interests.ts`,
+    'broker-rollout',
+    [ROLLOUT],
+    [
+      [
+        'own-dead-letters-by-a-wildcard',
+        '&& topic !== deadLetterTopic(this.group)',
+        '',
+        { specs: [ROLLOUT, DELIVERY, `${BROKER}/dead-letters/dead-letters.int.spec.ts`] },
+      ],
+      ['every-member-takes-all', '(!filter.tags?.length || filter.tags.includes(tag))', 'topic'],
+      ['is-forgotten-at-once', 'members > 0 || nowMs - abandonedAtMs < REMEMBERED_MS', 'members > 0'],
+      ['is-never-forgotten', 'members > 0 || nowMs - abandonedAtMs < REMEMBERED_MS', 'members >= 0'],
+      ['an-empty-group-forgets', 'for (const each of this.list) each.abandonedAtMs = nowMs;', ''],
+      [
+        'no-bound',
+        'if (this.list.length < MAX_INTERESTS || this.find(filters)) return;',
+        'if (filters) return;',
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/groups/memberships.ts`,
+    'broker-rollout',
+    [ROLLOUT, DELIVERY],
+    [
+      [
+        'members-with-two-orders',
+        'if (group.members.length > 0 && !alike(group, subscription)) {',
+        'if (group.members.length < 0) {',
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/groups/settlements.ts`,
+    'broker-delivery',
+    [DELIVERY, ORDER],
+    [
+      [
+        'a-late-verdict-counts',
+        'if (!consumer || !delivery) return false;',
+        'if (!consumer || !delivery) return true;',
+      ],
+      [
+        'blocks-its-key-for-ever',
+        "if (group.order === 'by-key' && delivery.tries.attempt > group.blockTimes) {",
+        "if (group.order === 'by-key' && delivery.tries.attempt < 0) {",
+        { specs: [ORDER] },
+      ],
+      [
+        'a-lost-lease-is-no-try',
+        'attempt: tries.attempt + 1,\n    history: [...tries.history, failed]',
+        'attempt: tries.attempt,\n    history: [...tries.history, failed]',
+      ],
+      ['nobody-is-a-suspect', 'const lost = tries.lost + 1;', 'const lost = 0;'],
+      [
+        'a-lease-without-end',
+        "if (settlement.verdict === 'extend') bounded('leaseMs', settlement.leaseMs, MAX_LEASE_MS);\n",
+        '',
+        {
+          specs: [DELIVERY, `${BROKER}/engine/limits.int.spec.ts`, `${BROKER}/engine/arguments.int.spec.ts`],
+        },
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/groups/settled-window.ts`,
+    'broker-delivery',
+    [WINDOW],
+    [
+      [
+        'no-bound',
+        'return offset - this.base < MAX_RING || this.stragglers.size < MAX_STRAGGLERS;',
+        'return offset >= 0;',
+        { specs: [WINDOW, `${BROKER}/groups/group.spec.ts`] },
+      ],
+      ['settles-twice', 'if (this.isSettled(offset)) return false;\n', ''],
+      ['forgets-who-stays-behind', 'return this.stragglers.values().next().value!;', 'return this.base;'],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/groups/cursor.ts`,
+    'broker-delivery',
+    [`${BROKER}/groups/group.spec.ts`, DELIVERY],
+    [
+      ['stands-still-once-its-window-was-full', 'if (!this.queued) this.group.activate(this);\n', ''],
+      [
+        'tries-are-forgotten-with-the-order',
+        'if (attempt > 1) this.heldBack.set(',
+        'if (attempt < 0) this.heldBack.set(',
+        { specs: [DELIVERY, ORDER] },
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/engine/ticker.ts`,
+    'broker-delivery',
+    [DELIVERY],
+    [
+      ['leases-never-end', 'work.leasesRanOut(member, nowMs);', 'void nowMs, void member;'],
+      [
+        'retries-never-come',
+        'for (const group of stores.groups.everyone()) group.releaseDue(now);\n',
+        '',
+        { specs: [ORDER] },
+      ],
+      [
+        'nothing-is-given-up',
+        'for (const group of stores.groups.all()) work.forgetInterests(group);\n',
+        '',
+        { specs: [ROLLOUT] },
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/groups/reset-group.ts`,
+    'broker-delivery',
+    [DELIVERY],
+    [
+      [
+        'a-reset-leaves-what-waited',
+        'group.withdraw(({ cursor }) => targets.has(cursor));\n',
+        '',
+        { specs: [DELIVERY, ORDER] },
+      ],
+    ],
+  ),
+];
