@@ -18,7 +18,7 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
     [
       [
         'an-epoch-is-answered-before-it-is-on-disk',
-        'host.commit(EntryType.PRODUCER_OPENED, facts);\n    await host.journal.flush(true);',
+        "host.commit(EntryType.PRODUCER_OPENED, facts);\n    await host.journal.flush('durable');",
         'host.commit(EntryType.PRODUCER_OPENED, facts);',
       ],
       ['a-repeated-receipt-before-it-is-on-disk', 'sync: true, timeoutMs', 'sync: false, timeoutMs'],
@@ -58,22 +58,22 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
     [
       [
         'half-messages-before-they-are-on-disk',
-        'host.dueAt(now + this.options.firstCheckMs);\n    await host.journal.flush(true);',
+        "host.dueAt(now + this.options.firstCheckMs);\n    await host.journal.flush('durable');",
         'host.dueAt(now + this.options.firstCheckMs);',
       ],
       [
         'a-decision-before-it-is-on-disk',
-        ': this.rollBack(transaction, halves, audit);\n    await host.journal.flush(true);',
+        ": this.rollBack(transaction, halves, audit);\n    await host.journal.flush('durable');",
         ': this.rollBack(transaction, halves, audit);',
       ],
       [
         'a-repeated-decision-before-it-is-on-disk',
-        '// The first decision may still be on its way to the disk.\n      await host.journal.flush(true);',
+        "// The first decision may still be on its way to the disk.\n      await host.journal.flush('durable');",
         '',
       ],
       [
         'a-check-is-counted-before-it-is-on-disk',
-        'host.commit(EntryType.CHECKED, { id, askedAtMs });\n    await host.journal.flush(true);',
+        "host.commit(EntryType.CHECKED, { id, askedAtMs });\n    await host.journal.flush('durable');",
         'host.commit(EntryType.CHECKED, { id, askedAtMs });',
       ],
     ],
@@ -85,12 +85,12 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
     [
       [
         'a-recall-before-it-is-on-disk',
-        '// An earlier recall, too, may still be on its way to the disk.\n    await host.journal.flush(true);',
+        "// An earlier recall, too, may still be on its way to the disk.\n    await host.journal.flush('durable');",
         '',
       ],
       [
         'another-time-before-it-is-on-disk',
-        'host.dueAt(deliverAtMs);\n    await host.journal.flush(true);',
+        "host.dueAt(deliverAtMs);\n    await host.journal.flush('durable');",
         'host.dueAt(deliverAtMs);',
       ],
     ],
@@ -102,17 +102,17 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
     [
       [
         'a-redrive-before-it-is-on-disk',
-        'const given = await this.give(group, letter, note);\n    await this.host.journal.flush(true);',
+        "const given = await this.give(group, letter, note);\n    await this.host.journal.flush('durable');",
         'const given = await this.give(group, letter, note);',
       ],
       [
         'redriving-all-before-it-is-on-disk',
-        'MAX_CALL_MS }, note);\n    await this.host.journal.flush(true);',
+        "MAX_CALL_MS }, note);\n    await this.host.journal.flush('durable');",
         'MAX_CALL_MS }, note);',
       ],
       [
         'a-discard-before-it-is-on-disk',
-        "'discarded', host.now(), group);\n    await host.journal.flush(true);",
+        "'discarded', host.now(), group);\n    await host.journal.flush(\'durable\');",
         "'discarded', host.now(), group);",
       ],
       ['at-no-pace', 'if (turnAtMs - nowMs >= 1) await wait(turnAtMs - nowMs);\n', '', { specs: [REDRIVES] }],

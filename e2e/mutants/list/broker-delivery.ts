@@ -16,6 +16,11 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
     [DELIVERY, ROLLOUT],
     [
       [
+        'a-tag-filter-trusts-its-hash',
+        'return !filter.names.has(textOfRecord(block, position)[1]!);',
+        'return false;',
+      ],
+      [
         'what-nobody-takes-is-passed-over',
         'this.host.unwanted(cursor, offset, { stored, attempt: attempt - 1, history });',
         'this.skip(cursor, offset);',

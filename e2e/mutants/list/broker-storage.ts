@@ -26,8 +26,8 @@ export const BROKER_STORAGE: readonly Mutant[] = [
       ],
       [
         'closes-without-a-sync',
-        'if (!this.failure) await this.flush(true);\n      this.closed = true;',
-        'if (!this.failure) await this.flush(false);\n      this.closed = true;',
+        "if (!this.failure) await this.flush('durable');\n      this.closed = true;",
+        "if (!this.failure) await this.flush('written');\n      this.closed = true;",
         {
           specs: [
             `${BROKER}/journal/journal.spec.ts`,

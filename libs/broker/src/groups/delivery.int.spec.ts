@@ -12,6 +12,7 @@ import {
   until,
 } from '../testing/engine-client.js';
 import { MemoryFiles } from '../testing/memory-files.js';
+import { tagHashOf } from '../topics/record.js';
 
 /** A disk that takes its time to write. */
 class SlowFiles extends MemoryFiles {
@@ -265,6 +266,16 @@ describe('delivery', () => {
     await client.session.settle([{ deliveryId, verdict: 'dead-letter', reason: 'rejected', error: 'no' }]);
     const [letter] = (await client.session.admin({ method: 'deadLetters', args: ['g'] })) as DeadLetter[];
     expect(Buffer.from(letter!.message.body).toString()).toBe('secret');
+  });
+
+  it('takes no other tag that happens to have the same hash', async () => {
+    const [wanted, other] = ['tag-179599', 'tag-362382'];
+    expect(tagHashOf(wanted)).toBe(tagHashOf(other));
+    await client.attach({ topics: [{ topic: 't', tags: [wanted] }] });
+    await client.session.append([message('1', { tag: other }), message('2', { tag: wanted })]);
+    expect(textOf(await client.take())).toBe('2');
+    await settled();
+    expect(client.delivered).toEqual([]);
   });
 
   it('takes only the tags asked for, and leaves no lag behind for the others', async () => {
