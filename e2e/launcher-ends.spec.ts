@@ -103,6 +103,15 @@ describe('a service that cannot start as it is set', () => {
     const [said] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
     expect(said.toString()).toMatch(/^said order ended with code 1; starting it again in 0\.2 s/);
   });
+
+  test('is told by the line of its error, not by the last one of the stack', async () => {
+    const script =
+      'console.error("order: StoreError: it is not there\\n    at one\\n    at two"); process.exit(1)';
+    const child = supervise(`
+      supervisor.start('order', process.execPath, ['-e', ${JSON.stringify(script)}], {});`);
+    const [said] = (await once(child.stdout as NodeJS.ReadableStream, 'data')) as [Buffer];
+    expect(said.toString()).toContain('in 0.2 s: order: StoreError: it is not there\n');
+  });
 });
 
 test('nothing outlives a launcher that is killed, neither what has a channel to it nor what has none', async () => {

@@ -4,6 +4,7 @@ import { chmodSync, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { readEnvironment } from './launcher/environment.mjs';
 import { lockDirectory } from './launcher/lock.mjs';
 import { requireSameMajor } from './launcher/postgres.mjs';
 import { Refusal, prepare, root, runMain } from './launcher/prepare.mjs';
@@ -38,6 +39,7 @@ async function main() {
   // Whoever read what we say may go away; the shop stays.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const { values } = parseArgs({ options: { reset: { type: 'boolean', default: false } } });
+  readEnvironment(process.env);
   prepare();
 
   // Journal, tables, counters and logs hold what buyers and the shop keep to themselves: whatever is made from here on is its owner's alone.
@@ -113,7 +115,7 @@ function makePrivate(dir) {
 function makePlan(dir) {
   const basePort = Number(process.env.PORT ?? 3000);
   if (!Number.isInteger(basePort) || basePort < 1 || basePort > 65_500) {
-    throw new Refusal(`PORT must be a port number below 65500, not "${process.env.PORT}".`);
+    throw new Refusal(`PORT must be a number from 1 to 65500, not "${process.env.PORT}".`);
   }
   if (process.env.BROKER && process.env.BROKER !== 'embedded') {
     throw new Refusal(`BROKER must be "embedded", not "${process.env.BROKER}".`);

@@ -179,7 +179,7 @@ function watchOver({ pid }) {
 /** Of the output of a process that ends: the error's own line when there is one, since a stack and a version follow it. */
 function tellingLine(text) {
   const lines = text.trim().split('\n');
-  return (lines.find((line) => /^\w*Error\b.*: /.test(line)) ?? lines.at(-1)).slice(0, 500);
+  return (lines.find((line) => /^([\w-]+: )?\w*Error\b.*: /.test(line)) ?? lines.at(-1)).slice(0, 500);
 }
 
 /** Refuses by name when a port is taken. */

@@ -1,0 +1,25 @@
+import { Refusal } from './prepare.mjs';
+
+/** What each may begin with, and a form to say it by. */
+const ADDRESSES = {
+  DATABASE_URL: [/^postgres(ql)?:\/\//, 'postgresql://user:password@host:port/database'],
+  REDIS_URL: [/^rediss?:\/\//, 'redis://host:port'],
+  BROKER_URL: [/^(tcp|tls):\/\//, 'tcp://host:port'],
+};
+
+/**
+ * Brings the environment into the form that the launcher reads. An empty variable counts as absent, as for the
+ * services: compose files and shells leave them behind. An address that is none is refused before anything starts on it.
+ */
+export function readEnvironment(env) {
+  for (const [name, value] of Object.entries(env)) if (value === '') delete env[name];
+  for (const [name, [beginning, form]] of Object.entries(ADDRESSES)) {
+    const text = env[name];
+    if (text === undefined || (URL.canParse(text) && beginning.test(text))) continue;
+    // The value stays unsaid: there may be a password in it.
+    throw new Refusal(`${name} must look like ${form}.`);
+  }
+  if (env.npm_config_reset) {
+    throw new Refusal('npm kept --reset for itself, and nothing was emptied. Write: npm run shop -- --reset');
+  }
+}
