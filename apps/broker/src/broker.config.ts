@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { BrokerOptions } from '#libs/broker';
-import { DEFAULT_PORTS, requireLongSecret } from '#libs/service-kit/process';
+import { BrokerUrl, DEFAULT_PORTS, requireLongSecret } from '#libs/service-kit/process';
 
 const Port = z.coerce.number().int().min(0).max(65_535);
 const DEFAULT_BROKER_PORT = 7650;
@@ -43,10 +43,7 @@ export const BrokerConfig = z
     BROKER_DIR: z.string({ error: 'is required' }),
     BROKER_TOKEN: z.string({ error: 'is required' }),
     /** Clients find the broker by it; the broker takes its port from it, and its host, unless these are set apart. */
-    BROKER_URL: z
-      .string()
-      .regex(/^(tcp|tls):\/\/[^/]+:\d+$/, 'must be tcp://host:port')
-      .optional(),
+    BROKER_URL: BrokerUrl.optional(),
     HOST: z.string().optional(),
     BROKER_PORT: Port.optional(),
     /** Health and metrics. */

@@ -12,6 +12,16 @@ describe('configuration', () => {
     expect(load).toThrow(/^wrong configuration: PORT: [^\n]+$/);
   });
 
+  test('a wrong value is told in words of the setting', () => {
+    const load = (env: Record<string, string>) => (): unknown =>
+      loadConfig(ServiceConfig, { JWT_SECRET: 's', ...env });
+    expect(load({ DRAIN_MS: '30min' })).toThrow(/: DRAIN_MS: must be a number$/);
+    for (const BROKER_URL of ['localhost:7650', 'http://localhost:7650', 'tcp://localhost']) {
+      expect(load({ BROKER_URL })).toThrow(/: BROKER_URL: must be tcp:\/\/host:port or tls:\/\/host:port$/);
+    }
+    expect(load({ BROKER_URL: 'tls://[::1]:7650' })).not.toThrow();
+  });
+
   test('every missing variable is named at once', () => {
     const schema = z.object({ SMTP_URL: z.url(), LIMIT: z.coerce.number() });
     expect(() => loadConfig(schema, {})).toThrow(/SMTP_URL.*LIMIT/);

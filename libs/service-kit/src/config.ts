@@ -23,7 +23,10 @@ export function loadConfig<Schema extends z.ZodType>(
   const present = Object.fromEntries(
     Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
   );
-  const parsed = schema.safeParse(present);
+  const parsed = schema.safeParse(present, {
+    error: ({ code, expected }) =>
+      code === 'invalid_type' && expected === 'number' ? 'must be a number' : undefined,
+  });
   if (parsed.success) return parsed.data;
   const problems = parsed.error.issues.map(
     (issue) => `${issue.path.join('.') || 'environment'}: ${issue.message}`,
@@ -79,6 +82,11 @@ export const listed = (text: string): string[] =>
     .map((entry) => entry.trim())
     .filter((entry) => entry !== '');
 
+/** Where a broker is found. */
+export const BrokerUrl = z
+  .string()
+  .regex(/^(tcp|tls):\/\/[^/]+:\d+\/?$/, 'must be tcp://host:port or tls://host:port');
+
 /**
  * What every service reads. A service's own variables live in a schema of its own
  * (`apps/<service>/src/<service>.config.ts`); both are parsed from the same environment.
@@ -90,7 +98,7 @@ export const ServiceConfig = z
     /** 0 takes any free port. Absent: the service's place in the list of `DEFAULT_PORTS`. */
     PORT: z.coerce.number().int().min(0).max(65_535).optional(),
     BROKER: z.enum(['embedded', 'kafka']).default('embedded'),
-    BROKER_URL: z.string().default('tcp://127.0.0.1:7650'),
+    BROKER_URL: BrokerUrl.default('tcp://127.0.0.1:7650'),
     BROKER_TOKEN: z.string().optional(),
     /** Of the service's own database role. Required by services with a database. */
     DATABASE_URL: z.url({ protocol: /^postgres(ql)?$/, error: 'must be a postgresql:// URL' }).optional(),
