@@ -81,6 +81,8 @@ describe('the broker’s command line', () => {
     );
     await until(async () => (await port.admin.deadLetters('g')).length === 3);
     const listed = await run('dlq g');
+    expect((await run('dlq nobody')).text).toBe('none');
+    expect((await run('dlq nobody --json')).text).toBe('');
     expect(listed.lines).toHaveLength(3);
     expect(listed.text).toContain('rejected after 1: no good');
     expect((await run(`discard g ${receipts[0]?.messageId}`)).text).toBe('discarded');

@@ -8,9 +8,9 @@ const DEFAULT_ACTS = 50;
 export const DEAD_LETTER_COMMANDS: Readonly<Record<string, Command>> = {
   dlq: async ({ port, operands, options, out }) => {
     const limit = number(options.limit, '--limit') ?? DEFAULT_LETTERS;
-    for (const letter of await port.admin.deadLetters(operand(operands, 0, 'GROUP'), { limit })) {
-      out(letterLine(letter, options));
-    }
+    const letters = await port.admin.deadLetters(operand(operands, 0, 'GROUP'), { limit });
+    if (letters.length === 0 && options.json !== true) out('none');
+    for (const letter of letters) out(letterLine(letter, options));
   },
 
   redrive: async ({ port, operands, options, out }) => {

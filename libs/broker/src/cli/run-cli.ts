@@ -34,9 +34,9 @@ export async function runCli(args: readonly string[], surroundings: CliSurroundi
     if (command === undefined) throw new UsageError(`there is no command "${name}"`);
     const local = await localBroker();
     const port = connectBroker({
-      url: values.url ?? env['BROKER_URL'] ?? local.brokerUrl ?? DEFAULT_URL,
+      url: (values.url ?? env['BROKER_URL']) || (local.brokerUrl ?? DEFAULT_URL),
       // Without one, the broker's refusal says what is missing.
-      token: values.token ?? env['BROKER_TOKEN'] ?? local.brokerToken ?? '',
+      token: (values.token ?? env['BROKER_TOKEN']) || (local.brokerToken ?? ''),
       clientName: `cli:${process.pid}`,
       requestTimeoutMs: CONNECT_MS,
       log: SILENT,
@@ -96,7 +96,7 @@ function parse(args: readonly string[]): { values: CliOptions; positionals: stri
 /** Where the shop's local run keeps its broker, and the token that it generated; neither when there was none. */
 async function localBroker(): Promise<{ brokerUrl?: string; brokerToken?: string }> {
   try {
-    const path = join(process.env['STAMPEDE_DIR'] ?? '.stampede', 'secrets.json');
+    const path = join(process.env['STAMPEDE_DIR'] || '.stampede', 'secrets.json');
     const secrets = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
     const { brokerUrl, brokerToken } = secrets;
     return {
