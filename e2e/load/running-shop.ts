@@ -40,7 +40,12 @@ async function saysReady(shop: ChildProcess): Promise<void> {
       said = (said + chunk).slice(-1_000);
       if (said.includes('Ready in')) settle(resolve);
     });
-    const ended = (): void => settle(() => reject(new Refusal('the shop could not be started')));
+    const ended = (): void =>
+      settle(() =>
+        reject(
+          new Refusal('the shop could not be started; one that runs elsewhere is found by PORT or SHOP_URL'),
+        ),
+      );
     shop.once('exit', ended);
     function settle(done: () => void): void {
       clearTimeout(tooLate);

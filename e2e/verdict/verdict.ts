@@ -7,6 +7,9 @@ import { parseArgs } from 'node:util';
 import { awaitVerdict, verdictTable } from './ask-verdict.js';
 import { jwtSecret, Refusal, shopUrl, tokenSigner } from './shop-access.js';
 
+const USAGE =
+  'usage: npm run verdict -- [--wait SECONDS] [--demand ID:TICKETS] [--accepted FILE] [--json FILE]';
+
 function readOptions(args: string[]): {
   waitMs: number;
   json: string | undefined;
@@ -21,7 +24,7 @@ function readOptions(args: string[]): {
       options: { wait: text, json: text, demand: text, accepted: text },
     }));
   } catch (error) {
-    throw new Refusal((error as Error).message);
+    throw new Refusal(`${(error as Error).message}; ${USAGE}`);
   }
   const seconds = Number(values.wait ?? 0);
   if (!Number.isFinite(seconds) || seconds < 0)
