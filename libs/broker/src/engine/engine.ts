@@ -5,7 +5,7 @@ import { Redrives } from '../dead-letters/redrives.js';
 import { Dispatcher } from '../groups/dispatcher.js';
 import { Memberships } from '../groups/memberships.js';
 import { passOverUndecodable } from '../groups/missing.js';
-import { PendingAcks } from '../groups/pending-acks.js';
+import { PendingAcks } from '../positions/pending-acks.js';
 import { Settlements } from '../groups/settlements.js';
 import type { BrokerHost, Problem } from '../host.js';
 import type { Block } from '../journal/block.js';

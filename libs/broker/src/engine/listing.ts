@@ -9,7 +9,7 @@ import {
   type TopicInfo,
 } from '#libs/messaging/port';
 import { bounded } from '../groups/consumer.js';
-import type { Cursor } from '../groups/cursor.js';
+import type { Cursor } from '../positions/cursor.js';
 import type { Group } from '../groups/group.js';
 import type { Topic } from '../topics/topics.js';
 import type { BrokerState } from './state.js';

@@ -1,6 +1,6 @@
 import type { Audit } from '../audit/audit.js';
 import type { GroupLettersFacts } from '../dead-letters/dead-letters.js';
-import type { HeldBack } from '../groups/tries.js';
+import type { HeldBack } from '../positions/tries.js';
 import type { ProducerFacts } from '../producers/sequences.js';
 import type { GroupInfo, TopicFilter } from '#libs/messaging/port';
 import type { RecallFacts } from '../timers/recalls.js';

@@ -1,7 +1,7 @@
 import type { Block } from '../journal/block.js';
 import type { Journal } from '../journal/journal.js';
 import { recordAt } from '../topics/record.js';
-import type { Cursor } from './cursor.js';
+import type { Cursor } from '../positions/cursor.js';
 import type { Group } from './group.js';
 
 /** What could not be read is read again so much later, for as long as it takes. */

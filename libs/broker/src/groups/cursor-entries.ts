@@ -1,7 +1,7 @@
 /** Applies what the journal says about groups' places in partitions. */
 import type { Block } from '../journal/block.js';
 import type { Topics } from '../topics/topics.js';
-import type { Cursor } from './cursor.js';
+import type { Cursor } from '../positions/cursor.js';
 import type { GroupFacts, RecordedPlace } from './group-facts.js';
 import type { Groups } from './groups.js';
 import { miss, missUndecodable } from './missing.js';

@@ -10,9 +10,9 @@ import {
   validRecordLength,
 } from '../topics/record.js';
 import { asDelivered } from './as-delivered.js';
-import type { Cursor } from './cursor.js';
+import type { Cursor } from '../positions/cursor.js';
 import type { SharedReads } from './shared-reads.js';
-import type { Tries } from './tries.js';
+import type { Tries } from '../positions/tries.js';
 
 /** The consumer that has a delivery. */
 export interface Recipient {

@@ -6,14 +6,14 @@ import { type Trace, stepNumber } from '../trace/trace.js';
 import { BlockReads, READ_AGAIN_MS } from './block-reads.js';
 import { asDelivered } from './as-delivered.js';
 import type { Consumer } from './consumer.js';
-import type { Cursor, Ready } from './cursor.js';
+import type { Cursor, Ready } from '../positions/cursor.js';
 import { Delivery } from './delivery.js';
 import type { Group } from './group.js';
 import type { Interest } from './interests.js';
-import type { PendingAcks } from './pending-acks.js';
-import { MAX_LOOKAHEAD } from './priority-lookahead.js';
+import type { PendingAcks } from '../positions/pending-acks.js';
+import { MAX_LOOKAHEAD } from '../positions/priority-lookahead.js';
 import { SharedReads } from './shared-reads.js';
-import { FIRST_TRY, type Tries } from './tries.js';
+import { FIRST_TRY, type Tries } from '../positions/tries.js';
 
 /** What the dispatcher needs of the engine. */
 export interface DispatchHost {

@@ -1,6 +1,6 @@
 import type { TopicFilter } from '#libs/messaging/port';
 import type { Audited } from '../audit/audit.js';
-import type { HeldBack } from './tries.js';
+import type { HeldBack } from '../positions/tries.js';
 
 /** An offset as the journal names it. */
 export type RecordedPlace = [topicId: number, partition: number, offset: number];

@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { Topic } from '../topics/topics.js';
 import { Group } from './group.js';
-import { MAX_STRAGGLERS } from './settled-window.js';
+import { MAX_STRAGGLERS } from '../positions/settled-window.js';
 
 describe('a group', () => {
   it('looks at a partition again when a message is settled for which it stood still', () => {

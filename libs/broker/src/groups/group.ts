@@ -7,11 +7,11 @@ import {
 } from '#libs/messaging/port';
 import type { Partition, Topic } from '../topics/topics.js';
 import type { Consumer } from './consumer.js';
-import { Cursor, type CursorGroup, type Place, type Ready } from './cursor.js';
+import { Cursor, type CursorGroup, type Place, type Ready } from '../positions/cursor.js';
 import { type Interest, Interests } from './interests.js';
-import { Lanes } from './lanes.js';
-import type { Priorities } from './priority-lookahead.js';
-import { FIRST_TRY, type HeldBack } from './tries.js';
+import { Lanes } from '../positions/lanes.js';
+import type { Priorities } from '../positions/priority-lookahead.js';
+import { FIRST_TRY, type HeldBack } from '../positions/tries.js';
 
 /** After so many deliveries in a row that ended without a verdict a message is tried alone. */
 export const SUSPECT_AFTER = 2;

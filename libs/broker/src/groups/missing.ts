@@ -1,7 +1,7 @@
 import type { MissedRange } from '#libs/messaging/port';
 import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
-import type { Cursor, Place } from './cursor.js';
+import type { Cursor, Place } from '../positions/cursor.js';
 import type { Group } from './group.js';
 import type { RecordedPlace } from './group-facts.js';
 import type { Groups } from './groups.js';

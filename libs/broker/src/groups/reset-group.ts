@@ -4,7 +4,7 @@ import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import { recordAt } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
-import type { Cursor } from './cursor.js';
+import type { Cursor } from '../positions/cursor.js';
 import type { Group } from './group.js';
 import type { Settlements } from './settlements.js';
 

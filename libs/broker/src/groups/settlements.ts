@@ -18,11 +18,11 @@ import {
 import { stepNumber } from '../trace/trace.js';
 import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
 import { type Consumer, MAX_LEASE_MS, bounded } from './consumer.js';
-import type { Cursor } from './cursor.js';
+import type { Cursor } from '../positions/cursor.js';
 import type { Delivery, Recipient } from './delivery.js';
 import { SUSPECT_AFTER } from './group.js';
-import type { PendingAcks } from './pending-acks.js';
-import type { HeldBack } from './tries.js';
+import type { PendingAcks } from '../positions/pending-acks.js';
+import type { HeldBack } from '../positions/tries.js';
 
 const ACKED = stepNumber('acked');
 /** Longest wait before the next try. */

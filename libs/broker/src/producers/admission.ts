@@ -1,5 +1,5 @@
 import { MessagingError, type TopicLimit } from '#libs/messaging/port';
-import { Cursor, type CursorGroup } from '../groups/cursor.js';
+import { Cursor, type CursorGroup } from '../positions/cursor.js';
 import type { Topic } from '../topics/topics.js';
 
 /** What the slowest group has not settled of a topic, or all that is stored as long as no group reads it. */

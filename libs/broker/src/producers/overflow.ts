@@ -1,5 +1,5 @@
 import type { OutgoingMessage } from '#libs/messaging/port';
-import type { CursorGroup } from '../groups/cursor.js';
+import type { CursorGroup } from '../positions/cursor.js';
 import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
