@@ -5,6 +5,9 @@ import type { OutgoingMessage, StoredMessage, Subscription, TopicInfo } from '#l
 import { EmbeddedBroker } from '../engine/embedded-broker.js';
 import type { BrokerOptions } from '../engine/options.js';
 import type { BrokerSession, RawDelivery, SessionEvents } from '../session.js';
+import { until } from './until.js';
+
+export { until };
 
 /** A clock that stands until a spec moves it. */
 export class ManualClock {
@@ -80,15 +83,6 @@ export const message = (text: string, more: Partial<OutgoingMessage> = {}): Outg
   body: Buffer.from(text),
   ...more,
 });
-
-/** Resolves when the condition holds; rejects after 5 s. */
-export async function until(condition: () => boolean | Promise<boolean>, what = 'the state'): Promise<void> {
-  const deadline = Date.now() + 5_000;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`${what} did not come within 5 s`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-}
 
 /** What was scheduled has been done: some turns of the event loop, with time for a small write in each. */
 export async function settled(turns = 20): Promise<void> {
