@@ -5,7 +5,7 @@ const DELIVERY = `${BROKER}/groups/delivery.int.spec.ts`;
 const ROLLOUT = `${BROKER}/groups/rollout.int.spec.ts`;
 const ORDER = `${BROKER}/groups/by-key-order.int.spec.ts`;
 const UNREADABLE = `${BROKER}/groups/unreadable.int.spec.ts`;
-const WINDOW = `${BROKER}/groups/settled-window.spec.ts`;
+const WINDOW = `${BROKER}/positions/settled-window.spec.ts`;
 const MODEL = `${BROKER}/engine/model.int.spec.ts`;
 
 /** Every message reaches whoever takes it, in the order that was asked for, until somebody has settled it. */
@@ -127,7 +127,7 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
     ],
   ),
   ...slipsIn(
-    `${BROKER}/groups/settled-window.ts`,
+    `${BROKER}/positions/settled-window.ts`,
     'broker-delivery',
     [WINDOW],
     [
@@ -142,7 +142,7 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
     ],
   ),
   ...slipsIn(
-    `${BROKER}/groups/cursor.ts`,
+    `${BROKER}/positions/cursor.ts`,
     'broker-delivery',
     [`${BROKER}/groups/group.spec.ts`, DELIVERY],
     [

@@ -150,10 +150,11 @@ it('never delivers the bytes of another message, though memory is used again und
   await send(producer, MESSAGES, MESSAGES + 300);
   for (const each of takers.slice(0, 2)) each.expected += 300;
   try {
-    await until(async () => {
+    const allTaken = async (): Promise<boolean> => {
       for (const { taker } of takers) await taker.settleHeld();
       return takers.every(({ taker, expected }) => taker.done.size === expected);
-    }, 40_000);
+    };
+    await until(allTaken, 'all that was sent', 40_000);
     for (const { taker } of takers) expect(taker.wrong).toEqual([]);
   } catch (cause) {
     const done = takers.map(({ taker, expected }) => `${taker.done.size} of ${expected}`);
