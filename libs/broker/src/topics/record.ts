@@ -14,7 +14,7 @@
  *     44  u32  time to live, ms; 0: for ever
  *     48  u32  hash of the tag
  *     52  u32  length of the text
- *     56  u32  length of the past
+ *     56  u32  length of the provenance
  *     60  …    text: id ␀ tag ␀ key ␀ timer id (␀ header name ␀ header value)*, UTF-8
  *      …  …    provenance: JSON (`Provenance`) of a message that was delivered before, else empty
  *      …  …    body
