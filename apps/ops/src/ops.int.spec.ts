@@ -210,7 +210,14 @@ describe('ops, from the broker to HTTP', () => {
       body: { id, status: 'DEAD', bodyEncoding: 'json', body: { ticket: 4 }, headers: { mended: 'yes' } },
     });
     expect((await call(`/dead-letters/${id}`)).body).toEqual(edited.body);
-    const refusals = [{}, { bodyEncoding: 'text', body: 5 }, { other: 1 }, { headers: { a: '\0' } }];
+    const notBase64 = { bodyEncoding: 'base64', body: 'no base64!' };
+    const refusals = [
+      {},
+      { bodyEncoding: 'text', body: 5 },
+      notBase64,
+      { other: 1 },
+      { headers: { a: '\0' } },
+    ];
     for (const wrong of refusals)
       expect(await edit(wrong)).toMatchObject({ status: 400, body: { code: 'INVALID_REQUEST' } });
     const [newest] = ((await call('/audit?limit=1')).body as AuditPage).items;

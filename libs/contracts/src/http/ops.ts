@@ -91,6 +91,10 @@ export const DeadLetterPatch = z
       body === undefined || bodyEncoding === 'json' || typeof body === 'string',
     'body: a text',
   )
+  .refine(
+    ({ body, bodyEncoding }) => bodyEncoding !== 'base64' || z.base64().optional().safeParse(body).success,
+    'body: no base64',
+  )
   .meta({ minProperties: 1 });
 export type DeadLetterPatch = z.output<typeof DeadLetterPatch>;
 
