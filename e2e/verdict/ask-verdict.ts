@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { MAX_ACCEPTED_ORDERS } from '#libs/contracts';
 import { Refusal } from './shop-access.js';
 
 export type Verdict = {
@@ -15,8 +16,6 @@ export type Verdict = {
 /** One verdict reads every order; a busy shop with hundreds of thousands of them needs a while. */
 const ANSWER_WITHIN_MS = 180_000;
 const POLL_MS = 1_000;
-/** Order numbers that the shop takes at once. */
-const ACCEPTED_AT_ONCE = 10_000;
 const MAX_EXAMPLES = 20;
 
 export type VerdictQuestion = {
@@ -35,8 +34,8 @@ export async function askVerdict({ demand, accepted, ...shop }: VerdictQuestion)
   const verdict = await call<Verdict>(shop, `/api/ops/verdict${query}`);
   if (accepted === undefined) return verdict;
   const missing: string[] = [];
-  for (let first = 0; first < accepted.length; first += ACCEPTED_AT_ONCE) {
-    const orderNos = accepted.slice(first, first + ACCEPTED_AT_ONCE);
+  for (let first = 0; first < accepted.length; first += MAX_ACCEPTED_ORDERS) {
+    const orderNos = accepted.slice(first, first + MAX_ACCEPTED_ORDERS);
     const answer = await call<{ missing: string[] }>(shop, '/api/ops/verdict/accepted', { orderNos });
     missing.push(...answer.missing);
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { BrokerServer, EmbeddedBroker } from '#libs/broker';
 import {
+  MAX_ACCEPTED_ORDERS,
   AlertList,
   type AuditPage,
   type DeadLetterPage,
@@ -311,7 +312,11 @@ describe('ops, from the broker to HTTP', () => {
       status: 200,
       body: { missing: ['a', 'b'] },
     });
-    expect((await call('/verdict/accepted', { method: 'POST', body: { orderNos: [] } })).status).toBe(400);
+    const longest = Array.from({ length: MAX_ACCEPTED_ORDERS }, (_, n) => String(n).padStart(64, '0'));
+    const most = await call('/verdict/accepted', { method: 'POST', body: { orderNos: longest } });
+    expect(most).toEqual({ status: 200, body: { missing: longest } });
+    for (const orderNos of [[], [...longest, 'one more']])
+      expect((await call('/verdict/accepted', { method: 'POST', body: { orderNos } })).status).toBe(400);
     expect((await call('/verdict?demand=nonsense')).status).toBe(400);
     const unknown = (await call('/verdict?demand=tt0123456789:5')).body as Verdict;
     expect(unknown.ok).toBe(false);

@@ -193,9 +193,11 @@ export const VerdictQuery = z.strictObject({
     .optional(),
 });
 
+/** So many of the longest fit into a body of 64 KiB. */
+export const MAX_ACCEPTED_ORDERS = 900;
 /** Order numbers of orders that the shop answered with 202; longer lists in pieces. */
 export const AcceptedOrders = z.strictObject({
-  orderNos: z.array(z.string().min(1).max(64)).min(1).max(10_000),
+  orderNos: z.array(z.string().min(1).max(64)).min(1).max(MAX_ACCEPTED_ORDERS),
 });
 export type AcceptedOrders = z.output<typeof AcceptedOrders>;
 
