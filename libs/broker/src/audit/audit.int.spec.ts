@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
-import type { AuditEntry } from '#libs/messaging/port';
+import type { AuditEntry, TopicInfo } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import {
   BrokerSandbox,
@@ -24,9 +24,8 @@ beforeEach(async () => {
 });
 afterEach(() => sandbox.cleanUp());
 
-const admin = (method: string, ...args: unknown[]) => client.session.admin({ method, args });
 const audit = async (options?: object): Promise<AuditEntry[]> =>
-  (await admin('audit', options)) as AuditEntry[];
+  await client.admin<AuditEntry[]>('audit', options);
 
 async function actOnce(): Promise<string> {
   const consumer = await client.attach();
@@ -36,7 +35,7 @@ async function actOnce(): Promise<string> {
     await client.session.settle([{ deliveryId, verdict: 'dead-letter', reason: 'rejected', error: 'no' }]);
   }
   await client.session.detach(consumer);
-  await admin('redrive', 'g', 'm1');
+  await client.admin('redrive', 'g', 'm1');
   clock.advance(5);
   const bob = new EngineClient(broker, 'bob').session;
   await bob.admin({ method: 'discard', args: ['g', 'm2'] });
@@ -50,8 +49,8 @@ describe('the audit', () => {
   it('tells who did what, when and on what, of what was done and of nothing else', async () => {
     const atMs = clock.now();
     const half = await actOnce();
-    expect(await admin('redrive', 'g', 'm1')).toBe(false);
-    await expect(admin('decideTransaction', half, 'commit')).rejects.toMatchObject({
+    expect(await client.admin('redrive', 'g', 'm1')).toBe(false);
+    await expect(client.admin('decideTransaction', half, 'commit')).rejects.toMatchObject({
       code: 'TRANSACTION_CONFLICT',
     });
     const byBob = { atMs: atMs + 5, untilMs: atMs + 5, by: 'bob', count: 1 };
@@ -83,14 +82,14 @@ describe('the audit', () => {
     for (let n = 0; n < 20; n++) await client.session.append([message('x'.repeat(20_000))]);
     await until(async () => {
       for (const delivery of client.delivered.splice(0)) await client.ack(delivery);
-      const [group] = (await admin('groups')) as { lag: number }[];
+      const [group] = await client.admin<{ lag: number }[]>('groups');
       return group?.lag === 0;
     });
     await client.session.detach(consumer);
     clock.advance(20_000);
     broker.tick();
     await until(async () => {
-      const topics = (await admin('topics')) as { topic: string; partitions: { startOffset: number }[] }[];
+      const topics = await client.admin<TopicInfo[]>('topics');
       return topics.find(({ topic }) => topic === '%DLQ%g')!.partitions[0]!.startOffset === 2;
     });
     await settled();
@@ -104,7 +103,7 @@ describe('the audit', () => {
     await client.session.append([message('1')]);
     for (let n = 0; n < MAX_AUDIT_ENTRIES + 5; n++) {
       clock.advance(1);
-      await admin('resetGroup', 'g', n % 2 ? 'earliest' : 'latest');
+      await client.admin('resetGroup', 'g', n % 2 ? 'earliest' : 'latest');
     }
     const acts = await audit();
     expect(acts).toHaveLength(MAX_AUDIT_ENTRIES);

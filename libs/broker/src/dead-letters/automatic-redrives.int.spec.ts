@@ -22,9 +22,7 @@ beforeEach(async () => {
 });
 afterEach(() => sandbox.cleanUp());
 
-const admin = <Answer>(method: string, ...args: unknown[]): Promise<Answer> =>
-  client.session.admin({ method, args }) as Promise<Answer>;
-const letters = (): Promise<DeadLetter[]> => admin('deadLetters', 'g');
+const letters = (): Promise<DeadLetter[]> => client.admin('deadLetters', 'g');
 const pass = async (ms: number): Promise<void> => {
   clock.advance(ms);
   broker.tick();
@@ -52,7 +50,7 @@ describe('automatic redrive', () => {
       history: [{ attempt: 1 }],
     });
     expect(await letters()).toEqual([]);
-    expect(await admin('audit')).toMatchObject([
+    expect(await client.admin('audit')).toMatchObject([
       { by: 'broker', action: 'automatic-redrive', group: 'g', count: 1 },
     ]);
   });
@@ -93,7 +91,7 @@ describe('automatic redrive', () => {
     for (let n = 0; n < 20; n++) await client.retry(await client.take(), 0);
     await giveUp('transient');
     expect(await letters()).toMatchObject([{ id: 'poison', automaticRedrives: 1 }]);
-    await admin('redrive', 'g', 'poison');
+    await client.admin('redrive', 'g', 'poison');
     await giveUp('transient');
     files = files.kill();
     broker = await sandbox.reopen({ files });

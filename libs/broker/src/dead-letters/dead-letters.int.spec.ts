@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import type { DeadLetter } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import type { RawDelivery } from '../session.js';
 import { MemoryFiles } from '../testing/memory-files.js';
@@ -17,7 +18,6 @@ afterEach(() => sandbox.cleanUp());
 
 const bury = ({ deliveryId }: RawDelivery, error = 'broken') =>
   client.session.settle([{ deliveryId, verdict: 'dead-letter', reason: 'rejected', error }]);
-const admin = (method: string, ...args: unknown[]) => client.session.admin({ method, args });
 
 describe('dead letters', () => {
   it('are there after a restart with reason, tries and original place, until redriven or discarded', async () => {
@@ -31,11 +31,7 @@ describe('dead letters', () => {
     for (const delivery of client.delivered.splice(0)) await bury(delivery);
     broker = await sandbox.reopen();
     client = new EngineClient(broker);
-    const letters = (await admin('deadLetters', 'g')) as {
-      id: string;
-      attempts: unknown[];
-      message: { topic: string };
-    }[];
+    const letters = await client.admin<DeadLetter[]>('deadLetters', 'g');
     expect(letters.map(({ id }) => id).sort()).toEqual(['m1', 'm2']);
     expect(letters.find(({ id }) => id === 'm1')).toMatchObject({
       reason: 'rejected',
@@ -46,10 +42,10 @@ describe('dead letters', () => {
       ],
       message: { topic: 't', headers: { a: 'b' } },
     });
-    expect(await admin('discard', 'g', 'm2')).toBe(true);
-    expect(await admin('discard', 'g', 'm2')).toBe(false);
-    expect(await admin('redrive', 'g', 'm1')).toBe(true);
-    expect(await admin('deadLetters', 'g')).toEqual([]);
+    expect(await client.admin('discard', 'g', 'm2')).toBe(true);
+    expect(await client.admin('discard', 'g', 'm2')).toBe(false);
+    expect(await client.admin('redrive', 'g', 'm1')).toBe(true);
+    expect(await client.admin('deadLetters', 'g')).toEqual([]);
     await client.attach();
     expect(await client.take()).toMatchObject({
       attempt: 1,
@@ -67,13 +63,11 @@ describe('dead letters', () => {
     broker = await sandbox.reopen();
     client = new EngineClient(broker);
     const topics = async (): Promise<string[]> =>
-      ((await admin('deadLetters', 'g')) as { message: { topic: string } }[]).map(
-        (each) => each.message.topic,
-      );
+      (await client.admin<DeadLetter[]>('deadLetters', 'g')).map((each) => each.message.topic);
     expect(await topics()).toEqual(['order', 'billing']);
-    expect(await admin('discard', 'g', 'A-1')).toBe(true);
+    expect(await client.admin('discard', 'g', 'A-1')).toBe(true);
     expect(await topics()).toEqual(['billing']);
-    expect(await admin('redriveAll', 'g', {}, {})).toMatchObject({ redriven: 1, remaining: 0 });
+    expect(await client.admin('redriveAll', 'g', {}, {})).toMatchObject({ redriven: 1, remaining: 0 });
     expect(await topics()).toEqual([]);
   });
 
@@ -81,9 +75,9 @@ describe('dead letters', () => {
     await client.attach();
     await client.session.append([message('x', { id: 'm' })]);
     await bury(await client.take());
-    await admin('resetGroup', 'g', 'earliest');
+    await client.admin('resetGroup', 'g', 'earliest');
     await bury(await client.take(), 'again');
-    expect(await admin('deadLetters', 'g')).toMatchObject([{ id: 'm', error: 'again' }]);
+    expect(await client.admin('deadLetters', 'g')).toMatchObject([{ id: 'm', error: 'again' }]);
   });
 
   it('are listed when one of them cannot be read: it is told by what is known of it, and may be discarded', async () => {
@@ -103,7 +97,7 @@ describe('dead letters', () => {
       .paths()
       .filter((path) => path.endsWith('.log') && files.content(path).includes('broken'));
     files.failsToRead = (path) => path === first;
-    expect(await admin('deadLetters', 'g')).toMatchObject([
+    expect(await client.admin('deadLetters', 'g')).toMatchObject([
       {
         id: 'm1',
         reason: 'rejected',
@@ -112,8 +106,8 @@ describe('dead letters', () => {
       },
       { id: 'm2', error: 'broken' },
     ]);
-    expect(await admin('discard', 'g', 'm1')).toBe(true);
-    expect(await admin('deadLetters', 'g')).toMatchObject([{ id: 'm2' }]);
+    expect(await client.admin('discard', 'g', 'm1')).toBe(true);
+    expect(await client.admin('deadLetters', 'g')).toMatchObject([{ id: 'm2' }]);
   });
 
   it('reach whoever subscribes to %DLQ%*, of groups that come later too, but not its own', async () => {
@@ -145,6 +139,8 @@ describe('dead letters', () => {
     ]);
     await settled();
     expect(ops.delivered).toEqual([]);
-    expect(await admin('deadLetters', 'ops')).toMatchObject([{ id: 'm1', message: { topic: '%DLQ%g' } }]);
+    expect(await client.admin('deadLetters', 'ops')).toMatchObject([
+      { id: 'm1', message: { topic: '%DLQ%g' } },
+    ]);
   });
 });

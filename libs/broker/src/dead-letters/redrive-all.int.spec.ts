@@ -31,15 +31,13 @@ async function open(on: MemoryFiles): Promise<void> {
   client = new EngineClient(broker, 'operator');
 }
 
-const admin = <Answer>(method: string, ...args: unknown[]): Promise<Answer> =>
-  client.session.admin({ method, args }) as Promise<Answer>;
 const letters = async (): Promise<string[]> =>
-  (await admin<DeadLetter[]>('deadLetters', 'g')).map(({ id }) => id);
+  (await client.admin<DeadLetter[]>('deadLetters', 'g')).map(({ id }) => id);
 /** What was given back; the topic is made by the first one. */
 async function retried(): Promise<string[]> {
-  const isThere = (await admin<TopicInfo[]>('topics')).some(({ topic }) => topic === '%RETRY%g');
+  const isThere = (await client.admin<TopicInfo[]>('topics')).some(({ topic }) => topic === '%RETRY%g');
   if (!isThere) return [];
-  return (await admin<StoredMessage[]>('read', '%RETRY%g', 0, 0, 100)).map(({ id }) => id);
+  return (await client.admin<StoredMessage[]>('read', '%RETRY%g', 0, 0, 100)).map(({ id }) => id);
 }
 
 /** Dead letters `m0`, `m1` … in this order, and nobody who takes what is given back. */
@@ -58,10 +56,10 @@ async function bury(count: number, more: { tag?: string; reason?: 'rejected' | '
 describe('redriving all dead letters of a group', () => {
   it('only tells what it would give back, when asked for that', async () => {
     await bury(3);
-    const report = await admin<RedriveReport>('redriveAll', 'g', {}, { dryRun: true });
+    const report = await client.admin<RedriveReport>('redriveAll', 'g', {}, { dryRun: true });
     expect(report).toMatchObject({ matched: 3, redriven: 0, remaining: 3 });
     expect(await letters()).toEqual(['m0', 'm1', 'm2']);
-    expect(await admin<AuditEntry[]>('audit')).toEqual([]);
+    expect(await client.admin<AuditEntry[]>('audit')).toEqual([]);
   });
 
   it('passes over one that cannot be read, and says so', async () => {
@@ -77,7 +75,7 @@ describe('redriving all dead letters of a group', () => {
     broker = await sandbox.reopen({ files: used, ...small });
     client = new EngineClient(broker, 'operator');
     used.failsToRead = (path) => path.endsWith('/00000000000000000000.log');
-    const report = await admin<RedriveReport>('redriveAll', 'g', {}, { ratePerSecond: 10_000 });
+    const report = await client.admin<RedriveReport>('redriveAll', 'g', {}, { ratePerSecond: 10_000 });
     expect(report).toMatchObject({ matched: 3, redriven: 2, remaining: 1 });
     expect(await retried()).toEqual(['m1', 'm2']);
     expect(problems).toEqual([expect.stringContaining('dead letter m0 of g could not be given back')]);
@@ -85,7 +83,12 @@ describe('redriving all dead letters of a group', () => {
 
   it('gives them back oldest first, with their history, and is one act in the audit', async () => {
     await bury(5);
-    expect(await admin('redriveAll', 'g')).toEqual({ matched: 5, redriven: 5, remaining: 0, upToOffset: 4 });
+    expect(await client.admin('redriveAll', 'g')).toEqual({
+      matched: 5,
+      redriven: 5,
+      remaining: 0,
+      upToOffset: 4,
+    });
     expect(await letters()).toEqual([]);
     expect(await retried()).toEqual(['m0', 'm1', 'm2', 'm3', 'm4']);
     await client.attach();
@@ -94,7 +97,7 @@ describe('redriving all dead letters of a group', () => {
       history: [{ error: 'no' }],
       message: { id: 'm0' },
     });
-    expect(await admin('audit')).toMatchObject([
+    expect(await client.admin('audit')).toMatchObject([
       { action: 'redrive-all', by: 'operator', group: 'g', subject: '{}', count: 5 },
     ]);
   });
@@ -105,17 +108,24 @@ describe('redriving all dead letters of a group', () => {
     clock.advance(1_000);
     await bury(1, { tag: 'b', reason: 'ttl-expired' });
     const laterMs = clock.now();
-    expect(await admin('redriveAll', 'g', { topic: 'other' })).toMatchObject({ matched: 0 });
+    expect(await client.admin('redriveAll', 'g', { topic: 'other' })).toMatchObject({ matched: 0 });
     const old = { tag: 'b', deadBeforeMs: laterMs };
-    expect(await admin('redriveAll', 'g', old)).toMatchObject({ matched: 2, redriven: 2, remaining: 0 });
+    expect(await client.admin('redriveAll', 'g', old)).toMatchObject({
+      matched: 2,
+      redriven: 2,
+      remaining: 0,
+    });
     expect(await letters()).toEqual(['m0', 'm1', 'm4']);
-    expect(await admin('redriveAll', 'g', { reason: 'ttl-expired' })).toMatchObject({ redriven: 1 });
-    expect(await admin('redriveAll', 'g', { upToOffset: 0 })).toMatchObject({ redriven: 1, upToOffset: 0 });
+    expect(await client.admin('redriveAll', 'g', { reason: 'ttl-expired' })).toMatchObject({ redriven: 1 });
+    expect(await client.admin('redriveAll', 'g', { upToOffset: 0 })).toMatchObject({
+      redriven: 1,
+      upToOffset: 0,
+    });
     expect(await letters()).toEqual(['m1']);
-    await expect(admin('redriveAll', 'g', { reason: 'bad luck' })).rejects.toMatchObject({
+    await expect(client.admin('redriveAll', 'g', { reason: 'bad luck' })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
     });
-    await expect(admin('redriveAll', 'g', {}, { ratePerSecond: 0 })).rejects.toMatchObject({
+    await expect(client.admin('redriveAll', 'g', {}, { ratePerSecond: 0 })).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
     });
   });
@@ -123,23 +133,28 @@ describe('redriving all dead letters of a group', () => {
   it('keeps the pace and its bounds, and goes on where it was', async () => {
     await bury(40);
     const startedAt = performance.now();
-    const first = await admin<RedriveReport>('redriveAll', 'g', {}, { ratePerSecond: 10 });
+    const first = await client.admin<RedriveReport>('redriveAll', 'g', {}, { ratePerSecond: 10 });
     const tookMs = performance.now() - startedAt;
     expect(tookMs).toBeGreaterThan(1_800);
     expect(tookMs).toBeLessThan(3_000);
     expect(first.redriven).toBeGreaterThanOrEqual(19);
     expect(first.redriven).toBeLessThanOrEqual(21);
     expect(first.remaining).toBe(40 - first.redriven);
-    const limited = await admin<RedriveReport>('redriveAll', 'g', {}, { ratePerSecond: 1_000, limit: 3 });
+    const limited = await client.admin<RedriveReport>(
+      'redriveAll',
+      'g',
+      {},
+      { ratePerSecond: 1_000, limit: 3 },
+    );
     expect(limited).toMatchObject({ matched: first.remaining, redriven: 3 });
-    await admin('redriveAll', 'g', {}, { ratePerSecond: 10_000 });
+    await client.admin('redriveAll', 'g', {}, { ratePerSecond: 10_000 });
     expect(await retried()).toEqual(Array.from({ length: 40 }, (_, n) => `m${n}`));
   });
 
   it('gives none back twice when two ask at the same time', async () => {
     await bury(30);
     const reports = await Promise.all(
-      [1, 2, 3].map(() => admin<RedriveReport>('redriveAll', 'g', {}, { ratePerSecond: 1_000 })),
+      [1, 2, 3].map(() => client.admin<RedriveReport>('redriveAll', 'g', {}, { ratePerSecond: 1_000 })),
     );
     expect(reports.reduce((sum, { redriven }) => sum + redriven, 0)).toBe(30);
     expect(await retried()).toEqual(Array.from({ length: 30 }, (_, n) => `m${n}`));
@@ -147,18 +162,21 @@ describe('redriving all dead letters of a group', () => {
 
   it('leaves alone what dies again meanwhile, for whoever passes the answer on', async () => {
     await bury(2);
-    const { upToOffset } = await admin<RedriveReport>('redriveAll', 'g', {}, { limit: 1 });
+    const { upToOffset } = await client.admin<RedriveReport>('redriveAll', 'g', {}, { limit: 1 });
     await client.attach();
     const { deliveryId } = await client.take();
     await client.session.settle([{ deliveryId, verdict: 'dead-letter', reason: 'rejected', error: 'again' }]);
     expect(await letters()).toEqual(['m1', 'm0']);
-    expect(await admin('redriveAll', 'g', { upToOffset })).toMatchObject({ redriven: 1, remaining: 0 });
+    expect(await client.admin('redriveAll', 'g', { upToOffset })).toMatchObject({
+      redriven: 1,
+      remaining: 0,
+    });
     expect(await letters()).toEqual(['m0']);
   });
 
   it('ends with the process, nothing half done: each letter is in one place, and asking again goes on', async () => {
     await bury(20);
-    const asked = admin('redriveAll', 'g', {}, { ratePerSecond: 100 });
+    const asked = client.admin('redriveAll', 'g', {}, { ratePerSecond: 100 });
     await until(async () => (await letters()).length < 15);
     const killed = used.kill();
     await asked.catch(() => undefined);
@@ -166,10 +184,10 @@ describe('redriving all dead letters of a group', () => {
     const [dead, alive] = [await letters(), await retried()];
     expect(dead.length).toBeLessThan(20);
     expect([...alive, ...dead]).toEqual(Array.from({ length: 20 }, (_, n) => `m${n}`));
-    expect(await admin<AuditEntry[]>('audit')).toMatchObject([
+    expect(await client.admin<AuditEntry[]>('audit')).toMatchObject([
       { action: 'redrive-all', count: alive.length },
     ]);
-    expect(await admin('redriveAll', 'g')).toMatchObject({ redriven: dead.length, remaining: 0 });
+    expect(await client.admin('redriveAll', 'g')).toMatchObject({ redriven: dead.length, remaining: 0 });
     expect(await retried()).toEqual(Array.from({ length: 20 }, (_, n) => `m${n}`));
   });
 });
@@ -179,8 +197,8 @@ describe('a crash at any byte', () => {
     await bury(4);
     const path = used.paths().find((each) => each.endsWith('.log'))!;
     const from = used.content(path).byteLength;
-    await admin('redriveAll', 'g', { tag: 'a' }, { ratePerSecond: 10_000 });
-    await admin('discard', 'g', 'unknown');
+    await client.admin('redriveAll', 'g', { tag: 'a' }, { ratePerSecond: 10_000 });
+    await client.admin('discard', 'g', 'unknown');
     const whole = Buffer.from(used.content(path));
     const counts = new Set<number>();
     for (let cut = from; cut < whole.byteLength + 5; cut += 5) {
@@ -190,7 +208,7 @@ describe('a crash at any byte', () => {
       await open(torn);
       const [dead, alive] = [await letters(), await retried()];
       expect([...alive, ...dead]).toEqual(['m0', 'm1', 'm2', 'm3']);
-      const acts = await admin<AuditEntry[]>('audit');
+      const acts = await client.admin<AuditEntry[]>('audit');
       expect(acts.map(({ count }) => count)).toEqual(alive.length > 0 ? [alive.length] : []);
       counts.add(alive.length);
     }
@@ -211,16 +229,16 @@ describe('a crash at any byte', () => {
       const torn = new MemoryFiles();
       torn.put(path, whole.subarray(0, length));
       await open(torn);
-      const [group] = await admin<GroupInfo[]>('groups');
+      const [group] = await client.admin<GroupInfo[]>('groups');
       const dropped = length === whole.byteLength ? 3 : 0;
       expect(group).toMatchObject({ deadLetters: 4 - dropped, deadLettersDropped: dropped });
-      expect(await admin<AuditEntry[]>('audit')).toHaveLength(dropped > 0 ? 1 : 0);
+      expect(await client.admin<AuditEntry[]>('audit')).toHaveLength(dropped > 0 ? 1 : 0);
     }
   });
 });
 
 describe('retention of dead letters', () => {
-  const info = async (): Promise<GroupInfo> => (await admin<GroupInfo[]>('groups'))[0]!;
+  const info = async (): Promise<GroupInfo> => (await client.admin<GroupInfo[]>('groups'))[0]!;
 
   async function openWith(deadLetters: object): Promise<{ message: string }[]> {
     const problems: { message: string }[] = [];
@@ -245,10 +263,10 @@ describe('retention of dead letters', () => {
     pass(30_001);
     expect(await letters()).toEqual(['m2']);
     expect(await info()).toMatchObject({ deadLetters: 1, deadLettersDropped: 2 });
-    expect(await admin('redrive', 'g', 'm0')).toBe(false);
+    expect(await client.admin('redrive', 'g', 'm0')).toBe(false);
     pass(30_000);
     expect(await letters()).toEqual([]);
-    expect(await admin('audit')).toMatchObject([
+    expect(await client.admin('audit')).toMatchObject([
       { action: 'dead-letters-dropped', by: 'broker', group: 'g', count: 3 },
     ]);
     expect(problems).toMatchObject([{ message: expect.stringContaining('dead letters of g') }]);
@@ -268,11 +286,11 @@ describe('retention of dead letters', () => {
     await openWith({ maxPerGroup: 3 });
     await bury(5);
     pass(1_000);
-    await admin('redrive', 'g', 'm4');
+    await client.admin('redrive', 'g', 'm4');
     await open(used.kill());
     expect(await letters()).toEqual(['m2', 'm3']);
     expect(await info()).toMatchObject({ deadLetters: 2, deadLettersDropped: 2 });
-    expect(await admin('audit')).toMatchObject([
+    expect(await client.admin('audit')).toMatchObject([
       { action: 'dead-letters-dropped', count: 2 },
       { action: 'redrive', subject: 'm4', count: 1 },
     ]);

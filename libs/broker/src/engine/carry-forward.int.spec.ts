@@ -38,7 +38,6 @@ async function start(from: MemoryFiles): Promise<void> {
   await client.attach({ leaseMs: 24 * HOUR_MS, maxInFlightMessages: 1_000 });
 }
 
-const admin = (method: string, ...args: unknown[]) => client.session.admin({ method, args });
 const journalBytes = (): number =>
   files
     .paths()
@@ -67,7 +66,7 @@ describe('what is old and still owed', () => {
     const { deliveryId } = poison!;
     await client.session.settle([{ deliveryId, verdict: 'dead-letter', reason: 'rejected', error: 'no' }]);
     await client.retry(again!, HOUR_MS);
-    expect(await admin('editDeadLetter', 'g', 'p', { body: Buffer.from('mended') })).toBe(true);
+    expect(await client.admin('editDeadLetter', 'g', 'p', { body: Buffer.from('mended') })).toBe(true);
     await client.session.append([message('later', { deliverAtMs: clock.now() + HOUR_MS, timerId: 'h' })]);
     await client.session.append([message('never', { deliverAtMs: clock.now() + HOUR_MS, timerId: 'n' })]);
     const id = await client.session.prepare('p', [message('half 1'), message('half 2')]);
@@ -79,13 +78,16 @@ describe('what is old and still owed', () => {
       await traffic();
       expect(journalBytes()).toBeLessThan(MAX_BYTES + 2 * SEGMENT_BYTES);
       await start(from());
-      expect(((await admin('transactions')) as TransactionInfo).pending).toBe(2);
-      expect(((await admin('timers')) as { pending: number }).pending).toBe(2);
-      expect(((await admin('groups')) as GroupInfo[])[0]).toMatchObject({ retrying: 1, deadLetters: 1 });
+      expect((await client.admin<TransactionInfo>('transactions')).pending).toBe(2);
+      expect((await client.admin<{ pending: number }>('timers')).pending).toBe(2);
+      expect((await client.admin<GroupInfo[]>('groups'))[0]).toMatchObject({
+        retrying: 1,
+        deadLetters: 1,
+      });
     }
-    const letters = (await admin('deadLetters', 'g')) as DeadLetter[];
+    const letters = await client.admin<DeadLetter[]>('deadLetters', 'g');
     expect(letters).toMatchObject([{ id: 'p', reason: 'rejected', error: 'no' }]);
-    expect(await admin('redrive', 'g', 'p')).toBe(true);
+    expect(await client.admin('redrive', 'g', 'p')).toBe(true);
     expect(await client.session.decide(id, 'commit')).toHaveLength(2);
     // It was prepared before its handle was taken back, wherever it is now.
     await client.session.decide(late, 'commit');
@@ -104,6 +106,6 @@ describe('what is old and still owed', () => {
     await traffic();
     expect(journalBytes()).toBeGreaterThan(20 * SEGMENT_BYTES);
     await start(files.kill());
-    expect(((await admin('timers')) as { pending: number }).pending).toBe(6);
+    expect((await client.admin<{ pending: number }>('timers')).pending).toBe(6);
   }, 30_000);
 });

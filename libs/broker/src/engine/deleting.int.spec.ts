@@ -33,11 +33,10 @@ async function start(from: MemoryFiles): Promise<void> {
   client = new EngineClient(broker);
 }
 
-const admin = (method: string, ...args: unknown[]) => client.session.admin({ method, args });
 const groupNames = async (): Promise<string[]> =>
-  ((await admin('groups')) as GroupInfo[]).map(({ group }) => group);
+  (await client.admin<GroupInfo[]>('groups')).map(({ group }) => group);
 const topicNames = async (): Promise<string[]> =>
-  ((await admin('topics')) as TopicInfo[]).map(({ topic }) => topic);
+  (await client.admin<TopicInfo[]>('topics')).map(({ topic }) => topic);
 
 /** A group with a retry that waits, a dead letter and unsettled messages; nobody runs it any more. */
 async function abandonGroup(): Promise<void> {
@@ -62,10 +61,10 @@ async function traffic(): Promise<void> {
 describe('what was deleted', () => {
   it('is gone once it is answered, whatever is left of the files', async () => {
     await abandonGroup();
-    await admin('deleteGroup', 'g');
+    await client.admin('deleteGroup', 'g');
     await start(files.crash());
     expect(await groupNames()).toEqual([]);
-    await admin('deleteTopic', 't');
+    await client.admin('deleteTopic', 't');
     await start(files.crash());
     expect(await topicNames()).toEqual([]);
   });
@@ -75,8 +74,8 @@ describe('what was deleted', () => {
     await client.session.append([message('later', { deliverAtMs: clock.now() + HOUR_MS })]);
     await traffic();
     expect(files.paths().filter((path) => path.endsWith('.log')).length).toBeGreaterThan(8);
-    await admin('deleteGroup', 'g');
-    await admin('deleteTopic', 't');
+    await client.admin('deleteGroup', 'g');
+    await client.admin('deleteTopic', 't');
     await traffic();
     expect(files.paths().filter((path) => path.endsWith('.log')).length).toBeLessThan(8);
     await start(files.kill());
@@ -87,10 +86,10 @@ describe('what was deleted', () => {
     await client.session.append([message('new', { id: '1' })]);
     clock.advance(HOUR_MS);
     broker.tick();
-    await until(async () => ((await admin('timers')) as { pending: number }).pending === 0);
+    await until(async () => (await client.admin<{ pending: number }>('timers')).pending === 0);
     await settled();
     expect(client.texts).toEqual(['new']);
-    expect(((await admin('groups')) as GroupInfo[])[0]).toMatchObject({
+    expect((await client.admin<GroupInfo[]>('groups'))[0]).toMatchObject({
       retrying: 0,
       deadLetters: 0,
       lag: 1,
@@ -107,7 +106,7 @@ describe('what was deleted', () => {
     const delivery = await client.take();
     const acked = client.ack(delivery);
     const left = client.session.detach(id);
-    const deleted = admin('deleteGroup', 'g');
+    const deleted = client.admin('deleteGroup', 'g');
     await Promise.all([acked, left, deleted]);
     await start(files.kill());
     expect(await groupNames()).toEqual([]);

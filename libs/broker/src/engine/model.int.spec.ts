@@ -158,13 +158,13 @@ class Run {
         for (const id of await this.buried()) {
           this.done.delete(id);
           // Retention may have dropped it since: then it never comes again.
-          if (!(await this.admin('redrive', 'g', id))) this.done.add(id);
+          if (!(await this.clients[0]!.admin('redrive', 'g', id))) this.done.add(id);
         }
         return;
       case 'redrive-all': {
         const before = await this.buried();
         for (const id of before) this.done.delete(id);
-        await this.admin('redriveAll', 'g', {}, { ratePerSecond: 10_000 });
+        await this.clients[0]!.admin('redriveAll', 'g', {}, { ratePerSecond: 10_000 });
         expect((await this.buried()).filter((id) => before.includes(id))).toEqual([]);
         return;
       }
@@ -197,7 +197,7 @@ class Run {
   }
 
   private async buried(): Promise<string[]> {
-    return ((await this.admin('deadLetters', 'g')) as DeadLetter[]).map(({ id }) => id);
+    return (await this.clients[0]!.admin<DeadLetter[]>('deadLetters', 'g')).map(({ id }) => id);
   }
 
   private outgoing(keys: readonly number[], delayMs = 0, tag = 'a') {
@@ -288,18 +288,16 @@ class Run {
       this.clock.advance(100);
       this.broker.tick();
       // In this order: what fires in between is no longer pending, and counts as lag.
-      const { pending } = (await this.admin('timers')) as { pending: number };
-      const [group] = (await this.admin('groups')) as GroupInfo[];
+      const { pending } = await this.clients[0]!.admin<{ pending: number }>('timers');
+      const [group] = await this.clients[0]!.admin<GroupInfo[]>('groups');
       return group!.lag === 0 && pending === 0 && this.delivered.length === 0;
     }, 'the end of the backlog');
     const buried = await this.buried();
     expect(buried.length).toBeLessThanOrEqual(MAX_DEAD_LETTERS);
     for (const { id } of this.acknowledged) expect(this.everDone.has(id) || buried.includes(id)).toBe(true);
-    expect((await this.admin('groups')) as GroupInfo[]).toMatchObject([{ lag: 0, inFlight: 0, retrying: 0 }]);
-  }
-
-  private admin(method: string, ...args: unknown[]): Promise<unknown> {
-    return this.clients[0]!.session.admin({ method, args });
+    expect(await this.clients[0]!.admin<GroupInfo[]>('groups')).toMatchObject([
+      { lag: 0, inFlight: 0, retrying: 0 },
+    ]);
   }
 }
 

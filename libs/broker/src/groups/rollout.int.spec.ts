@@ -34,10 +34,10 @@ async function member(name: string, more: Partial<Subscription>): Promise<Engine
   return client;
 }
 const send = (...messages: OutgoingMessage[]) => new EngineClient(broker).session.append(messages);
-const admin = (method: string, ...args: unknown[]) =>
-  new EngineClient(broker).session.admin({ method, args });
-const lettersOf = async (): Promise<DeadLetter[]> => (await admin('deadLetters', 'g')) as DeadLetter[];
-const lagOf = async (): Promise<number> => ((await admin('groups')) as GroupInfo[])[0]!.lag;
+const admin = <Result>(method: string, ...args: unknown[]) =>
+  new EngineClient(broker).admin<Result>(method, ...args);
+const lettersOf = async (): Promise<DeadLetter[]> => await admin<DeadLetter[]>('deadLetters', 'g');
+const lagOf = async (): Promise<number> => (await admin<GroupInfo[]>('groups'))[0]!.lag;
 const passTheTime = (): void => {
   clock.advance(REMEMBERED_MS);
   broker.tick();

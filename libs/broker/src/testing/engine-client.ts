@@ -54,6 +54,10 @@ export class EngineClient implements SessionEvents {
     return this.session.attach({ group: 'g', topics: [{ topic: 't' }], ...more }, mode);
   }
 
+  admin<Result = unknown>(method: string, ...args: unknown[]): Promise<Result> {
+    return this.session.admin({ method, args }) as Promise<Result>;
+  }
+
   /** Bodies of what was delivered, in order. */
   get texts(): string[] {
     return this.delivered.map(textOf);
