@@ -60,7 +60,7 @@ module.exports = {
         path: [
           'node_modules/(@nestjs|@prisma|fastify|@fastify|ioredis|pg|undici|rxjs|pino|nodemailer)/',
           '^prisma/',
-          '^libs/(broker|kafka|service-kit|stock-ledger)/',
+          '^libs/(broker|kafka|service-kit|redis-stock)/',
           '^(node:)?(fs|net|http|https|child_process|dgram|tls|cluster|worker_threads)(/|$)',
         ],
       },

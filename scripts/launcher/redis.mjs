@@ -58,9 +58,9 @@ function onPath(program) {
 /** Refuses, in one line, a server of somebody else's that is not there in time, lets nobody in, or is no place for stock. */
 export async function requireFitRedis(url, withinMs) {
   const load = (path) => import(pathToFileURL(join(root, path)).href);
-  const [{ Redis }, { StockLedger }] = await Promise.all([
+  const [{ Redis }, { RedisStock }] = await Promise.all([
     import('ioredis'),
-    load('dist/libs/stock-ledger/src/stock-ledger.js'),
+    load('dist/libs/redis-stock/src/redis-stock.js'),
   ]);
   const deadline = Date.now() + withinMs;
   let lastError = new Error('no answer');
@@ -76,7 +76,7 @@ export async function requireFitRedis(url, withinMs) {
   try {
     for (;;) {
       try {
-        const { refusals, warnings } = await new StockLedger(redis).look();
+        const { refusals, warnings } = await new RedisStock(redis).look();
         if (refusals.length > 0) throw new Refusal(`REDIS_URL: ${refusals[0]}`);
         return warnings;
       } catch (error) {

@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { loadConfig, ServiceModule } from '#libs/service-kit';
-import { StockLedgerModule } from '#libs/stock-ledger';
+import { RedisStockModule } from '#libs/redis-stock';
 import { AuthController } from './auth/auth.controller.js';
 import { CodeExpiredConsumer } from './auth/code-expired.consumer.js';
 import { CodeStore } from './auth/code-store.js';
@@ -33,7 +33,7 @@ import { OrderService } from './upstream/order-service.js';
 import { Upstreams } from './upstream/upstreams.js';
 
 @Module({
-  imports: [ServiceModule.forRoot({ name: 'gateway', redis: true }), StockLedgerModule],
+  imports: [ServiceModule.forRoot({ name: 'gateway', redis: true }), RedisStockModule],
   controllers: [
     PlaceOrderController,
     ReadOrderController,

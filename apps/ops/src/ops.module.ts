@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { loadConfig, ServiceModule } from '#libs/service-kit';
-import { StockLedgerModule } from '#libs/stock-ledger';
+import { RedisStockModule } from '#libs/redis-stock';
 import { PrismaClient } from '#prisma/ops';
 import { AlertStore } from './alerts/alert-store.js';
 import { AlertWatch } from './alerts/alert-watch.js';
@@ -37,7 +37,7 @@ import { VerdictController } from './verdict/verdict.controller.js';
         { table: 'audit', since: 'at', keepDays: 365 },
       ],
     }),
-    StockLedgerModule,
+    RedisStockModule,
   ],
   controllers: [
     InspectDeadLettersController,

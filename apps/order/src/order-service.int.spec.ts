@@ -18,7 +18,7 @@ import {
 } from '#libs/contracts';
 import { BROKER_PORT, MessageBus, type BrokerPort } from '#libs/messaging';
 import { serve, ServiceAdapter, signToken, type RunningService } from '#libs/service-kit';
-import { newTicketTypeId, orderNoFor, StockLedger } from '#libs/stock-ledger';
+import { newTicketTypeId, orderNoFor, RedisStock } from '#libs/redis-stock';
 import {
   FaultProxy,
   isCommitted,
@@ -38,7 +38,7 @@ let database: FaultProxy;
 let broker: EmbeddedBroker;
 let port: BrokerPort;
 let bus: MessageBus;
-let stock: StockLedger;
+let stock: RedisStock;
 let url: string;
 let ticketTypeId: string;
 let token: string;
@@ -77,7 +77,7 @@ beforeAll(async () => {
   await service.consuming;
   url = service.url;
   bus = app.get(MessageBus);
-  stock = app.get(StockLedger);
+  stock = app.get(RedisStock);
   token = signToken({ sub: buyerId, roles: [], expiresInSeconds: 600 }, JWT_SECRET);
   await listen();
   ticketTypeId = newTicketTypeId();

@@ -11,7 +11,7 @@ import {
   ServiceModule,
   type Clock,
 } from '#libs/service-kit';
-import { StockLedgerModule } from '#libs/stock-ledger';
+import { RedisStockModule } from '#libs/redis-stock';
 import { CancelOrder } from './cancel-order/cancel-order.js';
 import { CancelOrderController } from './cancel-order/cancel-order.controller.js';
 import { ChangeOrders } from './change-orders/change-orders.js';
@@ -19,7 +19,7 @@ import { OrderCheckBack } from './check-back/order.check-back.js';
 import { PaymentTimeoutConsumer } from './expire-order/payment-timeout.consumer.js';
 import { PaymentRefundedConsumer } from './finish-refund/payment-refunded.consumer.js';
 import { ORDER_CONFIG, OrderConfig } from './order.config.js';
-import { OrderBook } from './order-book/order-book.js';
+import { OrderStore } from './order-store/order-store.js';
 import { OrderSubmittedConsumer } from './place-orders/order-submitted.consumer.js';
 import { PlaceOrders } from './place-orders/place-orders.js';
 import { orderRules } from './reconcile-orders/order-rules.js';
@@ -29,7 +29,7 @@ import { PaymentSucceededConsumer } from './settle-payment/payment-succeeded.con
 import { SettlePayment } from './settle-payment/settle-payment.js';
 
 @Module({
-  imports: [ServiceModule.forRoot({ name: 'order', prisma: PrismaClient, redis: true }), StockLedgerModule],
+  imports: [ServiceModule.forRoot({ name: 'order', prisma: PrismaClient, redis: true }), RedisStockModule],
   controllers: [
     OrderSubmittedConsumer,
     PaymentSucceededConsumer,
@@ -41,7 +41,7 @@ import { SettlePayment } from './settle-payment/settle-payment.js';
   ],
   providers: [
     { provide: ORDER_CONFIG, useFactory: () => loadConfig(OrderConfig) },
-    OrderBook,
+    OrderStore,
     ChangeOrders,
     PlaceOrders,
     SettlePayment,
@@ -49,11 +49,11 @@ import { SettlePayment } from './settle-payment/settle-payment.js';
     OrderCheckBack,
     {
       provide: Reconciliation,
-      inject: [PrismaClient, OrderBook, ChangeOrders, MessageBus, CLOCK, ORDER_CONFIG, LOGGER, Metrics],
+      inject: [PrismaClient, OrderStore, ChangeOrders, MessageBus, CLOCK, ORDER_CONFIG, LOGGER, Metrics],
       useFactory: (
-        ...[database, book, changeOrders, bus, clock, config, logger, metrics]: [
+        ...[database, store, changeOrders, bus, clock, config, logger, metrics]: [
           PrismaClient,
-          OrderBook,
+          OrderStore,
           ChangeOrders,
           MessageBus,
           Clock,
@@ -63,7 +63,7 @@ import { SettlePayment } from './settle-payment/settle-payment.js';
         ]
       ) =>
         new Reconciliation(
-          orderRules({ database, book, changeOrders, bus, clock, afterMs: config.RECONCILE_AFTER_MS }),
+          orderRules({ database, store, changeOrders, bus, clock, afterMs: config.RECONCILE_AFTER_MS }),
           { intervalMs: config.RECONCILE_INTERVAL_MS, logger, registry: metrics.registry },
         ),
     },

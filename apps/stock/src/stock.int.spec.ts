@@ -16,7 +16,7 @@ import {
 import { encodePayload, type BrokerPort, type MessageContract } from '#libs/messaging';
 import { signToken, startService, type RunningService } from '#libs/service-kit';
 import { startPostgres, startRedis, type TestPostgres, type TestRedis } from '#libs/service-kit/testing';
-import { orderNoFor, StockLedger, type StockCounters } from '#libs/stock-ledger';
+import { orderNoFor, RedisStock, type StockCounters } from '#libs/redis-stock';
 import { StockModule } from './stock.module.js';
 
 const SECRET = 'a secret for the tests of stock, long enough';
@@ -31,7 +31,7 @@ let broker: EmbeddedBroker;
 let server: BrokerServer;
 let port: BrokerPort;
 let service: RunningService;
-let ledger: StockLedger;
+let stock: RedisStock;
 const heard: { tag: string; orderNo: string | undefined; outcome: string | undefined }[] = [];
 
 beforeAll(async () => {
@@ -58,7 +58,7 @@ beforeAll(async () => {
   service = await startService({ name: 'stock', module: StockModule });
   await service.consuming;
   redis = new Redis(redisServer.url);
-  ledger = new StockLedger(redis);
+  stock = new RedisStock(redis);
   port = broker.connect('spec');
   await port.subscribe({ group: 'spec.hear', topics: [{ topic: 'stock' }] }, async (batch) => {
     for (const delivery of batch) {
@@ -113,8 +113,8 @@ async function ticketType(quantity: number): Promise<string> {
 async function order(ticketTypeId: string, buyerId: string, quantity = 1) {
   const orderNo = orderNoFor({ buyerId, idempotencyKey: 'key', ticketTypeId, quantity }, 0);
   const hold = { orderNo, ticketTypeId, buyerId, quantity, nowMs: Date.parse(AT), holdTimeoutMs: 600_000 };
-  expect(await ledger.reserve(hold)).toMatchObject({ outcome: 'reserved', unitPriceMinor: 4_950 });
-  expect(await ledger.claim(ticketTypeId, [orderNo])).toEqual(['claimed']);
+  expect(await stock.reserve(hold)).toMatchObject({ outcome: 'reserved', unitPriceMinor: 4_950 });
+  expect(await stock.claim(ticketTypeId, [orderNo])).toEqual(['claimed']);
   return { orderNo, buyerId, ticketTypeId, quantity, totalMinor: quantity * 4_950, currency: 'EUR' };
 }
 
@@ -142,7 +142,7 @@ const hasHeard = (tag: string, orderNo: string) => () =>
 async function counters(
   ticketTypeId: string,
 ): Promise<Pick<StockCounters, 'free' | 'held' | 'sold'> | undefined> {
-  const now = await ledger.read(ticketTypeId);
+  const now = await stock.read(ticketTypeId);
   return now && { free: now.free, held: now.held, sold: now.sold };
 }
 
@@ -206,7 +206,7 @@ describe('the stock service', () => {
     const reserve = async (buyerId: string, quantity: number, expiredMs: number): Promise<string> => {
       const orderNo = orderNoFor({ buyerId, idempotencyKey: 'key', ticketTypeId: type, quantity }, 0);
       const nowMs = Date.now() - expiredMs - 600_000;
-      await ledger.reserve({ orderNo, ticketTypeId: type, buyerId, quantity, nowMs, holdTimeoutMs: 600_000 });
+      await stock.reserve({ orderNo, ticketTypeId: type, buyerId, quantity, nowMs, holdTimeoutMs: 600_000 });
       return orderNo;
     };
     const orderNo = await reserve('queued', 2, 1_000);
@@ -216,7 +216,7 @@ describe('the stock service', () => {
     // The gateway died before it could send these.
     await reserve('unsent', 3, 660_000);
     await until(async () => (await counters(type))?.free === 8);
-    expect((await ledger.hold(orderNo))?.state).toBe('held');
+    expect((await stock.hold(orderNo))?.state).toBe('held');
     await port.subscribe({ group: 'order.place', topics: [{ topic: 'order' }] }, async (batch) => {
       // The order service, back after hours, takes the order; a hold that it does not claim is nobody's.
       for (const delivery of batch) await delivery.ack();

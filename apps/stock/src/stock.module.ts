@@ -1,6 +1,6 @@
 import { Module } from '@nestjs/common';
 import { loadConfig, ServiceModule } from '#libs/service-kit';
-import { StockLedgerModule } from '#libs/stock-ledger';
+import { RedisStockModule } from '#libs/redis-stock';
 import { PrismaClient } from '#prisma/stock';
 import { OrderPaidConsumer } from './confirm-stock/order-paid.consumer.js';
 import { CreateShow } from './create-show/create-show.js';
@@ -25,7 +25,7 @@ import { StockJobs } from './stock-jobs.js';
 import { STOCK_CONFIG, StockConfig } from './stock.config.js';
 
 @Module({
-  imports: [ServiceModule.forRoot({ name: 'stock', prisma: PrismaClient, redis: true }), StockLedgerModule],
+  imports: [ServiceModule.forRoot({ name: 'stock', prisma: PrismaClient, redis: true }), RedisStockModule],
   controllers: [
     OrderCreatedConsumer,
     OrderPaidConsumer,

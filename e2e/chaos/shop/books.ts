@@ -72,7 +72,7 @@ async function readTables(database: pg.Client): Promise<Pick<Books, 'orders' | '
   return { orders: orders.rows, intents: intents.rows };
 }
 
-/** `h|2|1763688920000|1763689520000|17|0|buyer-9`: see libs/stock-ledger/src/lua/hold.lua. */
+/** `h|2|1763688920000|1763689520000|17|0|buyer-9`: see libs/redis-stock/src/lua/hold.lua. */
 async function readHolds(url: string, ticketTypes: readonly TicketType[]): Promise<HoldRow[]> {
   const redis = new Redis(url, { maxRetriesPerRequest: 3 });
   try {

@@ -5,7 +5,7 @@ const OPS = 'apps/ops/src';
 const SERVICE = [`${OPS}/ops.int.spec.ts`];
 const REDRIVING = [`${OPS}/redrive-dead-letters/redrive-dead-letters.spec.ts`];
 const FAULTS = [`${KIT}/database/database-error.int.spec.ts`];
-const ORDER_BOOK = ['apps/order/src/order-book/order-book.int.spec.ts'];
+const ORDER_STORE = ['apps/order/src/order-store/order-store.int.spec.ts'];
 const BATCHER = [`${KIT}/batching/batcher.spec.ts`];
 const RECONCILIATION = [`${KIT}/reconciliation/reconciliation.spec.ts`];
 const BOOT = [`${KIT}/boot.int.spec.ts`];
@@ -13,7 +13,7 @@ const REDIS = [`${KIT}/redis/redis.int.spec.ts`];
 
 /** What keeps the promises when stores and people fail: fences, stores that hang, dead letters, health. */
 export const OPERATING: readonly Mutant[] = [
-  ...slipsIn(`${KIT}/database/write-deadline.ts`, 'fences', ORDER_BOOK, [
+  ...slipsIn(`${KIT}/database/write-deadline.ts`, 'fences', ORDER_STORE, [
     [
       'the-deadline-is-that-of-the-arrival',
       'SELECT clock_timestamp() < ${at}::timestamptz',
@@ -33,7 +33,7 @@ export const OPERATING: readonly Mutant[] = [
       'all-writes-have-ended',
       'return answer?.ended === true;',
       'return answer !== undefined;',
-      { specs: [...ORDER_BOOK, 'apps/order/src/check-back/order-check-back.int.spec.ts'] },
+      { specs: [...ORDER_STORE, 'apps/order/src/check-back/order-check-back.int.spec.ts'] },
     ],
     [
       'writers-of-one-instant-wait-for-each-other',

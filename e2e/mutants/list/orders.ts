@@ -2,7 +2,7 @@ import { slipsIn, type Mutant } from '../mutant.js';
 
 const ORDER = 'apps/order/src';
 const STATES = [`${ORDER}/domain/order-state.spec.ts`];
-const BOOK = [`${ORDER}/order-book/order-book.int.spec.ts`];
+const STORE = [`${ORDER}/order-store/order-store.int.spec.ts`];
 const PLACING = [`${ORDER}/place-orders/place-orders.int.spec.ts`];
 const SETTLING = [`${ORDER}/settle-payment/settle-payment.int.spec.ts`];
 const CONSUMERS = [`${ORDER}/change-orders/order-consumers.int.spec.ts`];
@@ -89,9 +89,9 @@ export const ORDERS: readonly Mutant[] = [
     ],
   ]),
   ...slipsIn(
-    `${ORDER}/order-book/order-book.ts`,
+    `${ORDER}/order-store/order-store.ts`,
     'order-writes',
-    [...BOOK, ...PLACING],
+    [...STORE, ...PLACING],
     [
       ['after-the-deadline', '         WHERE (SELECT in_time.is_so FROM in_time)`', '         `'],
       [
@@ -99,14 +99,14 @@ export const ORDERS: readonly Mutant[] = [
         ' AND (SELECT in_time.is_so FROM in_time)\n         ORDER BY o.order_no',
         '\n         ORDER BY o.order_no',
       ],
-      ['a-change-of-what-has-moved-on', 'WHERE o.status = c.current AND', 'WHERE', { specs: BOOK }],
-      ['half-of-a-batch', 'AND (SELECT count(*) FROM locked) = $7::int`', '`', { specs: BOOK }],
+      ['a-change-of-what-has-moved-on', 'WHERE o.status = c.current AND', 'WHERE', { specs: STORE }],
+      ['half-of-a-batch', 'AND (SELECT count(*) FROM locked) = $7::int`', '`', { specs: STORE }],
       [
         'in-any-order',
         'ORDER BY o.order_no FOR UPDATE OF o)',
         'FOR UPDATE OF o)',
         {
-          specs: BOOK,
+          specs: STORE,
           equivalent:
             'Over a small table Postgres reads the rows as they lie, in whichever order the batch names them; the clause makes a promise of it for every plan.',
         },
@@ -122,7 +122,7 @@ export const ORDERS: readonly Mutant[] = [
         'the-payment-is-not-remembered',
         'payment_id = coalesce(c.payment_id::uuid, o.payment_id),',
         '',
-        { specs: [...BOOK, ...SETTLING] },
+        { specs: [...STORE, ...SETTLING] },
       ],
       [
         'the-payment-is-forgotten-later',

@@ -1,7 +1,7 @@
 import { slipsIn, type Mutant } from '../mutant.js';
 
-const LEDGER = 'libs/stock-ledger/src';
-const SCRIPTS = [`${LEDGER}/stock-ledger.int.spec.ts`];
+const REDIS = 'libs/redis-stock/src';
+const SCRIPTS = [`${REDIS}/redis-stock.int.spec.ts`];
 const STOCK = 'apps/stock/src';
 const MOVES = [`${STOCK}/domain/movements.spec.ts`];
 const FACTS = [`${STOCK}/move-stock/order-facts.spec.ts`];
@@ -12,7 +12,7 @@ const LISTING = [`${STOCK}/list-shows/list-shows.int.spec.ts`];
 
 /** No ticket is sold twice, none is lost, in Redis and in the ledger. */
 export const TICKETS: readonly Mutant[] = [
-  ...slipsIn(`${LEDGER}/lua/reserve.lua`, 'reserve', SCRIPTS, [
+  ...slipsIn(`${REDIS}/lua/reserve.lua`, 'reserve', SCRIPTS, [
     ['goes-by-the-clock-of-the-caller', 'timeMs(ARGV[4])', '1763688920000'],
     ['sells-the-ticket-below-zero', 'if free < quantity then', 'if free < 0 then'],
     ['keeps-the-last-ticket', 'if free < quantity then', 'if free <= quantity then'],
@@ -44,7 +44,7 @@ export const TICKETS: readonly Mutant[] = [
     ['answers-yesterday-for-ever', 'then known = false end', 'then known = known end'],
     ['forgets-the-other-numbers', 'for index = 8, #ARGV do', 'for index = 9, #ARGV do'],
   ]),
-  ...slipsIn(`${LEDGER}/lua/claim.lua`, 'claim', SCRIPTS, [
+  ...slipsIn(`${REDIS}/lua/claim.lua`, 'claim', SCRIPTS, [
     ['of-a-released-hold', "elseif not state or state == 'r' then", 'elseif not state then'],
     ['of-an-unknown-hold', "elseif not state or state == 'r' then", "elseif state == 'r' then"],
     ['leaves-it-to-the-reaper', "redis.call('HSET', KEYS[2], orderNo, 'c' .. string.sub(value, 2))", ''],
@@ -56,7 +56,7 @@ export const TICKETS: readonly Mutant[] = [
       '',
     ],
   ]),
-  ...slipsIn(`${LEDGER}/lua/mark-sold.lua`, 'mark-sold', SCRIPTS, [
+  ...slipsIn(`${REDIS}/lua/mark-sold.lua`, 'mark-sold', SCRIPTS, [
     ['counts-twice', "if hold.state == 's' or hold.state == 'a' then", "if hold.state == 's' then"],
     ['revives-a-released-hold', "elseif hold.state == 'r' and target == 's' then", 'elseif false then'],
     ['does-not-charge-what-it-adopts', 'charge(KEYS[4], hold.buyer, hold.quantity)', ''],
@@ -65,7 +65,7 @@ export const TICKETS: readonly Mutant[] = [
     ['keeps-it-held', 'held = held - hold.quantity', ''],
     ['keeps-the-expiry-of-an-unclaimed-one', "redis.call('ZREM', KEYS[3], orderNo)", ''],
   ]),
-  ...slipsIn(`${LEDGER}/lua/release.lua`, 'release', SCRIPTS, [
+  ...slipsIn(`${REDIS}/lua/release.lua`, 'release', SCRIPTS, [
     [
       'ends-a-later-life',
       'rollback = { h = true, c = true, s = true },',
@@ -97,7 +97,7 @@ export const TICKETS: readonly Mutant[] = [
     ['does-not-free', 'free = free + hold.quantity', ''],
     ['keeps-the-expiry', "redis.call('ZREM', KEYS[3], orderNo)", ''],
   ]),
-  ...slipsIn(`${LEDGER}/lua/reacquire.lua`, 'reacquire', SCRIPTS, [
+  ...slipsIn(`${REDIS}/lua/reacquire.lua`, 'reacquire', SCRIPTS, [
     ['takes-more-than-are-free', 'if tonumber(counter[1]) < hold.quantity then return 2 end', ''],
     ['passes-the-limit', 'if bought + hold.quantity > tonumber(counter[2]) then return 2 end', ''],
     [
@@ -112,7 +112,7 @@ export const TICKETS: readonly Mutant[] = [
     ['does-not-charge', 'charge(KEYS[3], hold.buyer, hold.quantity)', ''],
     ['is-forgotten-as-a-tombstone', "redis.call('ZREM', KEYS[4], ARGV[1])", ''],
   ]),
-  ...slipsIn(`${LEDGER}/lua/reap.lua`, 'reap', SCRIPTS, [
+  ...slipsIn(`${REDIS}/lua/reap.lua`, 'reap', SCRIPTS, [
     ['takes-claimed-holds', "if hold and hold.state == 'h' and", "if hold and hold.state ~= 'r' and"],
     ['takes-holds-before-their-time', ' and tonumber(hold.due) <= tonumber(ARGV[4]) then', ' then'],
     ['leaves-no-tombstone', "redis.call('ZADD', KEYS[5], nowMs, orderNo)", ''],
@@ -121,7 +121,7 @@ export const TICKETS: readonly Mutant[] = [
     ['forgets-young-tombstones', "'-inf', nowMs - tonumber(ARGV[3]), 'LIMIT'", "'-inf', '+inf', 'LIMIT'"],
   ]),
   ...slipsIn(
-    `${LEDGER}/lua/rebuild.lua`,
+    `${REDIS}/lua/rebuild.lua`,
     'rebuild',
     [...SCRIPTS, ...REBUILDING],
     [
@@ -154,16 +154,16 @@ export const TICKETS: readonly Mutant[] = [
       ],
     ],
   ),
-  ...slipsIn(`${LEDGER}/lua/audit.lua`, 'audit', SCRIPTS, [
+  ...slipsIn(`${REDIS}/lua/audit.lua`, 'audit', SCRIPTS, [
     ['counts-claimed-as-sold', "if hold.state == 'h' or hold.state == 'c' then", "if hold.state == 'h' then"],
     ['counts-released-as-sold', "elseif hold.state ~= 'r' then", 'else'],
   ]),
-  ...slipsIn(`${LEDGER}/stock-ledger.ts`, 'stock-ledger', SCRIPTS, [
+  ...slipsIn(`${REDIS}/redis-stock.ts`, 'redis-stock', SCRIPTS, [
     [
       'reserves-under-the-last-run',
       'if (reply[0] === NOT_VERIFIED) this.#store.forget();',
       '',
-      { specs: [`${LEDGER}/stock-store.int.spec.ts`] },
+      { specs: [`${REDIS}/stock-store.int.spec.ts`] },
     ],
     [
       'claims-without-counters-are-gone',
@@ -204,9 +204,9 @@ export const TICKETS: readonly Mutant[] = [
     ],
   ]),
   ...slipsIn(
-    `${LEDGER}/order-no.ts`,
+    `${REDIS}/order-no.ts`,
     'order-number',
-    [`${LEDGER}/order-no.spec.ts`],
+    [`${REDIS}/order-no.spec.ts`],
     [
       ['of-any-buyer', 'JSON.stringify([buyerId, idempotencyKey,', 'JSON.stringify([idempotencyKey,'],
       ['of-any-quantity', 'ticketTypeId, quantity, ...day]', 'ticketTypeId, ...day]'],
@@ -229,9 +229,9 @@ export const TICKETS: readonly Mutant[] = [
     ],
   ),
   ...slipsIn(
-    `${LEDGER}/fitness.ts`,
+    `${REDIS}/fitness.ts`,
     'fitness',
-    [`${LEDGER}/fitness.spec.ts`],
+    [`${REDIS}/fitness.spec.ts`],
     [
       ['takes-an-evicting-redis', "policy.startsWith('allkeys') && Number(read('maxmemory')) > 0", 'false'],
       ['takes-redis-6', '>= LEAST_MAJOR_VERSION);', '>= 6);'],
@@ -240,14 +240,14 @@ export const TICKETS: readonly Mutant[] = [
         'takes-a-promoted-replica-for-the-same',
         "`${read('run_id')}:${read('master_replid')}`",
         "read('run_id')",
-        { specs: [`${LEDGER}/fitness.spec.ts`, `${STOCK}/rebuild-stock/failover.int.spec.ts`] },
+        { specs: [`${REDIS}/fitness.spec.ts`, `${STOCK}/rebuild-stock/failover.int.spec.ts`] },
       ],
     ],
   ),
   ...slipsIn(
-    `${LEDGER}/stock-store.ts`,
+    `${REDIS}/stock-store.ts`,
     'fitness',
-    [`${LEDGER}/stock-store.int.spec.ts`],
+    [`${REDIS}/stock-store.int.spec.ts`],
     [
       ['writes-to-an-unfit-redis', 'if (refusal === undefined) return fitness;', 'return fitness;'],
       [

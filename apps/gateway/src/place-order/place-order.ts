@@ -7,10 +7,10 @@ import {
   orderNoFor,
   otherOrderNosFor,
   SAME_REQUEST_MS,
-  StockLedger,
+  RedisStock,
   type OrderRequest,
   type ReserveAnswer,
-} from '#libs/stock-ledger';
+} from '#libs/redis-stock';
 import { BrokerGate } from '../broker-gate/broker-gate.js';
 import {
   holdExpired,
@@ -32,7 +32,7 @@ type Granted = Extract<ReserveAnswer, { outcome: 'reserved' | 'replayed' }>;
 export class PlaceOrder {
   constructor(
     @Inject(REDIS) private readonly redis: Redis,
-    private readonly ledger: StockLedger,
+    private readonly stock: RedisStock,
     private readonly gate: BrokerGate,
     private readonly submission: SubmitOrder,
     private readonly orders: OrderService,
@@ -90,7 +90,7 @@ export class PlaceOrder {
     const key = `idem:{${encodeURIComponent(buyerId)}}:${idempotencyKey}`;
     const [bound, reserved] = await Promise.allSettled([
       this.redis.get(key),
-      this.ledger.reserve({ ...numbers, ticketTypeId, buyerId, quantity, holdTimeoutMs }),
+      this.stock.reserve({ ...numbers, ticketTypeId, buyerId, quantity, holdTimeoutMs }),
     ]);
     // If the script ran and only its answer was lost, the repeat finds the hold.
     if (reserved.status === 'rejected') throw stockUnreachable(reserved.reason);
@@ -142,7 +142,7 @@ export class PlaceOrder {
 
   private async releaseHold({ orderNo }: Granted, cause: 'unclaimed' | 'abandoned'): Promise<void> {
     try {
-      await this.ledger.release(ticketTypeOf(orderNo), [orderNo], cause);
+      await this.stock.release(ticketTypeOf(orderNo), [orderNo], cause);
     } catch (error) {
       // The reaper will release it; the buyer's answer is the same.
       this.logger.warn({ err: error, orderNo }, 'a hold that nobody needs could not be released');

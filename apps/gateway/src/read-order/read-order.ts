@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { OrderNo, type OrderView } from '#libs/contracts';
 import { LOGGER } from '#libs/service-kit';
-import { StockLedger, type HoldView } from '#libs/stock-ledger';
+import { RedisStock, type HoldView } from '#libs/redis-stock';
 import { orderNotFound, serviceUnavailable } from '../domain/errors.js';
 import type { Caller } from '../upstream/call.js';
 import { OrderService } from '../upstream/order-service.js';
@@ -15,7 +15,7 @@ import { OrderService } from '../upstream/order-service.js';
 @Injectable()
 export class ReadOrder {
   constructor(
-    private readonly ledger: StockLedger,
+    private readonly stock: RedisStock,
     private readonly orders: OrderService,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}
@@ -41,7 +41,7 @@ export class ReadOrder {
   /** `unknown`: Redis is away. An order that is written can be read all the same. */
   private async holdOf(orderNo: string): Promise<HoldView | undefined | 'unknown'> {
     try {
-      return await this.ledger.hold(orderNo);
+      return await this.stock.hold(orderNo);
     } catch (error) {
       this.logger.debug({ err: error, orderNo }, 'the hold cannot be read');
       return 'unknown';

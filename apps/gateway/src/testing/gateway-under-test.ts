@@ -4,7 +4,7 @@ import { Redis } from 'ioredis';
 import { randomUUID } from 'node:crypto';
 import { BROKER_PORT } from '#libs/messaging';
 import { CLOCK, serve, ServiceAdapter, signToken, type RunningService } from '#libs/service-kit';
-import { newTicketTypeId, StockLedger, type StockCounters } from '#libs/stock-ledger';
+import { newTicketTypeId, RedisStock, type StockCounters } from '#libs/redis-stock';
 import { startRedis, type TestRedis } from '../../../../libs/service-kit/src/testing/index.js';
 import { Docs } from '../docs/docs.js';
 import { GatewayModule } from '../gateway.module.js';
@@ -34,7 +34,7 @@ export class GatewayUnderTest {
     readonly clock: TestClock,
     readonly redisServer: TestRedis,
     readonly redis: Redis,
-    readonly stock: StockLedger,
+    readonly stock: RedisStock,
   ) {}
 
   /** `settings` are environment variables on top of those that every test needs. */
@@ -70,7 +70,7 @@ export class GatewayUnderTest {
     await service.consuming;
     for (const name of Object.keys(settings)) delete process.env[name];
     const redis = new Redis(redisServer.url);
-    const stock = new StockLedger(redis);
+    const stock = new RedisStock(redis);
     // As the stock service does once every counter is verified.
     await stock.setEpoch(await stock.runId(), await stock.beginVerifying());
     return new GatewayUnderTest(service, broker, upstream, clock, redisServer, redis, stock);

@@ -1,13 +1,13 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Redis } from 'ioredis';
 import { REDIS } from '#libs/service-kit';
-import { StockLedger, type StoredHold } from '#libs/stock-ledger';
+import { RedisStock, type StoredHold } from '#libs/redis-stock';
 import { PrismaClient } from '#prisma/ops';
 import { Gathered, type Finding } from './finding.js';
 import { RETURN_MARGIN_MS } from './read-books.js';
 import { brokenBy, isStanding, MISSING, type HoldersOrder } from './rules/hold-rules.js';
 import { PLACED_AT, queryOf } from './rules/sql-rule.js';
-import type { Demand, RedisStock, TicketTypeFacts } from './rules/stock-rules.js';
+import type { Demand, StockInRedis, TicketTypeFacts } from './rules/stock-rules.js';
 
 /** $1 order numbers. */
 const ORDERS = `
@@ -19,7 +19,7 @@ type PlacedOrder = HoldersOrder & { placedAt: Date };
 
 export type StockRead = {
   /** By ticket type; those that Redis does not know are absent. */
-  redis: Map<string, RedisStock>;
+  redis: Map<string, StockInRedis>;
   /** Tickets that came back since the last sold-out answer from holds that never became an order, without those taken since. */
   returnedSince: number;
   findings: Finding[];
@@ -31,13 +31,13 @@ export type StockRead = {
  */
 @Injectable()
 export class ReadStock {
-  private readonly ledger: StockLedger;
+  private readonly stock: RedisStock;
 
   constructor(
     @Inject(REDIS) redis: Redis,
     private readonly prisma: PrismaClient,
   ) {
-    this.ledger = new StockLedger(redis);
+    this.stock = new RedisStock(redis);
   }
 
   async execute(
@@ -45,7 +45,7 @@ export class ReadStock {
     demand: Demand | undefined,
   ): Promise<StockRead> {
     const gathered = new Gathered();
-    const redis = new Map<string, RedisStock>();
+    const redis = new Map<string, StockInRedis>();
     let returnedSince = 0;
     for (const type of ticketTypes) {
       const { ticketTypeId } = type;
@@ -54,9 +54,9 @@ export class ReadStock {
       const scanned = await this.scan(type, sinceMs, gathered);
       returnedSince += scanned.returned;
       // After the holds: a counter that moved meanwhile differs, and `quiet` then tells why.
-      const counters = await this.ledger.read(ticketTypeId);
+      const counters = await this.stock.read(ticketTypeId);
       if (counters === undefined) continue;
-      const charged = await this.ledger.charged(ticketTypeId);
+      const charged = await this.stock.charged(ticketTypeId);
       redis.set(ticketTypeId, { ...counters, holds: scanned.holds, charged });
     }
     return { redis, returnedSince, findings: gathered.findings };
@@ -70,11 +70,11 @@ export class ReadStock {
     { ticketTypeId, standingOrders }: Pick<TicketTypeFacts, 'ticketTypeId' | 'standingOrders'>,
     sinceMs: number,
     gathered: Gathered,
-  ): Promise<{ holds: RedisStock['holds']; returned: number }> {
+  ): Promise<{ holds: StockInRedis['holds']; returned: number }> {
     const holds = { held: 0, sold: 0 };
     let returned = 0;
     let ofStanding = 0;
-    for await (const page of this.ledger.scanHolds(ticketTypeId)) {
+    for await (const page of this.stock.scanHolds(ticketTypeId)) {
       const orders = await this.ordersOf(page);
       for (const hold of page) {
         const { orderNo, quantity, state } = hold;

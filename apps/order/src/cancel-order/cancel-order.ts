@@ -1,17 +1,17 @@
 import { Injectable } from '@nestjs/common';
 import { OrderNo } from '#libs/contracts';
-import { StockLedger } from '#libs/stock-ledger';
+import { RedisStock } from '#libs/redis-stock';
 import { ChangeOrders } from '../change-orders/change-orders.js';
 import { orderNotCancellable, orderNotFound } from '../domain/errors.js';
-import { OrderBook } from '../order-book/order-book.js';
+import { OrderStore } from '../order-store/order-store.js';
 
 /** The buyer changes their mind before paying. */
 @Injectable()
 export class CancelOrder {
   constructor(
-    private readonly book: OrderBook,
+    private readonly store: OrderStore,
     private readonly changeOrders: ChangeOrders,
-    private readonly stock: StockLedger,
+    private readonly stock: RedisStock,
   ) {}
 
   /**
@@ -22,7 +22,7 @@ export class CancelOrder {
    */
   async execute(orderNo: string, buyerId: string): Promise<void> {
     if (!OrderNo.safeParse(orderNo).success) throw orderNotFound(orderNo);
-    const order = (await this.book.find([orderNo])).get(orderNo);
+    const order = (await this.store.find([orderNo])).get(orderNo);
     if (order === undefined) throw await this.notWritten(orderNo, buyerId);
     if (order.buyerId !== buyerId) throw orderNotFound(orderNo);
     const outcome = await this.changeOrders.one(orderNo, { type: 'cancelled-by-buyer' });

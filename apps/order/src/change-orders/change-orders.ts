@@ -6,7 +6,7 @@ import { CLOCK, LOGGER, type Clock } from '#libs/service-kit';
 import { orderContested } from '../domain/errors.js';
 import { decide, type Decision, type OrderChange, type OrderEvent } from '../domain/order-state.js';
 import type { Order } from '../domain/order.js';
-import { OrderBook } from '../order-book/order-book.js';
+import { OrderStore } from '../order-store/order-store.js';
 import { announcement } from './announcement.js';
 
 /** Something that happened to an order. */
@@ -28,7 +28,7 @@ export const PRODUCER_GROUP = 'order';
 @Injectable()
 export class ChangeOrders {
   constructor(
-    private readonly book: OrderBook,
+    private readonly store: OrderStore,
     private readonly bus: MessageBus,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
@@ -62,7 +62,7 @@ export class ChangeOrders {
   /** Events of different orders. */
   private async settle(happenings: readonly Happening[]): Promise<Outcome[]> {
     for (let round = 1; round <= MAX_ROUNDS; round++) {
-      const orders = await this.book.find(happenings.map(({ orderNo }) => orderNo));
+      const orders = await this.store.find(happenings.map(({ orderNo }) => orderNo));
       const outcomes = happenings.map(({ orderNo, event }): Outcome => {
         const order = orders.get(orderNo);
         return order && { order, decision: decide(order, event) };
@@ -91,7 +91,7 @@ export class ChangeOrders {
         PRODUCER_GROUP,
         steps.map(({ order, change }) => announcement(order, change, at)),
         () =>
-          this.book.change(
+          this.store.change(
             steps.map(({ order, change }) => ({ orderNo: order.orderNo, from: order.status, change })),
             at,
           ),

@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => shop.stop());
 
 const check = (...messages: CheckedMessage[]): Promise<TransactionDecision> =>
-  new OrderCheckBack(shop.book, shop.database).check('', messages);
+  new OrderCheckBack(shop.store, shop.database).check('', messages);
 const cancelled = (orderNo: string, cancelledAt: string): CheckedMessage => ({
   contract: 'order.cancelled',
   payload: {
@@ -20,7 +20,7 @@ const cancelled = (orderNo: string, cancelledAt: string): CheckedMessage => ({
 });
 /** Cancels it at that very instant. */
 const cancel = (orderNo: string, at: string): Promise<void> =>
-  shop.book.change([{ orderNo, from: 'PENDING_PAYMENT', change: { to: 'CANCELLED', reason: 'buyer' } }], at);
+  shop.store.change([{ orderNo, from: 'PENDING_PAYMENT', change: { to: 'CANCELLED', reason: 'buyer' } }], at);
 const longAgo = (): string => new Date(Date.now() - ROLLBACK_AFTER_MS - 1_000).toISOString();
 
 test.each([0, 1])(

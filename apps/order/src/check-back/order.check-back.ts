@@ -3,7 +3,7 @@ import { PrismaClient } from '#prisma/order';
 import { CheckBack, decideByWrite, type CheckedMessage, type TransactionDecision } from '#libs/messaging';
 import { writesHaveEnded } from '#libs/service-kit';
 import { PRODUCER_GROUP } from '../change-orders/change-orders.js';
-import { OrderBook } from '../order-book/order-book.js';
+import { OrderStore } from '../order-store/order-store.js';
 import { claimOf, holds } from './claim.js';
 
 /**
@@ -15,7 +15,7 @@ import { claimOf, holds } from './claim.js';
 @Injectable()
 export class OrderCheckBack {
   constructor(
-    private readonly book: OrderBook,
+    private readonly store: OrderStore,
     private readonly database: PrismaClient,
   ) {}
 
@@ -28,7 +28,7 @@ export class OrderCheckBack {
     const instants = [...new Set(claims.map(({ at }) => at))];
     return decideByWrite({
       isWritten: async () => {
-        const orders = await this.book.find(orderNos);
+        const orders = await this.store.find(orderNos);
         return claims.every((claim) => holds(claim, orders.get(claim.orderNo)));
       },
       hasEnded: async () => {

@@ -23,7 +23,7 @@ const created = (orderNo: string): unknown =>
 test('a batch is written whole, every order with its message and its timer', async () => {
   const orders = await shop.submitted(await shop.ticketType(500), 500);
   await shop.placeOrders.execute(orders);
-  const written = await shop.book.find(orders.map(({ orderNo }) => orderNo));
+  const written = await shop.store.find(orders.map(({ orderNo }) => orderNo));
   expect(written.size).toBe(500);
   for (const order of orders) expect(shop.bus.namesOf(order.orderNo)).toEqual(CREATED);
   const [first] = written.values();
@@ -78,7 +78,7 @@ test('an order can be paid until its sale ends, if that is earlier, beside other
   if (soon === undefined || later === undefined) throw new Error('nothing submitted');
   const { saleEndsAt: _, ...old } = later;
   await shop.placeOrders.execute([soon, old]);
-  const written = await shop.book.find([soon.orderNo, old.orderNo]);
+  const written = await shop.store.find([soon.orderNo, old.orderNo]);
   expect(written.get(soon.orderNo)?.payBeforeMs).toBe(endsAtMs);
   const other = written.get(old.orderNo);
   expect((other?.payBeforeMs ?? 0) - (other?.createdAtMs ?? 0)).toBe(1_800_000);
@@ -113,7 +113,7 @@ describe('an order that costs nothing', () => {
     for (const { orderNo } of orders) {
       expect(await shop.statuses(orderNo)).toEqual(['QUEUED', 'PAID']);
       expect(shop.bus.namesOf(orderNo)).toEqual(['order.paid']);
-      expect((await shop.book.find([orderNo])).get(orderNo)).toMatchObject({
+      expect((await shop.store.find([orderNo])).get(orderNo)).toMatchObject({
         totalMinor: 0,
         paymentId: undefined,
         payBeforeMs: undefined,

@@ -9,12 +9,12 @@ import {
 } from '#libs/contracts';
 import { envelope, MessageBus, WriteRaceLost, type Envelope } from '#libs/messaging';
 import { CLOCK, type Clock } from '#libs/service-kit';
-import { StockLedger } from '#libs/stock-ledger';
+import { RedisStock } from '#libs/redis-stock';
 import { factsOf } from '../change-orders/announcement.js';
 import { PRODUCER_GROUP } from '../change-orders/change-orders.js';
 import { orderContested } from '../domain/errors.js';
 import { ORDER_CONFIG, type OrderConfig } from '../order.config.js';
-import { OrderBook, type NewOrder } from '../order-book/order-book.js';
+import { OrderStore, type NewOrder } from '../order-store/order-store.js';
 
 /** A lost race leaves fewer orders to write; this many in a row do not happen by chance. */
 const MAX_ROUNDS = 5;
@@ -29,8 +29,8 @@ const MAX_ROUNDS = 5;
 @Injectable()
 export class PlaceOrders {
   constructor(
-    private readonly book: OrderBook,
-    private readonly stock: StockLedger,
+    private readonly store: OrderStore,
+    private readonly stock: RedisStock,
     private readonly bus: MessageBus,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(ORDER_CONFIG) private readonly config: Pick<OrderConfig, 'PAYMENT_TIMEOUT_MS'>,
@@ -39,7 +39,7 @@ export class PlaceOrders {
   async execute(submitted: readonly OrderSubmitted[]): Promise<void> {
     const distinct = [...new Map(submitted.map((order) => [order.orderNo, order])).values()];
     for (let round = 1; round <= MAX_ROUNDS; round++) {
-      const written = await this.book.existing(distinct.map(({ orderNo }) => orderNo));
+      const written = await this.store.existing(distinct.map(({ orderNo }) => orderNo));
       const unwritten = distinct.filter(({ orderNo }) => !written.has(orderNo));
       if (unwritten.length === 0) return;
       const lost = await this.claimHolds(unwritten);
@@ -83,7 +83,7 @@ export class PlaceOrders {
       await this.bus.transactional(
         PRODUCER_GROUP,
         orders.flatMap((order) => messagesOf(order, at)),
-        () => this.book.insert(orders, at),
+        () => this.store.insert(orders, at),
       );
       return true;
     } catch (error) {

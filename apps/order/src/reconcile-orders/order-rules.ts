@@ -5,11 +5,11 @@ import { PrismaClient } from '#prisma/order';
 import { announcementAgain } from '../change-orders/announcement.js';
 import { ChangeOrders } from '../change-orders/change-orders.js';
 import type { Order } from '../domain/order.js';
-import { OrderBook } from '../order-book/order-book.js';
+import { OrderStore } from '../order-store/order-store.js';
 
 type Dependencies = {
   database: PrismaClient;
-  book: OrderBook;
+  store: OrderStore;
   changeOrders: ChangeOrders;
   bus: MessageBus;
   clock: Clock;
@@ -26,7 +26,7 @@ type Dependencies = {
  *   refunds once however often it is asked, and says so again when it has.
  */
 export function orderRules(dependencies: Dependencies): ReconciliationRule[] {
-  const { book, changeOrders, bus } = dependencies;
+  const { store, changeOrders, bus } = dependencies;
   return [
     {
       name: 'order-overdue',
@@ -41,7 +41,7 @@ export function orderRules(dependencies: Dependencies): ReconciliationRule[] {
       name: 'refund-unanswered',
       ...cases(dependencies, 'REFUNDING', 'updated_at'),
       repair: async (found) => {
-        const orders = await book.find(found.map(({ key }) => key));
+        const orders = await store.find(found.map(({ key }) => key));
         await bus.sendBatch([...orders.values()].flatMap((order) => unansweredRequestOf(order) ?? []));
       },
     },

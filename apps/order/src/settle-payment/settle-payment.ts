@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { RefundRequested, type PaymentSucceeded, type RefundReason } from '#libs/contracts';
 import { DomainError, MessageBus } from '#libs/messaging';
 import { CLOCK, type Clock } from '#libs/service-kit';
-import { StockLedger } from '#libs/stock-ledger';
+import { RedisStock } from '#libs/redis-stock';
 import { announcementAgain } from '../change-orders/announcement.js';
 import { ChangeOrders, type Outcome } from '../change-orders/change-orders.js';
 import { orderNotFound } from '../domain/errors.js';
@@ -17,7 +17,7 @@ import type { Order } from '../domain/order.js';
 export class SettlePayment {
   constructor(
     private readonly changeOrders: ChangeOrders,
-    private readonly stock: StockLedger,
+    private readonly stock: RedisStock,
     private readonly bus: MessageBus,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}

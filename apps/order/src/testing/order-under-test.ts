@@ -5,12 +5,12 @@ import { Redis } from 'ioredis';
 import { PrismaClient } from '#prisma/order';
 import type { OrderSubmitted, PaymentSucceeded } from '#libs/contracts';
 import { openDatabase, provesNothingWritten, Reconciliation } from '#libs/service-kit';
-import { newTicketTypeId, orderNoFor, StockLedger } from '#libs/stock-ledger';
+import { newTicketTypeId, orderNoFor, RedisStock } from '#libs/redis-stock';
 import { FaultProxy, startPostgres, startRedis } from '../../../../libs/service-kit/src/testing/index.js';
 import { CancelOrder } from '../cancel-order/cancel-order.js';
 import { ChangeOrders } from '../change-orders/change-orders.js';
 import { OrderCheckBack } from '../check-back/order.check-back.js';
-import { OrderBook } from '../order-book/order-book.js';
+import { OrderStore } from '../order-store/order-store.js';
 import { orderRules } from '../reconcile-orders/order-rules.js';
 import { PlaceOrders } from '../place-orders/place-orders.js';
 import { SettlePayment } from '../settle-payment/settle-payment.js';
@@ -33,7 +33,7 @@ export class TestClock {
 export class OrderUnderTest {
   readonly bus = new RehearsalBus(provesNothingWritten);
   readonly clock = new TestClock();
-  readonly book: OrderBook;
+  readonly store: OrderStore;
   readonly changeOrders: ChangeOrders;
   readonly placeOrders: PlaceOrders;
   readonly settlePayment: SettlePayment;
@@ -45,24 +45,24 @@ export class OrderUnderTest {
 
   private constructor(
     readonly database: PrismaClient,
-    readonly stock: StockLedger,
+    readonly stock: RedisStock,
     readonly redis: Redis,
     /** The way to the database. */
     readonly link: FaultProxy,
     private readonly release: () => Promise<void>,
   ) {
     const { bus } = this.bus;
-    this.book = new OrderBook(database);
-    this.changeOrders = new ChangeOrders(this.book, bus, this.clock, logger);
-    this.placeOrders = new PlaceOrders(this.book, stock, bus, this.clock, { PAYMENT_TIMEOUT_MS });
+    this.store = new OrderStore(database);
+    this.changeOrders = new ChangeOrders(this.store, bus, this.clock, logger);
+    this.placeOrders = new PlaceOrders(this.store, stock, bus, this.clock, { PAYMENT_TIMEOUT_MS });
     this.settlePayment = new SettlePayment(this.changeOrders, stock, bus, this.clock);
-    this.cancelOrder = new CancelOrder(this.book, this.changeOrders, stock);
-    const { looking: clock, book, changeOrders, registry } = this;
+    this.cancelOrder = new CancelOrder(this.store, this.changeOrders, stock);
+    const { looking: clock, store, changeOrders, registry } = this;
     this.reconciliation = new Reconciliation(
-      orderRules({ database, book, changeOrders, bus, clock, afterMs: RECONCILE_AFTER_MS }),
+      orderRules({ database, store, changeOrders, bus, clock, afterMs: RECONCILE_AFTER_MS }),
       { intervalMs: 60_000, logger, registry },
     );
-    this.checkBack = new OrderCheckBack(this.book, database);
+    this.checkBack = new OrderCheckBack(this.store, database);
   }
 
   static async start(): Promise<OrderUnderTest> {
@@ -71,7 +71,7 @@ export class OrderUnderTest {
     const url = link.via(postgres.url('order'));
     const database = openDatabase(PrismaClient, { url, schema: 'order', logger });
     const redis = new Redis(redisServer.url);
-    return new OrderUnderTest(database, new StockLedger(redis), redis, link, async () => {
+    return new OrderUnderTest(database, new RedisStock(redis), redis, link, async () => {
       await database.$disconnect();
       await link.stop();
       redis.disconnect();
@@ -164,7 +164,7 @@ export class OrderUnderTest {
 
   /** The present status, and every one before it. */
   async statuses(orderNo: string): Promise<string[]> {
-    const order = (await this.book.find([orderNo])).get(orderNo);
+    const order = (await this.store.find([orderNo])).get(orderNo);
     return order?.history.map((entry) => entry.status) ?? [];
   }
 

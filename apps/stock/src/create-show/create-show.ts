@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import type { NewShow, ShowView } from '#libs/contracts';
 import { CLOCK, LOGGER, type Clock } from '#libs/service-kit';
-import { newTicketTypeId } from '#libs/stock-ledger';
+import { newTicketTypeId } from '#libs/redis-stock';
 import { PrismaClient } from '#prisma/stock';
 import { alreadyBegun } from '../domain/errors.js';
 import { RebuildStock } from '../rebuild-stock/rebuild-stock.js';

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { InstantMs, type ListShowsQuery, type ShowView } from '#libs/contracts';
 import { CLOCK, LOGGER, pageCursor, type Clock } from '#libs/service-kit';
-import { StockLedger } from '#libs/stock-ledger';
+import { RedisStock } from '#libs/redis-stock';
 import { PrismaClient } from '#prisma/stock';
 
 /** A page that thousands reload asks Postgres and Redis this seldom. */
@@ -28,7 +28,7 @@ export class ListShows {
 
   constructor(
     private readonly database: PrismaClient,
-    private readonly stock: StockLedger,
+    private readonly stock: RedisStock,
     @Inject(CLOCK) private readonly clock: Clock,
     @Inject(LOGGER) private readonly logger: Logger,
   ) {}

@@ -1,5 +1,5 @@
 import { Injectable } from '@nestjs/common';
-import { StockLedger } from '#libs/stock-ledger';
+import { RedisStock } from '#libs/redis-stock';
 import { standingOf, type Standing } from '../domain/movements.js';
 import type { RecordedEvent } from './stock-event.js';
 
@@ -10,7 +10,7 @@ import type { RecordedEvent } from './stock-event.js';
  */
 @Injectable()
 export class StockMirror {
-  constructor(private readonly stock: StockLedger) {}
+  constructor(private readonly stock: RedisStock) {}
 
   async apply(events: readonly RecordedEvent[]): Promise<void> {
     for (const ticketTypeId of new Set(events.map((event) => event.ticketTypeId))) {

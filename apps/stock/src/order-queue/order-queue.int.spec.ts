@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { EmbeddedBroker } from '#libs/broker';
 import { OrderCreated, OrderSubmitted } from '#libs/contracts';
 import type { BrokerConsumer, BrokerPort, DeliveredMessage } from '#libs/messaging';
-import type { StockLedger } from '#libs/stock-ledger';
+import type { RedisStock } from '#libs/redis-stock';
 import { OrderQueue } from './order-queue.js';
 
 const MARGIN_MS = 5_000;
@@ -29,7 +29,7 @@ async function open(): Promise<void> {
   broker = await EmbeddedBroker.open({ dir });
   port = broker.connect('spec');
   const hold = (orderNo: string) => Promise.resolve(held.get(orderNo));
-  queue = new OrderQueue(port, { hold } as unknown as StockLedger);
+  queue = new OrderQueue(port, { hold } as unknown as RedisStock);
 }
 
 async function submitted(...keys: string[]): Promise<void> {
@@ -198,7 +198,7 @@ it('is not quiet with a dead order, nor with a transaction that waits for an ope
   expect(
     await new OrderQueue(
       Object.create(port, { admin: { value: admin } }) as BrokerPort,
-      {} as StockLedger,
+      {} as RedisStock,
     ).isQuiet(),
   ).toBe(false);
   await submitted('dead');

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { OrderSubmitted } from '#libs/contracts';
 import { BROKER_PORT, type BrokerPort, type GroupInfo } from '#libs/messaging';
-import { StockLedger } from '#libs/stock-ledger';
+import { RedisStock } from '#libs/redis-stock';
 
 /** The group that turns accepted orders into written ones. */
 const PLACING = 'order.place';
@@ -30,7 +30,7 @@ export type Progress = {
 export class OrderQueue {
   constructor(
     @Inject(BROKER_PORT) private readonly broker: BrokerPort,
-    private readonly stock: StockLedger,
+    private readonly stock: RedisStock,
   ) {}
 
   /**

@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { Counter } from 'prom-client';
 import { LOGGER, Metrics } from '#libs/service-kit';
-import { StockLedger } from '#libs/stock-ledger';
+import { RedisStock } from '#libs/redis-stock';
 import { PrismaClient } from '#prisma/stock';
 import { OrderQueue, type Progress } from '../order-queue/order-queue.js';
 
@@ -29,7 +29,7 @@ export class ReapHolds {
 
   constructor(
     private readonly database: PrismaClient,
-    private readonly stock: StockLedger,
+    private readonly stock: RedisStock,
     private readonly queue: OrderQueue,
     @Inject(LOGGER) private readonly logger: Logger,
     metrics: Metrics,

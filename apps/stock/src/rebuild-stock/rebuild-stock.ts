@@ -1,6 +1,6 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { CLOCK, type Clock } from '#libs/service-kit';
-import { StockLedger, type LedgerOrder, type RebuildResult } from '#libs/stock-ledger';
+import { RedisStock, type LedgerOrder, type RebuildResult } from '#libs/redis-stock';
 import { PrismaClient, type Prisma } from '#prisma/stock';
 import { ticketTypeNotFound } from '../domain/errors.js';
 import { standingOf, type Movement, type Standing } from '../domain/movements.js';
@@ -8,7 +8,7 @@ import { lockTicketTypes } from '../move-stock/movement-ledger.js';
 
 /** For the largest ticket type, a million orders. */
 const TRANSACTION = { maxWait: 10_000, timeout: 60_000 };
-/** Released orders that are older need no tombstone any more: see TOMBSTONE_MS of the stock ledger. */
+/** Released orders that are older need no tombstone any more: see TOMBSTONE_MS of `RedisStock`. */
 const TOMBSTONE_MS = 86_400_000;
 
 type OrderRow = { orderNo: string; buyerId: string; quantity: number; movements: Movement[]; at: Date };
@@ -24,7 +24,7 @@ type OrderRow = { orderNo: string; buyerId: string; quantity: number; movements:
 export class RebuildStock {
   constructor(
     private readonly database: PrismaClient,
-    private readonly stock: StockLedger,
+    private readonly stock: RedisStock,
     @Inject(CLOCK) private readonly clock: Clock,
   ) {}
 

@@ -3,7 +3,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import { StockSynced } from '#libs/contracts';
 import { MessageBus } from '#libs/messaging';
 import { CLOCK, type Clock } from '#libs/service-kit';
-import type { RebuildResult } from '#libs/stock-ledger';
+import type { RebuildResult } from '#libs/redis-stock';
 import { PrismaClient } from '#prisma/stock';
 
 /** Leaves a trace of every time that Redis was set right: a SYNC row, and a `StockSynced` message. */

@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { LOGGER } from '#libs/service-kit';
-import { StockLedger, type RebuildResult } from '#libs/stock-ledger';
+import { RedisStock, type RebuildResult } from '#libs/redis-stock';
 import { PrismaClient } from '#prisma/stock';
 import { RebuildStock } from './rebuild-stock.js';
 import { RecordSync } from './record-sync.js';
@@ -18,7 +18,7 @@ export class VerifyStock {
 
   constructor(
     private readonly database: PrismaClient,
-    private readonly stock: StockLedger,
+    private readonly stock: RedisStock,
     private readonly rebuildStock: RebuildStock,
     private readonly recordSync: RecordSync,
     @Inject(LOGGER) private readonly logger: Logger,

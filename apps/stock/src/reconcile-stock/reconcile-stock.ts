@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { Gauge } from 'prom-client';
 import { BROKER_PORT, type BrokerPort } from '#libs/messaging';
 import { LOGGER, Metrics } from '#libs/service-kit';
-import { StockLedger } from '#libs/stock-ledger';
+import { RedisStock } from '#libs/redis-stock';
 import { PrismaClient } from '#prisma/stock';
 import { driftOf, isDrift, isSameDrift, sizeOf, type Drift } from '../domain/drift.js';
 import { RebuildStock } from '../rebuild-stock/rebuild-stock.js';
@@ -24,7 +24,7 @@ export class ReconcileStock {
 
   constructor(
     private readonly database: PrismaClient,
-    private readonly stock: StockLedger,
+    private readonly stock: RedisStock,
     private readonly rebuildStock: RebuildStock,
     private readonly recordSync: RecordSync,
     @Inject(BROKER_PORT) private readonly broker: BrokerPort,

@@ -4,7 +4,7 @@ import { PrismaClient } from '#prisma/stock';
 import type { BrokerPort, Envelope, GroupInfo, MessageBus } from '#libs/messaging';
 import { Metrics, openDatabase, openRedis } from '#libs/service-kit';
 import { startPostgres, startRedis, type TestRedis } from '#libs/service-kit/testing';
-import { orderNoFor, StockLedger, type StockCounters } from '#libs/stock-ledger';
+import { orderNoFor, RedisStock, type StockCounters } from '#libs/redis-stock';
 import { CreateShow } from '../create-show/create-show.js';
 import { ListShows } from '../list-shows/list-shows.js';
 import type { OrderFact } from '../domain/movements.js';
@@ -93,7 +93,7 @@ export class StockUnderTest {
   private constructor(
     readonly database: PrismaClient,
     readonly redis: Redis,
-    readonly stock: StockLedger,
+    readonly stock: RedisStock,
     readonly redisServer: TestRedis,
     private readonly release: () => Promise<void>,
   ) {
@@ -138,7 +138,7 @@ export class StockUnderTest {
     redis.on('error', () => {
       // Expected while a spec has the server down.
     });
-    const service = new StockUnderTest(database, redis, new StockLedger(redis), redisServer, async () => {
+    const service = new StockUnderTest(database, redis, new RedisStock(redis), redisServer, async () => {
       await database.$disconnect();
       redis.disconnect();
       await Promise.all([postgres.stop(), redisServer.stop()]);

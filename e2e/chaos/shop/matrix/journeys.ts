@@ -6,7 +6,7 @@ import type { ShopUnderChaos } from '../shop-under-chaos.js';
 import type { Striking } from '../strike.js';
 import { script, type Journey } from './steps.js';
 
-/** libs/stock-ledger/src/stock-keys.ts */
+/** libs/redis-stock/src/stock-keys.ts */
 const EPOCH_KEY = 'stock:epoch';
 const VERIFIED_WITHIN_MS = 30_000;
 const DEAD_WITHIN_MS = 60_000;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Redis } from 'ioredis';
-import { defineStockScripts } from '../../../../libs/stock-ledger/src/scripts.js';
+import { defineStockScripts } from '../../../../libs/redis-stock/src/scripts.js';
 import type { LinkName, ProcessName, Service } from '../links.js';
 
 /** What somebody does so that the shop takes the step; see `journeys.ts`. */

@@ -1,4 +1,4 @@
-import type { StoredHold } from '#libs/stock-ledger';
+import type { StoredHold } from '#libs/redis-stock';
 import type { Finding } from '../finding.js';
 
 /** An order's row, as far as its hold must agree with it. */

@@ -1,7 +1,7 @@
 import { Gathered, type Finding } from '../finding.js';
 
 /** What Redis says of a ticket type: the counters, and what holds and buyers add up to one by one. */
-export type RedisStock = {
+export type StockInRedis = {
   initial: number;
   free: number;
   held: number;
@@ -25,7 +25,7 @@ export type TicketTypeFacts = {
   /** How many orders those are. */
   standingOrders: number;
   /** Undefined when Redis does not know the ticket type. */
-  redis: RedisStock | undefined;
+  redis: StockInRedis | undefined;
 };
 
 /** What only the caller knows: how many tickets buyers asked for. */

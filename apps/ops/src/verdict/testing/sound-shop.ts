@@ -1,6 +1,6 @@
 import type { Redis } from 'ioredis';
 import type pg from 'pg';
-import { StockLedger } from '#libs/stock-ledger';
+import { RedisStock } from '#libs/redis-stock';
 
 export const TYPE = 'tt0123456789';
 export const orderNo = (index: number): string => `0123456789-${String(index).padStart(16, '0')}`;
@@ -16,13 +16,13 @@ const PLACED_AGO_MS = 3_600_000;
  * to 6 are paid, 7 and 8 wait for payment, 9 was cancelled a moment ago. And the hands to spoil it, a detail at a time.
  */
 export class SoundShop {
-  private readonly stock: StockLedger;
+  private readonly stock: RedisStock;
 
   constructor(
     private readonly admin: pg.Client,
     private readonly redis: Redis,
   ) {
-    this.stock = new StockLedger(redis);
+    this.stock = new RedisStock(redis);
   }
 
   async open(): Promise<void> {
@@ -184,7 +184,7 @@ export class SoundShop {
     await this.setHold(index, `s|1|${Date.now()}|0|0|0|b${index}`);
   }
 
-  /** As libs/stock-ledger/src/lua/hold.lua draws it. */
+  /** As libs/redis-stock/src/lua/hold.lua draws it. */
   async setHold(index: number, hold: string): Promise<void> {
     await this.redis.hset(`${KEYS}holds`, orderNo(index), hold);
   }

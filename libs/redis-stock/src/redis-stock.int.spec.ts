@@ -4,7 +4,7 @@ import { startRedis, type TestRedis } from '#libs/service-kit/testing';
 import {
   newTicketTypeId,
   orderNoFor,
-  StockLedger,
+  RedisStock,
   type ReserveAnswer,
   type StoredHold,
   type TicketTypeSnapshot,
@@ -17,7 +17,7 @@ const HOLD_MS = 600_000;
 
 let server: TestRedis;
 let redis: Redis;
-let ledger: StockLedger;
+let stock: RedisStock;
 let ticketTypeId: string;
 
 beforeAll(async () => {
@@ -26,7 +26,7 @@ beforeAll(async () => {
   redis.on('error', () => {
     // Expected while the server is down.
   });
-  ledger = new StockLedger(redis);
+  stock = new RedisStock(redis);
 }, 30_000);
 afterAll(async () => {
   redis.disconnect();
@@ -44,7 +44,7 @@ const order = (name: string, quantity = 1, buyerId = name) => ({
 type TestOrder = ReturnType<typeof order>;
 
 async function onSale(options: Partial<TicketTypeSnapshot> = {}): Promise<void> {
-  await ledger.rebuild(
+  await stock.rebuild(
     {
       ticketTypeId,
       initial: 10,
@@ -58,11 +58,11 @@ async function onSale(options: Partial<TicketTypeSnapshot> = {}): Promise<void> 
     },
     NOW_MS,
   );
-  await ledger.setEpoch(await ledger.runId(), await ledger.beginVerifying());
+  await stock.setEpoch(await stock.runId(), await stock.beginVerifying());
 }
 
 const reserve = (wanted: TestOrder, nowMs = NOW_MS): Promise<ReserveAnswer> =>
-  ledger.reserve({ ...wanted, ticketTypeId, nowMs, holdTimeoutMs: HOLD_MS });
+  stock.reserve({ ...wanted, ticketTypeId, nowMs, holdTimeoutMs: HOLD_MS });
 
 async function reserved(...orders: TestOrder[]): Promise<void> {
   for (const wanted of orders) expect(await reserve(wanted)).toMatchObject({ outcome: 'reserved' });
@@ -70,27 +70,27 @@ async function reserved(...orders: TestOrder[]): Promise<void> {
 
 async function sold(...orders: TestOrder[]): Promise<void> {
   await reserved(...orders);
-  await ledger.claim(
+  await stock.claim(
     ticketTypeId,
     orders.map(({ orderNo }) => orderNo),
   );
-  await ledger.markSold(ticketTypeId, orders);
+  await stock.markSold(ticketTypeId, orders);
 }
 
 async function counters(): Promise<{ free: number; held: number; sold: number }> {
-  const now = await ledger.read(ticketTypeId);
+  const now = await stock.read(ticketTypeId);
   if (now === undefined) throw new Error('no counters');
   expect(now.free + now.held + now.sold).toBe(now.initial);
-  const audit = await ledger.audit(ticketTypeId);
+  const audit = await stock.audit(ticketTypeId);
   expect(audit?.holds).toEqual({ held: now.held, sold: now.sold, charged: now.held + now.sold });
   return { free: now.free, held: now.held, sold: now.sold };
 }
 
-const stateOf = async (wanted: TestOrder) => (await ledger.hold(wanted.orderNo))?.state;
+const stateOf = async (wanted: TestOrder) => (await stock.hold(wanted.orderNo))?.state;
 
 async function reap(nowMs: number, limit = 10): Promise<string[]> {
-  const expired = await ledger.expired(ticketTypeId, nowMs, limit);
-  return ledger.reap(ticketTypeId, expired, nowMs, nowMs);
+  const expired = await stock.expired(ticketTypeId, nowMs, limit);
+  return stock.reap(ticketTypeId, expired, nowMs, nowMs);
 }
 
 describe('reserve', () => {
@@ -114,11 +114,11 @@ describe('reserve', () => {
     const first = order('a', 2);
     await reserved(first, order('b'));
     expect(await reserve(first)).toMatchObject({ outcome: 'replayed', position: 1, state: 'held' });
-    await ledger.claim(ticketTypeId, [first.orderNo]);
+    await stock.claim(ticketTypeId, [first.orderNo]);
     expect(await reserve(first)).toMatchObject({ outcome: 'replayed', position: 0, state: 'claimed' });
-    await ledger.markSold(ticketTypeId, [first]);
+    await stock.markSold(ticketTypeId, [first]);
     expect(await reserve(first)).toMatchObject({ outcome: 'replayed', position: 0, state: 'sold' });
-    await ledger.release(ticketTypeId, [first], 'rollback');
+    await stock.release(ticketTypeId, [first], 'rollback');
     expect(await reserve(first)).toMatchObject({ outcome: 'replayed', position: 0, state: 'released' });
     expect(await counters()).toEqual({ free: 9, held: 1, sold: 0 });
   });
@@ -129,7 +129,7 @@ describe('reserve', () => {
     await reserved(late);
     await reserve(late, NOW_MS + HOLD_MS - 1);
     expect(await reap(NOW_MS + HOLD_MS)).toEqual([]);
-    expect((await ledger.hold(late.orderNo))?.expiresAtMs).toBe(NOW_MS + 2 * HOLD_MS - 1);
+    expect((await stock.hold(late.orderNo))?.expiresAtMs).toBe(NOW_MS + 2 * HOLD_MS - 1);
   });
 
   it('goes by the clock of Redis, which all callers share, for the sale and for the hold', async () => {
@@ -137,18 +137,18 @@ describe('reserve', () => {
     const { orderNo, ...rest } = order('a');
     const [before, , after] = [
       Date.now(),
-      await ledger.reserve({ orderNo, ...rest, ticketTypeId, holdTimeoutMs: HOLD_MS }),
+      await stock.reserve({ orderNo, ...rest, ticketTypeId, holdTimeoutMs: HOLD_MS }),
       Date.now(),
     ];
-    const hold = await ledger.hold(orderNo);
+    const hold = await stock.hold(orderNo);
     expect(hold?.heldAtMs).toBeGreaterThanOrEqual(before - 1);
     expect(hold?.heldAtMs).toBeLessThanOrEqual(after + 1);
     expect(hold?.expiresAtMs).toBe((hold?.heldAtMs ?? NaN) + HOLD_MS);
-    const nowMs = await ledger.nowMs();
+    const nowMs = await stock.nowMs();
     expect(nowMs).toBeGreaterThanOrEqual(hold?.heldAtMs ?? NaN);
-    await ledger.reap(ticketTypeId, [orderNo], (hold?.expiresAtMs ?? NaN) + 1);
+    await stock.reap(ticketTypeId, [orderNo], (hold?.expiresAtMs ?? NaN) + 1);
     const holds: StoredHold[] = [];
-    for await (const page of ledger.scanHolds(ticketTypeId)) holds.push(...page);
+    for await (const page of stock.scanHolds(ticketTypeId)) holds.push(...page);
     const [stored] = holds;
     expect(stored?.state).toBe('released');
     expect(stored?.dueMs).toBeGreaterThanOrEqual(nowMs);
@@ -160,7 +160,7 @@ describe('reserve', () => {
     const [yesterday, today] = [order('yesterday'), order('today')];
     await reserved(yesterday);
     const again = (nowMs: number): Promise<ReserveAnswer> =>
-      ledger.reserve({
+      stock.reserve({
         ...today,
         ...{ ticketTypeId, nowMs, holdTimeoutMs: HOLD_MS },
         otherOrderNos: [yesterday.orderNo, order('never').orderNo],
@@ -187,9 +187,9 @@ describe('reserve', () => {
     await reserved(first);
     expect(await reserve(order('two', 2, 'ann'))).toEqual({ outcome: 'limit-exceeded' });
     await reserved(order('three', 1, 'ann'), order('four', 4, 'bob|with|bars'));
-    await ledger.release(ticketTypeId, [first], 'rollback');
+    await stock.release(ticketTypeId, [first], 'rollback');
     await reserved(order('five', 3, 'ann'));
-    expect((await ledger.hold(order('four', 4, 'bob|with|bars').orderNo))?.buyerId).toBe('bob|with|bars');
+    expect((await stock.hold(order('four', 4, 'bob|with|bars').orderNo))?.buyerId).toBe('bob|with|bars');
   });
 
   it('refuses before the sale opens', async () => {
@@ -210,7 +210,7 @@ describe('reserve', () => {
     await onSale();
     await redis.hdel(stockKeys(ticketTypeId).counter, 'closesAt');
     expect(await reserve(order('a'))).toEqual({ outcome: 'not-ready' });
-    expect(await ledger.unverified([ticketTypeId])).toEqual([ticketTypeId]);
+    expect(await stock.unverified([ticketTypeId])).toEqual([ticketTypeId]);
   });
 
   it('tells an unknown ticket type from lost counters', async () => {
@@ -234,9 +234,9 @@ describe('reserve', () => {
     await server.crash();
     await server.restart();
     expect(await reserve(order('after'))).toEqual({ outcome: 'not-ready' });
-    expect(await ledger.unverified([ticketTypeId])).toEqual([ticketTypeId]);
+    expect(await stock.unverified([ticketTypeId])).toEqual([ticketTypeId]);
     await onSale();
-    expect(await ledger.unverified([ticketTypeId])).toEqual([]);
+    expect(await stock.unverified([ticketTypeId])).toEqual([]);
     expect(await reserve(before)).toMatchObject({ outcome: 'replayed', state: 'held' });
     expect(await reserve(order('after'))).toMatchObject({ outcome: 'reserved', position: 2 });
   });
@@ -262,29 +262,29 @@ describe('claim', () => {
     await onSale();
     const [a, b] = [order('a'), order('b')];
     await reserved(a, b);
-    await ledger.release(ticketTypeId, [b.orderNo], 'rollback');
+    await stock.release(ticketTypeId, [b.orderNo], 'rollback');
     const all = [a.orderNo, b.orderNo, order('never').orderNo];
-    expect(await ledger.claim(ticketTypeId, all)).toEqual(['claimed', 'gone', 'gone']);
-    expect(await ledger.claim(ticketTypeId, all)).toEqual(['already-claimed', 'gone', 'gone']);
-    await ledger.markSold(ticketTypeId, [a]);
-    expect(await ledger.claim(ticketTypeId, [a.orderNo])).toEqual(['already-claimed']);
+    expect(await stock.claim(ticketTypeId, all)).toEqual(['claimed', 'gone', 'gone']);
+    expect(await stock.claim(ticketTypeId, all)).toEqual(['already-claimed', 'gone', 'gone']);
+    await stock.markSold(ticketTypeId, [a]);
+    expect(await stock.claim(ticketTypeId, [a.orderNo])).toEqual(['already-claimed']);
   });
 
   it('moves the queue on', async () => {
     await onSale();
     const waiting = [order('a'), order('b'), order('c')];
     await reserved(...waiting);
-    await ledger.claim(ticketTypeId, [order('a').orderNo, order('b').orderNo]);
-    expect((await ledger.hold(order('c').orderNo))?.position).toBe(1);
+    await stock.claim(ticketTypeId, [order('a').orderNo, order('b').orderNo]);
+    expect((await stock.hold(order('c').orderNo))?.position).toBe(1);
     expect(await reserve(order('d'))).toMatchObject({ position: 2 });
   });
 
   it('says nothing about holds while the counters are lost', async () => {
-    await expect(ledger.claim(ticketTypeId, [order('a').orderNo])).rejects.toMatchObject({
+    await expect(stock.claim(ticketTypeId, [order('a').orderNo])).rejects.toMatchObject({
       code: 'STOCK_NOT_READY',
       kind: 'transient',
     });
-    expect(await ledger.claim(ticketTypeId, [])).toEqual([]);
+    expect(await stock.claim(ticketTypeId, [])).toEqual([]);
   });
 });
 
@@ -293,7 +293,7 @@ describe('reap', () => {
     await onSale();
     const [a, b, c] = [order('a', 2), order('b'), order('c')];
     await reserved(a, b, c);
-    await ledger.claim(ticketTypeId, [b.orderNo]);
+    await stock.claim(ticketTypeId, [b.orderNo]);
     expect(await reap(NOW_MS + HOLD_MS - 1)).toEqual([]);
     const first = await reap(NOW_MS + HOLD_MS, 1);
     const second = await reap(NOW_MS + HOLD_MS);
@@ -308,11 +308,11 @@ describe('reap', () => {
     const [claimed, again, gone] = [order('claimed'), order('again'), order('gone')];
     await reserved(claimed, again, gone);
     const atMs = NOW_MS + HOLD_MS;
-    const expired = await ledger.expired(ticketTypeId, atMs, 10);
+    const expired = await stock.expired(ticketTypeId, atMs, 10);
     expect(expired).toHaveLength(3);
-    await ledger.claim(ticketTypeId, [claimed.orderNo]);
+    await stock.claim(ticketTypeId, [claimed.orderNo]);
     await reserve(again, atMs);
-    expect(await ledger.reap(ticketTypeId, expired, atMs, atMs)).toEqual([gone.orderNo]);
+    expect(await stock.reap(ticketTypeId, expired, atMs, atMs)).toEqual([gone.orderNo]);
   });
 
   it('is shown holds that wait for their claim, with their present end, and no others', async () => {
@@ -322,11 +322,11 @@ describe('reap', () => {
     ] as [TestOrder, TestOrder, TestOrder, TestOrder, TestOrder];
     await reserved(waits, again, claimed, adopted, released);
     await reserve(again, NOW_MS + 1);
-    await ledger.claim(ticketTypeId, [claimed.orderNo]);
-    await ledger.markSold(ticketTypeId, [adopted]);
-    await ledger.release(ticketTypeId, [released], 'rollback');
-    expect(await ledger.expired(ticketTypeId, NOW_MS + HOLD_MS, 10)).toEqual([waits.orderNo]);
-    expect(await ledger.expired(ticketTypeId, NOW_MS + HOLD_MS + 1, 10)).toEqual([
+    await stock.claim(ticketTypeId, [claimed.orderNo]);
+    await stock.markSold(ticketTypeId, [adopted]);
+    await stock.release(ticketTypeId, [released], 'rollback');
+    expect(await stock.expired(ticketTypeId, NOW_MS + HOLD_MS, 10)).toEqual([waits.orderNo]);
+    expect(await stock.expired(ticketTypeId, NOW_MS + HOLD_MS + 1, 10)).toEqual([
       waits.orderNo,
       again.orderNo,
     ]);
@@ -336,9 +336,9 @@ describe('reap', () => {
     await onSale();
     const [reaped, again, later] = [order('reaped'), order('again'), order('later')];
     await reserved(reaped, again, later);
-    await ledger.release(ticketTypeId, [again, later], 'rollback', NOW_MS);
-    await ledger.reacquire(again, NOW_MS);
-    await ledger.markSold(ticketTypeId, [{ ...later, reacquired: true }], NOW_MS);
+    await stock.release(ticketTypeId, [again, later], 'rollback', NOW_MS);
+    await stock.reacquire(again, NOW_MS);
+    await stock.markSold(ticketTypeId, [{ ...later, reacquired: true }], NOW_MS);
     expect(await reap(NOW_MS + HOLD_MS)).toEqual([reaped.orderNo]);
     await reap(NOW_MS + HOLD_MS + 86_400_000);
     expect(await Promise.all([reaped, again, later].map(stateOf))).toEqual([
@@ -352,7 +352,7 @@ describe('reap', () => {
     await onSale();
     const gone = order('gone');
     await reserved(gone);
-    await ledger.release(ticketTypeId, [gone], 'rollback', NOW_MS);
+    await stock.release(ticketTypeId, [gone], 'rollback', NOW_MS);
     await reap(NOW_MS + 86_399_999);
     expect(await stateOf(gone)).toBe('released');
     await reap(NOW_MS + 86_400_000);
@@ -368,9 +368,9 @@ describe('reap', () => {
       if (index % 10 === 5) {
         // Found expired before: some of them are claimed by now, some will be in a moment.
         const found = raced.slice(index - 3, index + 4).map((each) => each.orderNo);
-        reaps.push(ledger.reap(ticketTypeId, found, NOW_MS + HOLD_MS, NOW_MS + HOLD_MS));
+        reaps.push(stock.reap(ticketTypeId, found, NOW_MS + HOLD_MS, NOW_MS + HOLD_MS));
       }
-      return ledger.claim(ticketTypeId, [orderNo]);
+      return stock.claim(ticketTypeId, [orderNo]);
     });
     const answers = (await Promise.all(claims)).flat();
     const taken = new Set((await Promise.all(reaps)).flat());
@@ -381,7 +381,7 @@ describe('reap', () => {
   });
 
   it('does nothing while the counters are lost', async () => {
-    expect(await ledger.reap(ticketTypeId, [order('a').orderNo], NOW_MS, NOW_MS)).toEqual([]);
+    expect(await stock.reap(ticketTypeId, [order('a').orderNo], NOW_MS, NOW_MS)).toEqual([]);
   });
 });
 
@@ -390,9 +390,9 @@ describe('mark sold', () => {
     await onSale();
     const [a, b] = [order('a', 2), order('b')];
     await reserved(a, b);
-    await ledger.claim(ticketTypeId, [a.orderNo]);
-    expect(await ledger.markSold(ticketTypeId, [a, b])).toEqual(['marked', 'marked']);
-    expect(await ledger.markSold(ticketTypeId, [a, a, b])).toEqual([
+    await stock.claim(ticketTypeId, [a.orderNo]);
+    expect(await stock.markSold(ticketTypeId, [a, b])).toEqual(['marked', 'marked']);
+    expect(await stock.markSold(ticketTypeId, [a, a, b])).toEqual([
       'already-sold',
       'already-sold',
       'already-sold',
@@ -406,23 +406,23 @@ describe('mark sold', () => {
     await onSale();
     const late = order('late', 2);
     await reserved(late);
-    await ledger.release(ticketTypeId, [late], 'rollback');
-    expect(await ledger.markSold(ticketTypeId, [late])).toEqual(['released']);
+    await stock.release(ticketTypeId, [late], 'rollback');
+    expect(await stock.markSold(ticketTypeId, [late])).toEqual(['released']);
     expect(await counters()).toEqual({ free: 10, held: 0, sold: 0 });
-    expect(await ledger.markSold(ticketTypeId, [{ ...late, reacquired: true }])).toEqual(['marked']);
+    expect(await stock.markSold(ticketTypeId, [{ ...late, reacquired: true }])).toEqual(['marked']);
     expect(await stateOf(late)).toBe('reacquired');
     expect(await counters()).toEqual({ free: 8, held: 0, sold: 2 });
   });
 
   it('adopts an order that Redis has lost', async () => {
     await onSale();
-    expect(await ledger.markSold(ticketTypeId, [order('lost', 3, 'ann')])).toEqual(['adopted']);
+    expect(await stock.markSold(ticketTypeId, [order('lost', 3, 'ann')])).toEqual(['adopted']);
     expect(await counters()).toEqual({ free: 7, held: 0, sold: 3 });
     expect(await reserve(order('more', 2, 'ann'))).toEqual({ outcome: 'limit-exceeded' });
   });
 
   it('leaves it to the rebuild while the counters are lost', async () => {
-    expect(await ledger.markSold(ticketTypeId, [order('a')])).toBeUndefined();
+    expect(await stock.markSold(ticketTypeId, [order('a')])).toBeUndefined();
   });
 });
 
@@ -432,13 +432,13 @@ describe('release', () => {
     const [a, b, c] = [order('a'), order('b', 2), order('c', 3)];
     await sold(c);
     await reserved(a, b);
-    await ledger.claim(ticketTypeId, [b.orderNo]);
-    expect(await ledger.release(ticketTypeId, [a, b, c], 'rollback')).toEqual([
+    await stock.claim(ticketTypeId, [b.orderNo]);
+    expect(await stock.release(ticketTypeId, [a, b, c], 'rollback')).toEqual([
       'released',
       'released',
       'released',
     ]);
-    expect(await ledger.release(ticketTypeId, [a, b, c], 'rollback')).toEqual(
+    expect(await stock.release(ticketTypeId, [a, b, c], 'rollback')).toEqual(
       Array(3).fill('already-released'),
     );
     expect(await counters()).toEqual({ free: 10, held: 0, sold: 0 });
@@ -448,11 +448,11 @@ describe('release', () => {
     await onSale();
     const again = order('again', 2);
     await sold(again);
-    await ledger.release(ticketTypeId, [again], 'rollback');
-    await ledger.reacquire(again);
-    expect(await ledger.release(ticketTypeId, [again], 'rollback')).toEqual(['kept']);
+    await stock.release(ticketTypeId, [again], 'rollback');
+    await stock.reacquire(again);
+    expect(await stock.release(ticketTypeId, [again], 'rollback')).toEqual(['kept']);
     expect(await counters()).toEqual({ free: 8, held: 0, sold: 2 });
-    expect(await ledger.release(ticketTypeId, [again], 'refused')).toEqual(['released']);
+    expect(await stock.release(ticketTypeId, [again], 'refused')).toEqual(['released']);
     expect(await counters()).toEqual({ free: 10, held: 0, sold: 0 });
   });
 
@@ -460,8 +460,8 @@ describe('release', () => {
     await onSale();
     const unsent = order('unsent', 2);
     await reserved(unsent);
-    expect(await ledger.release(ticketTypeId, [unsent.orderNo], 'unclaimed')).toEqual(['released']);
-    expect(await ledger.release(ticketTypeId, [unsent.orderNo], 'unclaimed')).toEqual(['unknown']);
+    expect(await stock.release(ticketTypeId, [unsent.orderNo], 'unclaimed')).toEqual(['released']);
+    expect(await stock.release(ticketTypeId, [unsent.orderNo], 'unclaimed')).toEqual(['unknown']);
     expect(await counters()).toEqual({ free: 10, held: 0, sold: 0 });
     expect(await reserve(unsent)).toMatchObject({ outcome: 'reserved', position: 1 });
   });
@@ -471,8 +471,8 @@ describe('release', () => {
     const [twice, claimed] = [order('twice'), order('claimed')];
     await reserved(twice, claimed);
     await reserve(twice);
-    await ledger.claim(ticketTypeId, [claimed.orderNo]);
-    expect(await ledger.release(ticketTypeId, [twice.orderNo, claimed.orderNo], 'unclaimed')).toEqual([
+    await stock.claim(ticketTypeId, [claimed.orderNo]);
+    expect(await stock.release(ticketTypeId, [twice.orderNo, claimed.orderNo], 'unclaimed')).toEqual([
       'kept',
       'kept',
     ]);
@@ -484,8 +484,8 @@ describe('release', () => {
     const [twice, claimed] = [order('twice'), order('claimed')];
     await reserved(twice, claimed);
     await reserve(twice);
-    await ledger.claim(ticketTypeId, [claimed.orderNo]);
-    expect(await ledger.release(ticketTypeId, [twice, claimed], 'abandoned')).toEqual(['released', 'kept']);
+    await stock.claim(ticketTypeId, [claimed.orderNo]);
+    expect(await stock.release(ticketTypeId, [twice, claimed], 'abandoned')).toEqual(['released', 'kept']);
     expect(await stateOf(twice)).toBeUndefined();
     expect(await counters()).toEqual({ free: 9, held: 1, sold: 0 });
   });
@@ -493,15 +493,15 @@ describe('release', () => {
   it('leaves a tombstone for an order that Redis does not know', async () => {
     await onSale();
     const early = order('early', 2);
-    expect(await ledger.release(ticketTypeId, [early], 'rollback')).toEqual(['unknown']);
-    expect(await ledger.markSold(ticketTypeId, [early])).toEqual(['released']);
-    expect(await ledger.claim(ticketTypeId, [early.orderNo])).toEqual(['gone']);
+    expect(await stock.release(ticketTypeId, [early], 'rollback')).toEqual(['unknown']);
+    expect(await stock.markSold(ticketTypeId, [early])).toEqual(['released']);
+    expect(await stock.claim(ticketTypeId, [early.orderNo])).toEqual(['gone']);
     expect(await counters()).toEqual({ free: 10, held: 0, sold: 0 });
-    expect(await ledger.reacquire(early)).toBe('reacquired');
+    expect(await stock.reacquire(early)).toBe('reacquired');
   });
 
   it('leaves it to the rebuild while the counters are lost', async () => {
-    expect(await ledger.release(ticketTypeId, [order('a')], 'rollback')).toBeUndefined();
+    expect(await stock.release(ticketTypeId, [order('a')], 'rollback')).toBeUndefined();
   });
 });
 
@@ -510,11 +510,11 @@ describe('re-acquire', () => {
     await onSale();
     const late = order('late', 2);
     await sold(late);
-    await ledger.release(ticketTypeId, [late], 'rollback');
-    expect(await ledger.reacquire(late)).toBe('reacquired');
-    expect(await ledger.reacquire(late)).toBe('reacquired');
+    await stock.release(ticketTypeId, [late], 'rollback');
+    expect(await stock.reacquire(late)).toBe('reacquired');
+    expect(await stock.reacquire(late)).toBe('reacquired');
     expect(await counters()).toEqual({ free: 8, held: 0, sold: 2 });
-    expect(await ledger.markSold(ticketTypeId, [{ ...late, reacquired: true }])).toEqual(['already-sold']);
+    expect(await stock.markSold(ticketTypeId, [{ ...late, reacquired: true }])).toEqual(['already-sold']);
   });
 
   it('waits for a rollback that is still on its way', async () => {
@@ -522,17 +522,17 @@ describe('re-acquire', () => {
     const [held, claimed, done] = [order('held'), order('claimed'), order('done')];
     await sold(done);
     await reserved(held, claimed);
-    await ledger.claim(ticketTypeId, [claimed.orderNo]);
-    for (const early of [held, claimed, done]) expect(await ledger.reacquire(early)).toBe('not-released-yet');
+    await stock.claim(ticketTypeId, [claimed.orderNo]);
+    for (const early of [held, claimed, done]) expect(await stock.reacquire(early)).toBe('not-released-yet');
   });
 
   it('refuses when too few tickets are free', async () => {
     await onSale({ initial: 4 });
     const late = order('late', 2, 'ann');
     await reserved(late);
-    await ledger.release(ticketTypeId, [late], 'rollback');
+    await stock.release(ticketTypeId, [late], 'rollback');
     await reserved(order('other', 3, 'bob'));
-    expect(await ledger.reacquire(late)).toBe('not-enough');
+    expect(await stock.reacquire(late)).toBe('not-enough');
     expect(await counters()).toEqual({ free: 1, held: 3, sold: 0 });
   });
 
@@ -540,21 +540,21 @@ describe('re-acquire', () => {
     await onSale({ initial: 100 });
     const late = order('late', 2, 'ann');
     await reserved(late);
-    await ledger.release(ticketTypeId, [late], 'rollback');
+    await stock.release(ticketTypeId, [late], 'rollback');
     const more = order('more', 3, 'ann');
     await reserved(more);
-    expect(await ledger.reacquire(late)).toBe('not-enough');
+    expect(await stock.reacquire(late)).toBe('not-enough');
     expect(await counters()).toEqual({ free: 97, held: 3, sold: 0 });
-    await ledger.release(ticketTypeId, [more], 'rollback');
-    expect(await ledger.reacquire(late)).toBe('reacquired');
+    await stock.release(ticketTypeId, [more], 'rollback');
+    expect(await stock.reacquire(late)).toBe('reacquired');
   });
 
   it("counts re-acquired tickets against the buyer's limit", async () => {
     await onSale({ initial: 100 });
     const late = order('late', 3, 'ann');
     await reserved(late);
-    await ledger.release(ticketTypeId, [late], 'rollback');
-    await ledger.reacquire(late);
+    await stock.release(ticketTypeId, [late], 'rollback');
+    await stock.reacquire(late);
     expect(await reserve(order('more', 2, 'ann'))).toEqual({ outcome: 'limit-exceeded' });
   });
 
@@ -562,10 +562,10 @@ describe('re-acquire', () => {
     await onSale({ saleClosesAtMs: NOW_MS + 1 });
     const [late, later] = [order('late'), order('later')];
     await sold(late, later);
-    await ledger.release(ticketTypeId, [late, later], 'rollback');
-    expect(await ledger.reacquire(late, NOW_MS)).toBe('reacquired');
-    expect(await ledger.reacquire(late, NOW_MS + 1)).toBe('reacquired');
-    expect(await ledger.reacquire(later, NOW_MS + 1)).toBe('sale-over');
+    await stock.release(ticketTypeId, [late, later], 'rollback');
+    expect(await stock.reacquire(late, NOW_MS)).toBe('reacquired');
+    expect(await stock.reacquire(late, NOW_MS + 1)).toBe('reacquired');
+    expect(await stock.reacquire(later, NOW_MS + 1)).toBe('sale-over');
     expect(await counters()).toEqual({ free: 9, held: 0, sold: 1 });
   });
 
@@ -573,9 +573,9 @@ describe('re-acquire', () => {
     await onSale({ saleClosesAtMs: NOW_MS + 1, startsAtMs: NOW_MS + 100 });
     const [late, later] = [order('late'), order('later')];
     await sold(late, later);
-    await ledger.release(ticketTypeId, [late, later], 'rollback');
+    await stock.release(ticketTypeId, [late, later], 'rollback');
     const at = (wanted: TestOrder, paidAtMs: number, nowMs: number) =>
-      ledger.reacquire({ ...wanted, paidAtMs }, nowMs);
+      stock.reacquire({ ...wanted, paidAtMs }, nowMs);
     expect(await at(late, NOW_MS + 1, NOW_MS + 50)).toBe('sale-over');
     expect(await at(late, NOW_MS, NOW_MS + 99)).toBe('reacquired');
     expect(await at(later, NOW_MS, NOW_MS + 100)).toBe('sale-over');
@@ -584,9 +584,9 @@ describe('re-acquire', () => {
   });
 
   it('finds an unknown order gone, and cannot say while the counters are lost', async () => {
-    await expect(ledger.reacquire(order('a'))).rejects.toMatchObject({ code: 'STOCK_NOT_READY' });
+    await expect(stock.reacquire(order('a'))).rejects.toMatchObject({ code: 'STOCK_NOT_READY' });
     await onSale();
-    expect(await ledger.reacquire(order('a'))).toBe('gone');
+    expect(await stock.reacquire(order('a'))).toBe('gone');
   });
 });
 
@@ -598,9 +598,9 @@ describe('scan', () => {
     );
     await sold(...orders);
     await reserved(order('held', 2));
-    await ledger.release(ticketTypeId, orders.slice(0, 3), 'rollback');
+    await stock.release(ticketTypeId, orders.slice(0, 3), 'rollback');
     const states = new Map<string, string>();
-    for await (const page of ledger.scanHolds(ticketTypeId)) {
+    for await (const page of stock.scanHolds(ticketTypeId)) {
       for (const { orderNo, quantity, buyerId, state } of page) {
         states.set(orderNo, `${state} ${quantity} ${buyerId}`);
       }
@@ -609,7 +609,7 @@ describe('scan', () => {
     expect(states.get(orders[0]?.orderNo ?? '')).toBe('released 1 buyer|0');
     expect(states.get(orders[3]?.orderNo ?? '')).toBe('sold 1 buyer|3');
     expect(states.get(order('held', 2).orderNo)).toMatch(/^held 2 /);
-    expect(await ledger.charged(ticketTypeId)).toBe(2_499);
+    expect(await stock.charged(ticketTypeId)).toBe(2_499);
   });
 });
 
@@ -626,10 +626,10 @@ describe('rebuild', () => {
     });
     expect(await counters()).toEqual({ free: 5, held: 0, sold: 5 });
     expect(await reserve(order('more', 2, 'sold'))).toEqual({ outcome: 'limit-exceeded' });
-    expect(await ledger.claim(ticketTypeId, [order('sold', 3).orderNo])).toEqual(['already-claimed']);
-    expect(await ledger.release(ticketTypeId, [order('sold', 3)], 'rollback')).toEqual(['released']);
-    expect(await ledger.release(ticketTypeId, [order('again', 2)], 'rollback')).toEqual(['kept']);
-    expect(await ledger.reacquire(order('gone'))).toBe('reacquired');
+    expect(await stock.claim(ticketTypeId, [order('sold', 3).orderNo])).toEqual(['already-claimed']);
+    expect(await stock.release(ticketTypeId, [order('sold', 3)], 'rollback')).toEqual(['released']);
+    expect(await stock.release(ticketTypeId, [order('again', 2)], 'rollback')).toEqual(['kept']);
+    expect(await stock.reacquire(order('gone'))).toBe('reacquired');
     expect(await counters()).toEqual({ free: 7, held: 0, sold: 3 });
   });
 
@@ -657,9 +657,9 @@ describe('rebuild', () => {
     ];
     await sold(pending, again);
     await reserved(held, claimed);
-    await ledger.claim(ticketTypeId, [claimed.orderNo]);
-    await ledger.release(ticketTypeId, [again], 'rollback');
-    await ledger.reacquire(again);
+    await stock.claim(ticketTypeId, [claimed.orderNo]);
+    await stock.release(ticketTypeId, [again], 'rollback');
+    await stock.reacquire(again);
     // The ledger has heard of the rollback only; `pending` stands for a deduct whose commit was lost.
     await onSale({ orders: [known('again', 'released')] });
     expect(await Promise.all([held, claimed, pending, again].map(stateOf))).toEqual([
@@ -669,7 +669,7 @@ describe('rebuild', () => {
       'reacquired',
     ]);
     expect(await counters()).toEqual({ free: 6, held: 3, sold: 1 });
-    expect((await ledger.hold(held.orderNo))?.position).toBe(1);
+    expect((await stock.hold(held.orderNo))?.position).toBe(1);
     expect(await reap(NOW_MS + HOLD_MS)).toEqual([held.orderNo]);
   });
 
@@ -687,7 +687,7 @@ describe('rebuild', () => {
       saleClosesAtMs: Number.MAX_SAFE_INTEGER,
       orders: [known('a', 'sold', 2)],
     };
-    expect(await ledger.rebuild(snapshot, NOW_MS)).toEqual({
+    expect(await stock.rebuild(snapshot, NOW_MS)).toEqual({
       before: { initial: 10, free: 12, held: 0, sold: 2 },
       after: { initial: 10, free: 8, held: 0, sold: 2 },
     });
@@ -719,10 +719,10 @@ describe('rebuild', () => {
     await onSale();
     const gone = order('gone');
     await reserved(gone);
-    await ledger.release(ticketTypeId, [gone], 'rollback', NOW_MS - 86_399_999);
+    await stock.release(ticketTypeId, [gone], 'rollback', NOW_MS - 86_399_999);
     await onSale();
     expect(await stateOf(gone)).toBe('released');
-    await ledger.release(ticketTypeId, [order('older')], 'rollback', NOW_MS - 86_400_000);
+    await stock.release(ticketTypeId, [order('older')], 'rollback', NOW_MS - 86_400_000);
     await onSale();
     expect(await stateOf(order('older'))).toBeUndefined();
   });

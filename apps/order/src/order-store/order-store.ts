@@ -33,7 +33,7 @@ const MAX_READS = 100;
  * the local half of one transactional message: the check-back could not answer for half a batch.
  */
 @Injectable()
-export class OrderBook {
+export class OrderStore {
   private readonly reads = new Batcher(MAX_READS, async (orderNos: readonly string[]) => {
     const orders = await this.find(orderNos);
     return orderNos.map((orderNo) => orders.get(orderNo));

@@ -22,7 +22,7 @@ import { StockStore } from './stock-store.js';
 import type {
   ClaimAnswer,
   HoldView,
-  LedgerAudit,
+  StockAudit,
   LedgerOrder,
   MarkSoldAnswer,
   ReacquireAnswer,
@@ -66,7 +66,7 @@ const UNKNOWN = -5;
  *
  * Assumes one Redis primary: its run id is the epoch under which counters count as verified.
  */
-export class StockLedger {
+export class RedisStock {
   readonly #store: StockStore;
 
   /** @param report is told what every look at the Redis behind the connection finds. */
@@ -331,7 +331,7 @@ export class StockLedger {
    * Counters beside what the holds add up to; undefined when there are no counters. Adding up keeps Redis
    * from serving others, so it is done for at most `maxHolds`.
    */
-  async audit(ticketTypeId: string, maxHolds = AUDIT_BOUND): Promise<LedgerAudit | undefined> {
+  async audit(ticketTypeId: string, maxHolds = AUDIT_BOUND): Promise<StockAudit | undefined> {
     const keys = stockKeys(ticketTypeId);
     return auditOf(await this.#redis.stockAudit(keys.counter, keys.holds, keys.buyers, maxHolds));
   }

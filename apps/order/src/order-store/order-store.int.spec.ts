@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ROLLBACK_AFTER_MS, WRITE_DEADLINE_MS, WriteRaceLost } from '#libs/messaging';
 import { writesHaveEnded } from '#libs/service-kit';
 import { OrderUnderTest } from '../testing/order-under-test.js';
-import { OrderBook, type NewOrder, type OrderUpdate } from './order-book.js';
+import { OrderStore, type NewOrder, type OrderUpdate } from './order-store.js';
 
 let shop: OrderUnderTest;
 beforeAll(async () => {
@@ -22,10 +22,10 @@ describe('changes of several orders', () => {
     const orders = await shop.placed(await shop.ticketType(3), 3);
     const [first, ...others] = orders.map(cancelled);
     if (first === undefined) throw new Error('nothing was placed');
-    await shop.book.change([first], now());
-    await expect(shop.book.change([...others, first], now())).rejects.toThrow(WriteRaceLost);
+    await shop.store.change([first], now());
+    await expect(shop.store.change([...others, first], now())).rejects.toThrow(WriteRaceLost);
     for (const { orderNo } of others) expect(await shop.statuses(orderNo)).not.toContain('CANCELLED');
-    await shop.book.change(others, now());
+    await shop.store.change(others, now());
     for (const { orderNo } of orders) expect(await shop.statuses(orderNo)).toContain('CANCELLED');
   });
 
@@ -38,10 +38,10 @@ describe('changes of several orders', () => {
         return typeof value === 'function' ? (value.bind(target) as unknown) : value;
       },
     });
-    await new OrderBook(database).change(orders.map(cancelled), now());
+    await new OrderStore(database).change(orders.map(cancelled), now());
     const late = new Date(Date.now() - 21_000).toISOString();
     const more = await shop.placed(await shop.ticketType(2), 2);
-    await expect(shop.book.change(more.map(cancelled), late)).rejects.toThrow(WriteRaceLost);
+    await expect(shop.store.change(more.map(cancelled), late)).rejects.toThrow(WriteRaceLost);
   });
 
   test('that overlap do not deadlock, whatever order they name the orders in', async () => {
@@ -50,7 +50,7 @@ describe('changes of several orders', () => {
       const updates = orders.map(cancelled);
       const ends = await Promise.allSettled(
         [updates, updates.toReversed(), updates, updates.toReversed()].map((batch) =>
-          shop.book.change(batch, now()),
+          shop.store.change(batch, now()),
         ),
       );
       expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
@@ -95,13 +95,13 @@ describe('the write deadline', () => {
     'counts when the row is written: an %s that waited for the table is refused',
     async (kind) => {
       const order = await newOrder();
-      if (kind === 'change') await shop.book.insert([order], now());
+      if (kind === 'change') await shop.store.insert([order], now());
       const at = leaves(400);
       let writing: Promise<unknown> | undefined;
       // As CREATE INDEX takes it.
       await holding('LOCK TABLE orders IN SHARE MODE', async () => {
         const write = (): Promise<void> =>
-          kind === 'insert' ? shop.book.insert([order], at) : shop.book.change([cancelled(order)], at);
+          kind === 'insert' ? shop.store.insert([order], at) : shop.store.change([cancelled(order)], at);
         writing = write().catch((error: unknown) => error);
         await until(waitsFor('relation'));
         await until(`clock_timestamp() > '${at}'::timestamptz + interval '${WRITE_DEADLINE_MS} ms'`);
@@ -114,12 +114,12 @@ describe('the write deadline', () => {
 
   test('of a write that waits for a row, in time when it began, is not over until it has ended', async () => {
     const order = await newOrder();
-    await shop.book.insert([order], now());
+    await shop.store.insert([order], now());
     const at = leaves(300);
     let writing: Promise<unknown> | undefined;
     const lock = `SELECT 1 FROM orders WHERE order_no = '${order.orderNo}' FOR UPDATE`;
     await holding(lock, async () => {
-      writing = shop.book.change([cancelled(order)], at);
+      writing = shop.store.change([cancelled(order)], at);
       await until(waitsFor('transactionid'));
       expect(await writesUnderWay(at)).toBe(true);
     });

@@ -3,21 +3,21 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { Health, LOGGER, REDIS } from '#libs/service-kit';
 import type { Fitness } from './fitness.js';
-import { StockLedger } from './stock-ledger.js';
+import { RedisStock } from './redis-stock.js';
 
 /**
- * The stock ledger on the service's Redis. What is wrong with that Redis is said in a line each time that it
+ * The stock on the service's Redis. What is wrong with that Redis is said in a line each time that it
  * changes, and while no stock is kept there the service is not ready.
  */
 @Module({
-  providers: [{ provide: StockLedger, inject: [REDIS, LOGGER, Health], useFactory: open }],
-  exports: [StockLedger],
+  providers: [{ provide: RedisStock, inject: [REDIS, LOGGER, Health], useFactory: open }],
+  exports: [RedisStock],
 })
-export class StockLedgerModule {}
+export class RedisStockModule {}
 
-function open(redis: Redis, logger: Logger, health: Health): StockLedger {
+function open(redis: Redis, logger: Logger, health: Health): RedisStock {
   let said = '';
-  const ledger = new StockLedger(redis, ({ refusals, warnings }: Fitness) => {
+  const stock = new RedisStock(redis, ({ refusals, warnings }: Fitness) => {
     const lines = [...refusals, ...warnings].join('\n');
     if (lines === said) return;
     said = lines;
@@ -25,8 +25,8 @@ function open(redis: Redis, logger: Logger, health: Health): StockLedger {
     for (const line of warnings) logger.warn(line);
   });
   health.register('stock-store', async () => {
-    const { refusals } = await ledger.look();
+    const { refusals } = await stock.look();
     if (refusals.length > 0) throw new Error(refusals.join(' '));
   });
-  return ledger;
+  return stock;
 }

@@ -118,6 +118,6 @@ export type RebuildResult = {
 };
 
 /** The counters beside what the holds add up to; the latter is undefined when there are too many to look at. */
-export type LedgerAudit = Sums & {
+export type StockAudit = Sums & {
   holds: { held: number; sold: number; charged: number } | undefined;
 };

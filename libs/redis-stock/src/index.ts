@@ -1,10 +1,10 @@
-export { StockLedger } from './stock-ledger.js';
-export { StockLedgerModule } from './stock-ledger.module.js';
+export { RedisStock } from './redis-stock.js';
+export { RedisStockModule } from './redis-stock.module.js';
 export type {
   ClaimAnswer,
   HoldState,
   HoldView,
-  LedgerAudit,
+  StockAudit,
   LedgerOrder,
   MarkSoldAnswer,
   ReacquireAnswer,

@@ -3,7 +3,7 @@ import { Redis } from 'ioredis';
 import { pino } from 'pino';
 import { openRedis } from '#libs/service-kit';
 import { FaultProxy, RewritingProxy, startRedis, type TestRedis } from '#libs/service-kit/testing';
-import { newTicketTypeId, orderNoFor, StockLedger, type TicketTypeSnapshot } from './index.js';
+import { newTicketTypeId, orderNoFor, RedisStock, type TicketTypeSnapshot } from './index.js';
 import type { Fitness } from './fitness.js';
 import { stockKeys } from './stock-keys.js';
 
@@ -25,9 +25,9 @@ afterAll(async () => {
 });
 beforeEach(async () => {
   ticketTypeId = newTicketTypeId();
-  const ledger = ledgerOn(server.url);
-  await ledger.rebuild(snapshot());
-  await ledger.setEpoch(await ledger.runId(), await ledger.beginVerifying());
+  const stock = stockOn(server.url);
+  await stock.rebuild(snapshot());
+  await stock.setEpoch(await stock.runId(), await stock.beginVerifying());
 });
 afterEach(() => {
   for (const connection of open.splice(0)) connection.disconnect();
@@ -45,10 +45,10 @@ const snapshot = (options: Partial<TicketTypeSnapshot> = {}): TicketTypeSnapshot
   ...options,
 });
 
-function ledgerOn(url: string, report?: (fitness: Fitness) => void): StockLedger {
+function stockOn(url: string, report?: (fitness: Fitness) => void): RedisStock {
   const redis = openRedis({ url, name: 'fixture', logger });
   open.push(redis);
-  return new StockLedger(redis, report);
+  return new RedisStock(redis, report);
 }
 
 const order = (name: string) => ({
@@ -60,9 +60,9 @@ const order = (name: string) => ({
   holdTimeoutMs: 600_000,
 });
 
-async function reserve(ledger: StockLedger, name: string): Promise<string> {
+async function reserve(stock: RedisStock, name: string): Promise<string> {
   try {
-    return (await ledger.reserve(order(name))).outcome;
+    return (await stock.reserve(order(name))).outcome;
   } catch (error) {
     return (error as { code?: string }).code ?? String(error);
   }
@@ -92,10 +92,10 @@ describe('a Redis that is not fit takes no ticket', () => {
             .replace(/redis_version:[89]\.\d\.\d/, 'redis_version:6.2.1'),
     );
     const seen: Fitness[] = [];
-    const ledger = ledgerOn(proxy.url, (fitness) => seen.push(fitness));
-    expect(await reserve(ledger, 'early')).toBe('SERVICE_UNAVAILABLE');
-    await expect(ledger.claim(ticketTypeId, ['a'])).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
-    await expect(ledger.rebuild(snapshot())).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+    const stock = stockOn(proxy.url, (fitness) => seen.push(fitness));
+    expect(await reserve(stock, 'early')).toBe('SERVICE_UNAVAILABLE');
+    await expect(stock.claim(ticketTypeId, ['a'])).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+    await expect(stock.rebuild(snapshot())).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
     expect(await stored()).toEqual(before);
     expect(seen[0]?.refusals.join()).toMatch(line);
     await proxy.stop();
@@ -107,21 +107,21 @@ describe('a Redis that is not fit takes no ticket', () => {
     url.username = 'clerk';
     url.password = 'secret';
     const before = await stored();
-    const ledger = ledgerOn(url.href);
-    expect((await ledger.look()).refusals).toEqual([expect.stringContaining('run ZADD')]);
-    expect(await reserve(ledger, 'denied')).toBe('SERVICE_UNAVAILABLE');
+    const stock = stockOn(url.href);
+    expect((await stock.look()).refusals).toEqual([expect.stringContaining('run ZADD')]);
+    expect(await reserve(stock, 'denied')).toBe('SERVICE_UNAVAILABLE');
     expect(await stored()).toEqual(before);
     await admin.call('ACL', 'SETUSER', 'clerk', '+zadd');
-    await ledger.look();
-    expect(await reserve(ledger, 'allowed')).toBe('reserved');
+    await stock.look();
+    expect(await reserve(stock, 'allowed')).toBe('reserved');
   });
 
   test('when a command has another name there', async () => {
     const renamed = await startRedis('--rename-command', 'ZADD', 'SECRET');
     try {
-      const ledger = ledgerOn(renamed.url);
-      expect((await ledger.look()).refusals).toEqual([expect.stringContaining('run ZADD')]);
-      await expect(ledger.rebuild(snapshot())).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
+      const stock = stockOn(renamed.url);
+      expect((await stock.look()).refusals).toEqual([expect.stringContaining('run ZADD')]);
+      await expect(stock.rebuild(snapshot())).rejects.toMatchObject({ code: 'SERVICE_UNAVAILABLE' });
       const own = new Redis(renamed.url);
       expect(await own.dbsize()).toBe(0);
       own.disconnect();
@@ -131,16 +131,16 @@ describe('a Redis that is not fit takes no ticket', () => {
   }, 20_000);
 
   test('when it would drop counters; and what may lose stock one day is told', async () => {
-    const ledger = ledgerOn(server.url);
+    const stock = stockOn(server.url);
     await admin.call('CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru', 'appendonly', 'no');
     try {
-      expect(await ledger.look()).toMatchObject({
+      expect(await stock.look()).toMatchObject({
         refusals: [],
         warnings: [/allkeys-lru/, /appendonly/].map((line) => expect.stringMatching(line)),
       });
       await admin.call('CONFIG', 'SET', 'maxmemory', '1gb');
-      expect((await ledger.look()).refusals).toEqual([expect.stringContaining('allkeys-lru')]);
-      expect(await reserve(ledger, 'evicted')).toBe('SERVICE_UNAVAILABLE');
+      expect((await stock.look()).refusals).toEqual([expect.stringContaining('allkeys-lru')]);
+      expect(await reserve(stock, 'evicted')).toBe('SERVICE_UNAVAILABLE');
     } finally {
       await admin.call(
         'CONFIG',
@@ -156,13 +156,13 @@ describe('a Redis that is not fit takes no ticket', () => {
   });
 
   test('when its memory is full: the refusal comes before the first write', async () => {
-    const ledger = ledgerOn(server.url);
-    expect(await reserve(ledger, 'before')).toBe('reserved');
+    const stock = stockOn(server.url);
+    expect(await reserve(stock, 'before')).toBe('reserved');
     const before = await stored();
     await admin.call('CONFIG', 'SET', 'maxmemory', '1');
     try {
-      expect(await reserve(ledger, 'full')).toMatch(/^ReplyError: OOM/);
-      await expect(ledger.claim(ticketTypeId, [order('before').orderNo])).rejects.toThrow(/OOM/);
+      expect(await reserve(stock, 'full')).toMatch(/^ReplyError: OOM/);
+      await expect(stock.claim(ticketTypeId, [order('before').orderNo])).rejects.toThrow(/OOM/);
     } finally {
       await admin.call('CONFIG', 'SET', 'maxmemory', '0');
     }
@@ -173,34 +173,34 @@ describe('a Redis that is not fit takes no ticket', () => {
 describe('an answer of Redis that is lost', () => {
   test('leaves a reservation that the same order finds again, and takes its tickets once', async () => {
     const proxy = await FaultProxy.inFrontOf(server.url);
-    const ledger = ledgerOn(proxy.via(server.url));
-    await reserve(ledger, 'first');
+    const stock = stockOn(proxy.via(server.url));
+    await reserve(stock, 'first');
     const lost = proxy.swallowAnswersAfter(order('lost').orderNo);
-    expect(await reserve(ledger, 'lost')).toMatch(/MaxRetriesPerRequestError/);
+    expect(await reserve(stock, 'lost')).toMatch(/MaxRetriesPerRequestError/);
     await lost;
-    expect(await ledger.read(ticketTypeId)).toMatchObject({ free: 8, held: 2 });
-    expect(await reserve(ledger, 'lost')).toBe('replayed');
-    expect(await ledger.read(ticketTypeId)).toMatchObject({ free: 8, held: 2 });
+    expect(await stock.read(ticketTypeId)).toMatchObject({ free: 8, held: 2 });
+    expect(await reserve(stock, 'lost')).toBe('replayed');
+    expect(await stock.read(ticketTypeId)).toMatchObject({ free: 8, held: 2 });
     await proxy.stop();
   });
 
   test("leaves a claim that is the caller's own when it is asked for again", async () => {
     const proxy = await FaultProxy.inFrontOf(server.url);
-    const ledger = ledgerOn(proxy.via(server.url));
-    await reserve(ledger, 'claimed');
+    const stock = stockOn(proxy.via(server.url));
+    await reserve(stock, 'claimed');
     const { orderNo } = order('claimed');
     const lost = proxy.swallowAnswersAfter(orderNo);
-    await expect(ledger.claim(ticketTypeId, [orderNo])).rejects.toThrow();
+    await expect(stock.claim(ticketTypeId, [orderNo])).rejects.toThrow();
     await lost;
-    expect(await ledger.claim(ticketTypeId, [orderNo])).toEqual(['already-claimed']);
+    expect(await stock.claim(ticketTypeId, [orderNo])).toEqual(['already-claimed']);
     await proxy.stop();
   });
 });
 
 test('a rebuild may take longer than other commands are waited for', async () => {
   // It has looked, and opens its own connection now: the script is what has to wait.
-  const ledger = ledgerOn(server.url, () => void admin.call('CLIENT', 'PAUSE', '4000', 'WRITE'));
-  expect((await ledger.rebuild(snapshot({ initial: 12 }))).after).toMatchObject({ initial: 12 });
+  const stock = stockOn(server.url, () => void admin.call('CLIENT', 'PAUSE', '4000', 'WRITE'));
+  expect((await stock.rebuild(snapshot({ initial: 12 }))).after).toMatchObject({ initial: 12 });
 }, 20_000);
 
 test('a rebuild that comes too late changes nothing: the ledger has gone on', async () => {
@@ -208,17 +208,17 @@ test('a rebuild that comes too late changes nothing: the ledger has gone on', as
     said.replace(/server_time_usec:\d/, 'server_time_usec:0'),
   );
   const before = await stored();
-  await expect(ledgerOn(proxy.url).rebuild(snapshot({ initial: 12 }))).rejects.toThrow(/too late/);
+  await expect(stockOn(proxy.url).rebuild(snapshot({ initial: 12 }))).rejects.toThrow(/too late/);
   expect(await stored()).toEqual(before);
   await proxy.stop();
 });
 
 test('a Redis that was a replica meanwhile, which nobody has noticed, is looked at again once it refuses', async () => {
-  const gateway = ledgerOn(server.url);
+  const gateway = stockOn(server.url);
   expect(await reserve(gateway, 'before')).toBe('reserved');
   await admin.replicaof('127.0.0.1', 1);
   await admin.replicaof('NO', 'ONE');
-  const stock = ledgerOn(server.url);
+  const stock = stockOn(server.url);
   await stock.rebuild(snapshot());
   await stock.setEpoch(await stock.runId(), await stock.beginVerifying());
   expect(await reserve(gateway, 'first')).toBe('not-ready');

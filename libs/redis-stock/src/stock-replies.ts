@@ -3,7 +3,7 @@ import type {
   ClaimAnswer,
   HoldState,
   HoldView,
-  LedgerAudit,
+  StockAudit,
   MarkSoldAnswer,
   ReacquireAnswer,
   ReleaseAnswer,
@@ -146,7 +146,7 @@ export function sumsOf(reply: readonly string[]): {
   return { initial, free, held, sold };
 }
 
-export function auditOf(reply: readonly string[]): LedgerAudit | undefined {
+export function auditOf(reply: readonly string[]): StockAudit | undefined {
   if (reply.length === 0) return undefined;
   const [held, sold, charged] = reply.slice(4);
   return {
