@@ -50,6 +50,17 @@ describe('the environment of npm run shop', () => {
     expect(refusal).not.toContain('hunter2');
   });
 
+  test.each(['0', '-1', '65501', '3000.5', 'abc'])(
+    'with PORT %s is refused in one line before anything is installed',
+    (port) => {
+      expect(read({ PORT: port })).toBe(`PORT must be a number from 1 to 65500, not "${port}".\n`);
+    },
+  );
+
+  test('with a broker that the shop has not is refused in one line', () => {
+    expect(read({ BROKER: 'rabbit' })).toBe('BROKER must be "embedded", not "rabbit".\n');
+  });
+
   test('shows that npm kept an option that was meant for the shop', () => {
     expect(read({ npm_config_reset: 'true' })).toMatch(
       /^npm kept --reset [^\n]+: npm run shop -- --reset\n$/,

@@ -9,7 +9,8 @@ const ADDRESSES = {
 
 /**
  * Brings the environment into the form that the launcher reads. An empty variable counts as absent, as for the
- * services: compose files and shells leave them behind. An address that is none is refused before anything starts on it.
+ * services: compose files and shells leave them behind. An address or a port that is none is refused before anything is
+ * installed, built or started.
  */
 export function readEnvironment(env) {
   for (const [name, value] of Object.entries(env)) if (value === '') delete env[name];
@@ -18,6 +19,13 @@ export function readEnvironment(env) {
     if (text === undefined || (URL.canParse(text) && beginning.test(text))) continue;
     // The value stays unsaid: there may be a password in it.
     throw new Refusal(`${name} must look like ${form}.`);
+  }
+  const port = Number(env.PORT ?? 3000);
+  if (!Number.isInteger(port) || port < 1 || port > 65_500) {
+    throw new Refusal(`PORT must be a number from 1 to 65500, not "${env.PORT}".`);
+  }
+  if (env.BROKER !== undefined && env.BROKER !== 'embedded') {
+    throw new Refusal(`BROKER must be "embedded", not "${env.BROKER}".`);
   }
   if (env.npm_config_reset) {
     throw new Refusal('npm kept --reset for itself, and nothing was emptied. Write: npm run shop -- --reset');
