@@ -1,5 +1,5 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { BrokerServer, EmbeddedBroker } from '#libs/broker';
@@ -10,6 +10,7 @@ import {
   type DeadLetterPage,
   type DeadLetterSummary,
   type DeadLetterView,
+  type MessageTraceView,
   type MessagesView,
   type Verdict,
 } from '#libs/contracts';
@@ -21,6 +22,8 @@ import { OpsModule } from './ops.module.js';
 
 const SECRET = 'a secret for the tests of ops, long enough';
 const GROUP = 'spec.handler';
+/** As the trace names it. */
+const consumer = { group: GROUP, consumer: 'spec', node: hostname() };
 
 let postgres: TestPostgres;
 let redis: TestRedis;
@@ -268,10 +271,12 @@ describe('ops, from the broker to HTTP', () => {
 
   test('a message tells its life', async () => {
     const { body } = await call('/messages/poison-1/trace');
-    const steps = (body as { steps: { step: string }[] }).steps.map(({ step }) => step);
-    expect(steps).toEqual(
+    const { steps } = body as MessageTraceView;
+    expect(steps.map(({ step }) => step)).toEqual(
       expect.arrayContaining(['stored', 'delivered', 'retried', 'dead-lettered', 'redriven', 'acked']),
     );
+    for (const what of ['delivered', 'retried', 'dead-lettered', 'acked'])
+      expect(steps.find(({ step }) => step === what)).toMatchObject(consumer);
   });
 
   test('the messages of a key tell their lives', async () => {
@@ -281,6 +286,7 @@ describe('ops, from the broker to HTTP', () => {
     expect(items[0]?.steps.map(({ step }) => step)).toEqual(
       expect.arrayContaining(['stored', 'delivered', 'acked']),
     );
+    expect(items[0]?.steps.find(({ step }) => step === 'acked')).toMatchObject(consumer);
     expect(((await call('/messages?key=fine-1')).body as MessagesView).items).toEqual(items);
     expect((await call('/messages?key=fine-1&topic=unknown')).body).toEqual({ items: [] });
     for (const wrong of ['', '?key=', '?key=a&tag=b'])

@@ -43,6 +43,9 @@ export type Settlement =
   /** Nobody began with it: it goes to the group again, and that is no try. */
   | { deliveryId: number; verdict: 'release' };
 
+/** Whom a session is with. `node`: the machine it runs on, by its host name, or by the address it comes from. */
+export type ClientIdentity = { readonly name: string; readonly node: string };
+
 /** What the broker tells a connection unasked. Called synchronously, in order; must not throw. */
 export interface SessionEvents {
   /**

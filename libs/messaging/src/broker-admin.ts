@@ -96,6 +96,10 @@ export type TraceEvent = {
     | 'redriven'
     | 'discarded';
   group?: string;
+  /** The member of the group, by the name that its client gave itself. */
+  consumer?: string;
+  /** The machine that member runs on: its host name, or the address that it came from. */
+  node?: string;
   detail?: string;
 };
 

@@ -183,7 +183,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     const rows = traces.flatMap(({ messageId, topic, partition, offset, events }) => {
       const message = `${topic} ${partition}:${offset} ${messageId}`;
       // What was forgotten leaves the message, which is stored.
-      if (events.length === 0) return [{ message, at: '-', step: '-', group: '', detail: '' }];
+      if (events.length === 0)
+        return [{ message, at: '-', step: '-', group: '', consumer: '', node: '', detail: '' }];
       return stepRows(events).map((row) => ({ message, ...row }));
     });
     show(rows, options, out);
@@ -191,10 +192,12 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
 };
 
 const stepRows = (events: readonly TraceEvent[]) =>
-  events.map(({ atMs, step, group = '', detail = '' }) => ({
+  events.map(({ atMs, step, group = '', consumer = '', node = '', detail = '' }) => ({
     at: new Date(atMs).toISOString(),
     step,
     group,
+    consumer,
+    node,
     detail,
   }));
 

@@ -1,5 +1,6 @@
 import { connect, isIP } from 'node:net';
 import type { Socket } from 'node:net';
+import { hostname } from 'node:os';
 import { connect as connectTls } from 'node:tls';
 import { MessagingError } from '#libs/messaging/port';
 import type { ByteReader } from '../wire/bytes.js';
@@ -121,7 +122,7 @@ export class BrokerLink {
     const deadline = setTimeout(() => socket.destroy(new Error('no welcome in time')), CONNECT_MS);
     this.socket = socket;
     socket.frame(FrameType.hello, 0, (writer) =>
-      writer.json({ version: PROTOCOL_VERSION, token, clientName }),
+      writer.json({ version: PROTOCOL_VERSION, token, clientName, node: hostname() }),
     );
   }
 

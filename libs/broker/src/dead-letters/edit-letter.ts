@@ -4,6 +4,7 @@ import { EntryType } from '../journal/format.js';
 import { checkBody, checkHeaders } from '../topics/check-message.js';
 import { encodeProvenance, maxRecordBytes, writeRecord } from '../topics/record.js';
 import type { Topics } from '../topics/topics.js';
+import { Actor } from '../trace/actors.js';
 import type { DeadLetters } from './dead-letters.js';
 import { readLetter } from './redrives.js';
 
@@ -39,7 +40,7 @@ export async function editLetter(
     host.commit(EntryType.LETTER_EDITED, { group, offset, audit }, bytes, (out) => {
       writeRecord(out, { ...fields, deliverAtMs: 0, ttlMs: 0 }, encodedProvenance);
     });
-    host.trace.add(id, 'edited', audit.atMs, group, `${changed} by ${by}`);
+    host.trace.add(id, 'edited', audit.atMs, new Actor(group), `${changed} by ${by}`);
     await host.journal.flush('durable');
     return true;
   }

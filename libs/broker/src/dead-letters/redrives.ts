@@ -22,6 +22,7 @@ import {
   readRecord,
   writeRecord,
 } from '../topics/record.js';
+import { Actor } from '../trace/actors.js';
 import type { DeadLetters, Letter } from './dead-letters.js';
 
 const DEFAULT_PER_SECOND = 100;
@@ -199,7 +200,7 @@ export class Redrives {
         encodedProvenance,
       );
     });
-    host.trace.add(id, 'redriven', now, group);
+    host.trace.add(id, 'redriven', now, new Actor(group));
     return true;
   }
 
@@ -210,7 +211,7 @@ export class Redrives {
     if (!letter) return false;
     const audit: AuditNote = { ...this.noteOf(by, group), action: 'discard', subject: id };
     host.commit(EntryType.DISCARDED, { group, id, offset: letter.offset, audit });
-    host.trace.add(id, 'discarded', host.now(), group);
+    host.trace.add(id, 'discarded', host.now(), new Actor(group));
     await host.journal.flush('durable');
     return true;
   }

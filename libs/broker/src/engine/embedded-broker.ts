@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { type BrokerPort, MessagingError, type TopicOptions } from '#libs/messaging/port';
 import { BROKER } from '../audit/audit.js';
 import { type PortOptions, portOver } from '../client/port.js';
@@ -51,10 +52,13 @@ export class EmbeddedBroker {
     return portOver((events) => this.openSession(clientName, events), { inProcess: true, ...options });
   }
 
-  /** @throws {MessagingError} `CLOSED` */
-  openSession(clientName: string, events: SessionEvents): BrokerSession {
+  /**
+   * @param node the machine that the client runs on; by default this one
+   * @throws {MessagingError} `CLOSED`
+   */
+  openSession(clientName: string, events: SessionEvents, node = hostname()): BrokerSession {
     if (this.closing) throw new MessagingError('CLOSED', 'the broker is closed');
-    const session = new EngineSession(this.engine, clientName, events, (ended) => {
+    const session = new EngineSession(this.engine, { name: clientName, node }, events, (ended) => {
       this.sessions.delete(ended);
     });
     this.sessions.add(session);

@@ -13,6 +13,7 @@ import { startsAt } from '../groups/start-offsets.js';
 import type {
   AdminCall,
   BrokerSession,
+  ClientIdentity,
   ProducerIdentity,
   ProducerRegistration,
   ProducerStamp,
@@ -38,11 +39,11 @@ export class EngineSession implements BrokerSession, ProducerSession {
 
   constructor(
     private readonly engine: Engine,
-    readonly clientName: string,
+    private readonly client: ClientIdentity,
     private readonly events: SessionEvents,
     private readonly onClose: (session: EngineSession) => void,
   ) {
-    this.admins = new Admin(engine, clientName);
+    this.admins = new Admin(engine, client.name);
   }
 
   private checkOpen(): void {
@@ -99,8 +100,8 @@ export class EngineSession implements BrokerSession, ProducerSession {
     const membership = this.engine.memberships.join(subscription, starts, (group: Group) => {
       return new Consumer(
         id,
-        group.mode,
-        this.clientName,
+        group,
+        this.client,
         this.events,
         mode,
         subscription,

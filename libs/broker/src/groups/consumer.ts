@@ -1,6 +1,7 @@
 import { MessagingError, type Subscription } from '#libs/messaging/port';
 import { InFlight } from '../in-flight.js';
-import type { RawDelivery, SessionEvents } from '../session.js';
+import type { ClientIdentity, RawDelivery, SessionEvents } from '../session.js';
+import { Actor } from '../trace/actors.js';
 import type { Delivery, Recipient } from './delivery.js';
 import type { Interest } from './interests.js';
 import type { SharedReads } from './shared-reads.js';
@@ -30,6 +31,8 @@ export function boundsOf({
 
 /** A member of a group. */
 export class Consumer implements Recipient {
+  readonly clientName: string;
+  readonly actor: Actor;
   readonly inFlight: InFlight<Delivery>;
   private inFlightBytes = 0;
   paused = false;
@@ -51,21 +54,23 @@ export class Consumer implements Recipient {
 
   constructor(
     readonly id: number,
-    groupMode: 'shared' | 'broadcast',
-    readonly clientName: string,
+    group: { readonly name: string; readonly mode: 'shared' | 'broadcast' },
+    client: ClientIdentity,
     readonly events: SessionEvents,
     readonly mode: 'push' | 'pull',
     subscription: Subscription,
     /** Number of its last delivery, from which the next ones count. No earlier consumer of this id may have had a higher one. */
     private lastNumber: number,
   ) {
+    this.clientName = client.name;
+    this.actor = new Actor(group.name, client.name, client.node);
     const { maxInFlightMessages, maxInFlightBytes, leaseMs } = boundsOf(subscription);
     this.maxInFlightMessages = maxInFlightMessages;
     this.inFlight = new InFlight<Delivery>(maxInFlightMessages);
     this.maxInFlightBytes = maxInFlightBytes;
     this.leaseMs = leaseMs;
     // What is broadcast is not recorded, and so never comes twice.
-    this.atMostOnce = subscription.guarantee === 'at-most-once' && groupMode === 'shared';
+    this.atMostOnce = subscription.guarantee === 'at-most-once' && group.mode === 'shared';
   }
 
   /** Has nothing to do, and may be given something. */

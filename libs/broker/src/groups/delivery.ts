@@ -9,6 +9,7 @@ import {
   readRecord,
   validRecordLength,
 } from '../topics/record.js';
+import type { Actor } from '../trace/actors.js';
 import { asDelivered } from './as-delivered.js';
 import type { Cursor } from '../positions/cursor.js';
 import type { SharedReads } from './shared-reads.js';
@@ -17,6 +18,8 @@ import type { Tries } from '../positions/tries.js';
 /** The consumer that has a delivery. */
 export interface Recipient {
   readonly clientName: string;
+  /** As the trace names it. */
+  readonly actor: Actor;
   readonly atMostOnce: boolean;
   readonly events: Pick<SessionEvents, 'copiesDeliveries'>;
   /** It is settled, or its lease is lost. */

@@ -454,7 +454,7 @@ export class Dispatcher {
     member.take(delivery, this.sharedReads);
     this.host.dueAt(now + member.leaseMs);
     if (member.atMostOnce) this.skipDelivered(cursor, offset);
-    this.host.trace.addRecord(position, DELIVERED, now, cursor.group.name);
+    this.host.trace.addRecord(position, DELIVERED, now, member.actor);
   }
 
   private skipDelivered(cursor: Cursor, offset: number): void {

@@ -15,6 +15,7 @@ import {
   maxRecordBytes,
   writeRecord,
 } from '../topics/record.js';
+import { Actor } from '../trace/actors.js';
 import { stepNumber } from '../trace/trace.js';
 import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
 import { type Consumer, MAX_LEASE_MS, bounded } from './consumer.js';
@@ -84,11 +85,11 @@ export class Settlements {
   }
 
   private ack(delivery: Delivery, now: number): void {
-    const { cursor, offset, position } = delivery;
+    const { cursor, offset, position, consumer } = delivery;
     cursor.settle(offset);
     this.pendingAcks.note(cursor, offset);
     this.leaveLane(delivery);
-    this.host.trace.addRecord(position, ACKED, now, cursor.group.name);
+    this.host.trace.addRecord(position, ACKED, now, consumer.actor);
   }
 
   private retry(delivery: Delivery, failure: Failure & { delayMs: number }): void {
@@ -105,7 +106,7 @@ export class Settlements {
       error: failure.error.slice(0, MAX_ERROR_CHARS),
     };
     const delayMs = Math.min(Math.max(0, failure.delayMs), MAX_RETRY_DELAY_MS);
-    this.host.trace.add(message.id, 'retried', now, group.name, failed.error);
+    this.host.trace.add(message.id, 'retried', now, consumer.actor, failed.error);
     if (group.order === 'by-key') return this.holdBack(delivery, failed, now + delayMs);
     const history = [...delivery.history, failed].slice(-MAX_HISTORY);
     const provenance = { origin: originOf(message), attempt, history, automaticRedrives };
@@ -147,7 +148,8 @@ export class Settlements {
     const deadLetter = { group: group.name, reason, ...(kind && { kind }), error, atMs: now };
     const provenance = { origin: originOf(message), attempt, history, automaticRedrives, deadLetter };
     this.move(cursor, offset, message, provenance, 0);
-    this.host.trace.add(message.id, 'dead-lettered', now, group.name, `${cause.reason}: ${error}`);
+    const actor = consumer?.actor ?? new Actor(group.name);
+    this.host.trace.add(message.id, 'dead-lettered', now, actor, `${cause.reason}: ${error}`);
   }
 
   /** Its TTL ran out before it was delivered. */
@@ -222,9 +224,8 @@ export class Settlements {
   loseLeases(deliveries: readonly Delivery[], error: string): void {
     const atMs = this.host.now();
     for (const delivery of deliveries) {
-      const { cursor } = delivery;
       this.takeBack(delivery, lostAgain(delivery, error, atMs));
-      this.host.trace.add(delivery.stored.id, 'lease-expired', atMs, cursor.group.name, error);
+      this.host.trace.add(delivery.stored.id, 'lease-expired', atMs, delivery.consumer.actor, error);
     }
     for (const group of new Set(deliveries.map(({ cursor }) => cursor.group))) group.wake();
   }

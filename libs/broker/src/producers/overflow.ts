@@ -5,6 +5,7 @@ import type { Block } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
 import { DEFAULT_PRIORITY, writeRecord } from '../topics/record.js';
 import type { Topic } from '../topics/topics.js';
+import { Actor } from '../trace/actors.js';
 
 const QUEUE_FULL = 'the topic was full';
 /** What a dead letter takes beside its message: reason, group and origin. */
@@ -53,7 +54,7 @@ export function writeOverflow(
     block.end = out.start + out.at;
     stores.applyRecord(block, position, first > 0 ? undefined : idHash);
     first ||= position;
-    host.trace.add(message.id, 'dead-lettered', now, group, `queue-full: ${QUEUE_FULL}`);
+    host.trace.add(message.id, 'dead-lettered', now, new Actor(group), `queue-full: ${QUEUE_FULL}`);
   }
   return first;
 }

@@ -15,10 +15,12 @@ import { Connection } from './connection.js';
 
 const DEFAULT_MAX_CONNECTIONS = 1_024;
 const DEFAULT_HELLO_MS = 5_000;
+/** Of what a client says it is called, and its machine. */
+const MAX_NAME_CHARS = 255;
 
 /** What the server needs of a broker. */
 export interface SessionSource {
-  openSession(clientName: string, events: SessionEvents): BrokerSession;
+  openSession(clientName: string, events: SessionEvents, node: string): BrokerSession;
 }
 
 export type ServerOptions = {
@@ -137,6 +139,7 @@ class Peer {
   private readonly deadline: NodeJS.Timeout;
   private readonly gone: Promise<void>;
   private readonly name: string;
+  private readonly address: string;
   private isRefused = false;
 
   constructor(
@@ -145,7 +148,8 @@ class Peer {
     private readonly options: Required<Omit<ServerOptions, 'tls'>>,
     onGone: () => void,
   ) {
-    this.name = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? '?'}`;
+    this.address = socket.remoteAddress ?? '?';
+    this.name = `${this.address}:${socket.remotePort ?? '?'}`;
     let resolveGone: () => void;
     this.gone = new Promise((resolve) => (resolveGone = resolve));
     this.socket = new FrameSocket(
@@ -205,7 +209,7 @@ class Peer {
     }
     this.socket.reader.maxFrameBytes = MAX_FRAME_BYTES;
     this.connection = new Connection(this.socket, (events) =>
-      this.broker.openSession(hello.clientName, events),
+      this.broker.openSession(hello.clientName, events, hello.node ?? this.address),
     );
     this.socket.frame(FrameType.welcome, request);
   }
@@ -219,7 +223,8 @@ class Peer {
   }
 }
 
-type Hello = { version: number; token: string; clientName: string };
+/** `node`: the host name of the client's machine, which older clients do not say. */
+type Hello = { version: number; token: string; clientName: string; node?: string };
 
 function readHello(payload: ByteReader): Hello {
   const hello = fromJson(payload.string()) as Partial<Hello> | null;
@@ -227,9 +232,11 @@ function readHello(payload: ByteReader): Hello {
     typeof hello?.version === 'number' &&
     typeof hello.token === 'string' &&
     typeof hello.clientName === 'string' &&
-    hello.clientName.length <= 255
+    hello.clientName.length <= MAX_NAME_CHARS
   ) {
-    return { version: hello.version, token: hello.token, clientName: hello.clientName };
+    const { version, token, clientName, node } = hello;
+    const saysNode = typeof node === 'string' && node !== '' && node.length <= MAX_NAME_CHARS;
+    return { version, token, clientName, ...(saysNode && { node }) };
   }
   throw new MessagingError('PROTOCOL_ERROR', 'the hello cannot be read');
 }

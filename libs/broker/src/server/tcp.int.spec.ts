@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import { hostname } from 'node:os';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { BrokerPort, DeliveredMessage, OutgoingMessage } from '#libs/messaging/port';
 import { connectBroker } from '../client/connect-broker.js';
@@ -17,10 +18,10 @@ function message(text: string, more: Partial<OutgoingMessage> = {}): OutgoingMes
   return { topic: 'order', tag: 'created', body: Buffer.from(text), ...more };
 }
 
-function hello(version: number, clientName: string): Buffer {
+function hello(version: number, clientName: string, more: object = {}): Buffer {
   const writer = new FrameWriter();
   writer.begin(FrameType.hello, 0);
-  writer.json({ version, token, clientName });
+  writer.json({ version, token, clientName, ...more });
   writer.end();
   return writer.take();
 }
@@ -282,6 +283,23 @@ describe('a broker over TCP', () => {
     await first.ready();
     await expect(connectTo().ready(300)).rejects.toMatchObject({ code: 'BROKER_UNAVAILABLE' });
     await expect(first.send([message('a')])).resolves.toHaveLength(1);
+  });
+
+  it.each([
+    ['names it', { node: 'node-7' }, 'node-7'],
+    ['is older and names none', {}, '127.0.0.1'],
+    ['names what is none', { node: 'x'.repeat(256) }, '127.0.0.1'],
+  ])('knows the machine of a client that %s', async (_how, more, node) => {
+    const raw = connect(server.address.port, '127.0.0.1').resume();
+    raw.write(hello(PROTOCOL_VERSION, 'raw', more));
+    await until(() => broker.sessions.length > 0);
+    expect(broker.sessions[0]).toMatchObject({ clientName: 'raw', node });
+    raw.destroy();
+  });
+
+  it('tells the broker the host name of the machine it is on', async () => {
+    await connectTo().ready();
+    expect(broker.sessions[0]?.node).toBe(hostname());
   });
 
   it('finds a half-open connection by its silence', async () => {

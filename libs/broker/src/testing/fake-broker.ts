@@ -31,8 +31,8 @@ export class FakeBroker {
   private lastConsumer = 100;
   private offset = 0;
 
-  openSession(clientName: string, events: SessionEvents): FakeSession {
-    const session = new FakeSession(this, clientName, events);
+  openSession(clientName: string, events: SessionEvents, node = 'here'): FakeSession {
+    const session = new FakeSession(this, clientName, events, node);
     this.sessions.push(session);
     return session;
   }
@@ -140,6 +140,7 @@ export class FakeSession implements BrokerSession {
     private readonly broker: FakeBroker,
     readonly clientName: string,
     readonly events: SessionEvents,
+    readonly node: string,
   ) {}
 
   append(messages: readonly OutgoingMessage[], stamp?: ProducerStamp): Promise<SendReceipt[]> {

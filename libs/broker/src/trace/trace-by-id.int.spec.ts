@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import { afterEach, expect, it } from '@jest/globals';
 import { BrokerSandbox, EngineClient, ManualClock, message } from '../testing/engine-client.js';
 
@@ -27,10 +28,11 @@ it('tells the steps of messages that are no longer in memory, by id and by key',
   await client.attach();
   await client.ack(await client.take());
   for (let i = 0; i < 20; i++) await client.session.append([big(`other ${i}`)]);
+  const consumer = { group: 'g', consumer: 'client', node: hostname() };
   const steps = [
     { step: 'stored', atMs: 1_000 },
-    { step: 'delivered', atMs: 1_000, group: 'g' },
-    { step: 'acked', atMs: 1_000, group: 'g' },
+    { step: 'delivered', atMs: 1_000, ...consumer },
+    { step: 'acked', atMs: 1_000, ...consumer },
   ];
   expect(await admin(client, 'trace', 'first')).toEqual(steps);
   expect(await admin(client, 'traceByKey', 'key of first')).toMatchObject([

@@ -128,8 +128,10 @@ export const TraceStep = z.object({
   at: Instant,
   step: z.string(),
   group: z.string().optional(),
-  /** The member of the group, and the node that it runs on. */
+  /** The member of the group, by the name that its client gave itself. */
   consumer: z.string().optional(),
+  /** The machine that member runs on: its host name, or the address that it came from. */
+  node: z.string().optional(),
   detail: z.string().optional(),
 });
 export const MessageTraceView = z.object({ messageId: z.string(), steps: z.array(TraceStep) });
