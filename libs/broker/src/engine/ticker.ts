@@ -73,14 +73,20 @@ export class Ticker {
     clearTimeout(this.timeout);
     this.wakesAtMs = dueAtMs;
     const sleepMs = Math.min(Math.max(1, dueAtMs - this.host.now()), MAX_SLEEP_MS);
+    const wakesMs = performance.now() + sleepMs;
     this.timeout = setTimeout(() => {
-      this.tick();
+      this.tick(performance.now() - wakesMs);
       if (this.running) this.schedule();
     }, sleepMs);
   }
 
-  /** Does everything that is due. */
-  tick(): void {
+  /**
+   * Does everything that is due. After a process has stood still (stopped, swapped out, a machine that slept), what
+   * its clients sent meanwhile to keep their leases waits unread: a lease ends now only if it had run out before.
+   *
+   * @param lateMs how long after its time this comes
+   */
+  tick(lateMs = 0): void {
     const { host, stores, work } = this;
     if (host.journal.failed) return;
     const now = host.now();
@@ -88,7 +94,7 @@ export class Ticker {
     for (const group of stores.groups.everyone()) group.releaseDue(now);
     if (Math.abs(now - this.sweptAtMs) < MIN_SWEEP_MS) return;
     this.sweptAtMs = now;
-    const nowMs = host.monotonicMs();
+    const nowMs = host.monotonicMs() - lateMs;
     for (const { members } of stores.groups.everyone())
       for (const member of members) work.leasesRanOut(member, nowMs);
     for (const group of stores.groups.all()) work.forgetInterests(group);
