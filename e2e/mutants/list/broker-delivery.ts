@@ -160,7 +160,7 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
     'broker-delivery',
     [DELIVERY],
     [
-      ['leases-never-end', 'work.leasesRanOut(member, nowMs);', 'void nowMs, void member;'],
+      ['leases-never-end', 'work.leasesRanOut(member, leasesAsOfMs);', 'void member;'],
       [
         'retries-never-come',
         'for (const group of stores.groups.everyone()) group.releaseDue(now);\n',

@@ -1,6 +1,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { BrokerPort } from '#libs/messaging/port';
 import { describeBrokerConformance } from '../../messaging/src/conformance/index.js';
 import type {
@@ -35,12 +36,13 @@ class CrashableBroker implements BrokerUnderTest {
     return this.broker.connect(clientName, options);
   }
 
-  async restart(): Promise<void> {
+  async restart(downUntilMs: number): Promise<void> {
     const [crashed, from] = [this.broker, this.dir];
     this.dir = await mkdtemp(join(tmpdir(), 'conformance-'));
     await cp(from, this.dir, { recursive: true, filter: (path) => !basename(path).includes('lock') });
     await crashed.close();
     await rm(from, { recursive: true });
+    await pause(Math.max(0, downUntilMs - Date.now()));
     await this.open();
   }
 
@@ -78,9 +80,9 @@ class CrashableServer extends CrashableBroker {
     return connectBroker({ url: `tcp://127.0.0.1:${port}`, token, clientName, log, ...options });
   }
 
-  override async restart(): Promise<void> {
+  override async restart(downUntilMs: number): Promise<void> {
     const port = this.server?.address.port ?? 0;
-    await super.restart();
+    await super.restart(downUntilMs);
     await this.server?.close();
     this.server = await BrokerServer.listen(this.broker, { port, token, log });
   }

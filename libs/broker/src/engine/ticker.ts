@@ -28,6 +28,8 @@ export class Ticker {
   private timeout: NodeJS.Timeout | undefined;
   private wakesAtMs = Infinity;
   private sweptAtMs = 0;
+  /** When leases were looked at last, in the milliseconds they are counted in. */
+  private lookedAtMs = -Infinity;
   private retainedAtMs = 0;
   private running = false;
 
@@ -75,18 +77,20 @@ export class Ticker {
     const sleepMs = Math.min(Math.max(1, dueAtMs - this.host.now()), MAX_SLEEP_MS);
     const wakesMs = performance.now() + sleepMs;
     this.timeout = setTimeout(() => {
-      this.tick(performance.now() - wakesMs);
+      const lateMs = performance.now() - wakesMs;
+      this.tick(lateMs > MIN_SWEEP_MS ? this.lookedAtMs : undefined);
       if (this.running) this.schedule();
     }, sleepMs);
   }
 
   /**
    * Does everything that is due. After a process has stood still (stopped, swapped out, a machine that slept), what
-   * its clients sent meanwhile to keep their leases waits unread: a lease ends now only if it had run out before.
+   * its clients sent meanwhile to keep their leases waits unread: then a lease ends that had run out at the last look
+   * already, and the others are looked at once more.
    *
-   * @param lateMs how long after its time this comes
+   * @param leasesAsOfMs leases that had run out then end
    */
-  tick(lateMs = 0): void {
+  tick(leasesAsOfMs = this.host.monotonicMs()): void {
     const { host, stores, work } = this;
     if (host.journal.failed) return;
     const now = host.now();
@@ -94,9 +98,9 @@ export class Ticker {
     for (const group of stores.groups.everyone()) group.releaseDue(now);
     if (Math.abs(now - this.sweptAtMs) < MIN_SWEEP_MS) return;
     this.sweptAtMs = now;
-    const nowMs = host.monotonicMs() - lateMs;
+    this.lookedAtMs = host.monotonicMs();
     for (const { members } of stores.groups.everyone())
-      for (const member of members) work.leasesRanOut(member, nowMs);
+      for (const member of members) work.leasesRanOut(member, leasesAsOfMs);
     for (const group of stores.groups.all()) work.forgetInterests(group);
     work.askProducers();
     work.dropOldLetters();

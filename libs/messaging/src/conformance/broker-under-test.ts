@@ -7,8 +7,8 @@ export type ClientOptions = { producer?: { name: string } };
 export interface BrokerUnderTest {
   /** A new client. Its name shows up in members and attempt histories. */
   connect(clientName: string, options?: ClientOptions): BrokerPort;
-  /** Ends the broker without a chance to tidy up, as `kill -9` would, and starts it again on what is on disk. Ports connected before need not work after it. */
-  restart(): Promise<void>;
+  /** Ends the broker without a chance to tidy up, as `kill -9` would, and starts it again on what is on disk, after `downUntilMs` at the earliest. Ports connected before need not work after it. */
+  restart(downUntilMs: number): Promise<void>;
   /** Begins to drop now what is beyond the retention that was asked for, instead of in its own time. */
   enforceRetention(): void;
   close(): Promise<void>;

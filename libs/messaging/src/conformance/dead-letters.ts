@@ -177,7 +177,10 @@ export function deadLetterSection(stage: () => Stage): void {
     await until(async () => (await letters(group)).length === 11, 'the dead letters');
     healed = true;
     const startedAt = performance.now();
-    await stage().port.admin.redriveAll(group, {}, { ratePerSecond: 20 });
+    let remaining = 11;
+    // Once more for those that a call had no time for.
+    while (remaining > 0)
+      ({ remaining } = await stage().port.admin.redriveAll(group, {}, { ratePerSecond: 20 }));
     expect(performance.now() - startedAt).toBeGreaterThan(450);
     expect(await letters(group)).toEqual([]);
   });
@@ -205,8 +208,11 @@ export function deadLetterSection(stage: () => Stage): void {
     expect(collector.received[2]).toMatchObject({ attempt: 1, history: [{ error: 'down' }] });
     expect(collector.texts()[2]).toBe('unlucky');
     await until(async () => (await letters(group)).length === 2, 'its second death');
-    await new Promise((resolve) => setTimeout(resolve, 2_500));
-    expect(collector.received).toHaveLength(3);
+    // Whose cool-down ends later than another one of the first would.
+    await stage().send(topic, 'unlucky later');
+    await gathered(collector, 5);
+    await until(async () => (await letters(group)).length === 3, 'its second death');
+    expect(collector.texts()).toEqual(['bad', 'unlucky', 'unlucky', 'unlucky later', 'unlucky later']);
     const known = (await letters(group)).map((letter) => [
       textOf(letter),
       letter.kind,
@@ -215,6 +221,7 @@ export function deadLetterSection(stage: () => Stage): void {
     expect(known).toEqual([
       ['bad', 'unknown', 0],
       ['unlucky', 'transient', 1],
+      ['unlucky later', 'transient', 1],
     ]);
   });
 

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { gathered, range, until } from './stage.js';
+import { gathered, inTime, range } from './stage.js';
 import type { Stage } from './stage.js';
 
 export function delaySection(stage: () => Stage): void {
@@ -8,24 +8,34 @@ export function delaySection(stage: () => Stage): void {
     const collector = await stage().collect(topic);
     const deliverAtMs = Date.now() + 300;
     const receipt = await stage().send(topic, 'later', { deliverAtMs });
+    await gathered(collector, 1);
+    expect(Date.now()).toBeGreaterThanOrEqual(deliverAtMs);
+    expect(collector.received[0]?.message.id).toBe(receipt.messageId);
+    expect(collector.received[0]?.message.offset).toBeGreaterThanOrEqual(0);
+  });
+
+  it('lets what is sent later pass a delayed message', async () => {
+    const topic = stage().topic();
+    const collector = await stage().collect(topic);
+    const receipt = await stage().send(topic, 'later', { deliverAtMs: Date.now() + 3_600_000 });
     expect(receipt).toMatchObject({ status: 'SEND_OK', partition: -1, offset: -1 });
     await stage().send(topic, 'now');
-    await gathered(collector, 2);
-    expect(Date.now()).toBeGreaterThanOrEqual(deliverAtMs);
-    expect(collector.texts()).toEqual(['now', 'later']);
-    expect(collector.received[1]?.message.id).toBe(receipt.messageId);
-    expect(collector.received[1]?.message.offset).toBeGreaterThanOrEqual(0);
+    await gathered(collector, 1);
+    expect(collector.texts()).toEqual(['now']);
+    expect(await stage().port.recall(receipt.messageId)).toBe(true);
   });
 
   it('delivers in the order in which messages are due', async () => {
-    const topic = stage().topic();
-    await stage().port.admin.createTopic(topic, { partitions: 1 });
-    const collector = await stage().collect(topic, { maxInFlightMessages: 1 });
-    const nowMs = Date.now();
-    // All stored before the first is due, also on a disk that takes its time.
-    await Promise.all(
-      [3, 1, 4, 2, 5].map((n) => stage().send(topic, String(n), { deliverAtMs: nowMs + 400 + n * 40 })),
-    );
+    // All stored before the first is due.
+    const collector = await inTime(200, async (dueAtMs) => {
+      const topic = stage().topic();
+      await stage().port.admin.createTopic(topic, { partitions: 1 });
+      const collector = await stage().collect(topic, { maxInFlightMessages: 1 });
+      await Promise.all(
+        [3, 1, 4, 2, 5].map((n) => stage().send(topic, String(n), { deliverAtMs: dueAtMs + n * 40 })),
+      );
+      return collector;
+    });
     await gathered(collector, 5);
     expect(collector.texts()).toEqual(['1', '2', '3', '4', '5']);
   });
@@ -43,34 +53,45 @@ export function delaySection(stage: () => Stage): void {
   });
 
   it('never delivers what was recalled', async () => {
-    const topic = stage().topic();
-    const collector = await stage().collect(topic);
-    const deliverAtMs = Date.now() + 250;
-    const recalled = await stage().send(topic, 'recalled', { deliverAtMs });
-    await stage().send(topic, 'by handle', { deliverAtMs, timerId: `timer-${topic}` });
-    await stage().send(topic, 'kept', { deliverAtMs: deliverAtMs + 50 });
-    expect(await stage().port.recall(recalled.messageId)).toBe(true);
-    expect(await stage().port.recall(`timer-${topic}`)).toBe(true);
-    expect(await stage().port.recall(`timer-${topic}`)).toBe(true);
+    const { collector, recalls } = await inTime(250, async (dueAtMs) => {
+      const topic = stage().topic();
+      const collector = await stage().collect(topic);
+      const [deliverAtMs, timerId] = [dueAtMs, `timer-${topic}`];
+      const recalled = await stage().send(topic, 'recalled', { deliverAtMs });
+      await stage().send(topic, 'by handle', { deliverAtMs, timerId });
+      await stage().send(topic, 'kept', { deliverAtMs: dueAtMs + 50 });
+      const recalls: boolean[] = [];
+      for (const each of [recalled.messageId, timerId, timerId])
+        recalls.push(await stage().port.recall(each));
+      return { collector, recalls };
+    });
+    expect(recalls).toEqual([true, true, true]);
     await gathered(collector, 1);
     expect(collector.texts()).toEqual(['kept']);
   });
 
   it('delivers at the time that was set last, earlier or later, also after a crash', async () => {
-    const topic = stage().topic();
     const inAnHour = Date.now() + 3_600_000;
-    await stage().send(topic, 'sooner', { deliverAtMs: inAnHour, timerId: `sooner-${topic}` });
-    await stage().send(topic, 'later', { deliverAtMs: Date.now() + 500, timerId: `later-${topic}` });
-    const byId = await stage().send(topic, 'by its id', { deliverAtMs: inAnHour });
-    expect(await stage().port.reschedule(`later-${topic}`, inAnHour)).toBe(true);
+    const { topic, byId, dueAtMs, isLater } = await inTime(300, async (dueAtMs) => {
+      const topic = stage().topic();
+      await stage().send(topic, 'sooner', { deliverAtMs: inAnHour, timerId: `sooner-${topic}` });
+      await stage().send(topic, 'later', { deliverAtMs: dueAtMs, timerId: `later-${topic}` });
+      const byId = await stage().send(topic, 'by its id', { deliverAtMs: inAnHour });
+      const isLater = await stage().port.reschedule(`later-${topic}`, inAnHour);
+      return { topic, byId, dueAtMs, isLater };
+    });
+    expect(isLater).toBe(true);
     await stage().restart();
     const collector = await stage().collect(topic);
     const soonMs = Date.now() + 100;
     expect(await stage().port.reschedule(`sooner-${topic}`, soonMs, topic)).toBe(true);
-    expect(await stage().port.reschedule(byId.messageId, soonMs + 50)).toBe(true);
-    await stage().send(topic, 'end', { deliverAtMs: soonMs + 600 });
+    expect(await stage().port.reschedule(byId.messageId, soonMs)).toBe(true);
+    await gathered(collector, 2);
+    expect(Date.now()).toBeGreaterThanOrEqual(soonMs);
+    expect(collector.texts().sort()).toEqual(['by its id', 'sooner']);
+    await stage().send(topic, 'end', { deliverAtMs: Math.max(dueAtMs, Date.now()) + 50 });
     await gathered(collector, 3);
-    expect(collector.texts()).toEqual(['sooner', 'by its id', 'end']);
+    expect(collector.texts()[2]).toBe('end');
     expect(await stage().port.recall(`later-${topic}`)).toBe(true);
   });
 
@@ -98,31 +119,36 @@ export function delaySection(stage: () => Stage): void {
   });
 
   it('takes a second message under a pending handle as a duplicate', async () => {
-    const topic = stage().topic();
-    const collector = await stage().collect(topic);
-    const timerId = `timer-${topic}`;
-    const deliverAtMs = Date.now() + 200;
-    const first = await stage().send(topic, 'first', { deliverAtMs, timerId });
-    const second = await stage().send(topic, 'second', { deliverAtMs, timerId });
+    const { topic, collector, first, second, dueAtMs } = await inTime(200, async (dueAtMs) => {
+      const topic = stage().topic();
+      const collector = await stage().collect(topic);
+      const timer = { deliverAtMs: dueAtMs, timerId: `timer-${topic}` };
+      const first = await stage().send(topic, 'first', timer);
+      const second = await stage().send(topic, 'second', timer);
+      return { topic, collector, first, second, dueAtMs };
+    });
     expect(first.duplicate).toBe(false);
     expect(second).toMatchObject({ duplicate: true, messageId: first.messageId });
-    await stage().send(topic, 'end', { deliverAtMs: deliverAtMs + 50 });
+    await gathered(collector, 1);
+    await stage().send(topic, 'end', { deliverAtMs: dueAtMs + 50 });
     await gathered(collector, 2);
     expect(collector.texts()).toEqual(['first', 'end']);
   });
 
   it('keeps delayed messages and recalls over a crash; what came due meanwhile is delivered on start', async () => {
-    const topic = stage().topic();
-    const deliverAtMs = Date.now() + 60;
-    await stage().send(topic, 'due while down', { deliverAtMs });
-    await stage().send(topic, 'due later', { deliverAtMs: Date.now() + 1_500 });
-    const recalled = await stage().send(topic, 'recalled', { deliverAtMs: Date.now() + 700 });
-    expect(await stage().port.recall(recalled.messageId)).toBe(true);
-    await until(() => Date.now() > deliverAtMs, 'the time to pass');
-    await stage().restart();
+    const { topic, isRecalled, dueAtMs } = await inTime(200, async (dueAtMs) => {
+      const topic = stage().topic();
+      await stage().send(topic, 'due while down', { deliverAtMs: dueAtMs });
+      await stage().send(topic, 'due later', { deliverAtMs: dueAtMs + 200 });
+      const recalled = await stage().send(topic, 'recalled', { deliverAtMs: dueAtMs });
+      const isRecalled = await stage().port.recall(recalled.messageId);
+      return { topic, isRecalled, dueAtMs };
+    });
+    expect(isRecalled).toBe(true);
+    await stage().restart(dueAtMs);
     const collector = await stage().collect(topic);
     await gathered(collector, 2);
-    expect(collector.texts()).toEqual(['due while down', 'due later']);
+    expect(collector.texts().sort()).toEqual(['due later', 'due while down']);
   });
 
   it('counts pending timers', async () => {

@@ -28,7 +28,7 @@ import { transactionSection } from './transactions.js';
 export type { BrokerFactory, BrokerSettings, BrokerUnderTest, ClientOptions } from './broker-under-test.js';
 
 /** Tests that wait for a state give up after this. */
-const TEST_TIMEOUT_MS = 15_000;
+const TEST_TIMEOUT_MS = 30_000;
 const TIMES: BrokerTimes = { firstCheckMs: 100, checkEveryMs: 100, maxChecks: 3 };
 
 const SECTIONS: Record<string, (stage: () => Stage, times: BrokerTimes) => void> = {

@@ -1,5 +1,5 @@
 import { expect, it } from '@jest/globals';
-import { gathered, until } from './stage.js';
+import { gathered, inTime, until } from './stage.js';
 import type { Stage } from './stage.js';
 
 export function traceSection(stage: () => Stage): void {
@@ -38,9 +38,12 @@ export function traceSection(stage: () => Stage): void {
   });
 
   it('tells the life of a delayed message', async () => {
-    const topic = stage().topic();
-    const collector = await stage().collect(topic);
-    const { messageId } = await stage().send(topic, 'a', { deliverAtMs: Date.now() + 30 });
+    const { topic, collector, messageId } = await inTime(50, async (deliverAtMs) => {
+      const topic = stage().topic();
+      const collector = await stage().collect(topic);
+      const { messageId } = await stage().send(topic, 'a', { deliverAtMs });
+      return { topic, collector, messageId };
+    });
     await gathered(collector, 1);
     await until(async () => (await steps(messageId)).includes('acked'), 'the ack');
     expect((await steps(messageId)).filter((step) => step !== 'stored')).toEqual([
@@ -61,7 +64,8 @@ export function traceSection(stage: () => Stage): void {
     await stage().send(topic, 'b', { key: 'A-2' });
     const second = await stage().send(topic, 'c', { key: 'A-1' });
     const elsewhere = await stage().send(other, 'd', { key: 'A-1' });
-    await until(async () => (await steps(second.messageId)).includes('acked'), 'the ack');
+    for (const { messageId } of [first, second])
+      await until(async () => (await steps(messageId)).includes('acked'), 'the ack');
     const { admin } = stage().port;
     const traces = await admin.traceByKey('A-1', topic);
     expect(traces).toMatchObject(

@@ -1,7 +1,7 @@
 import { expect, it } from '@jest/globals';
 import type { PendingTransaction, TransactionDecision } from '../broker-port.js';
 import type { BrokerTimes } from './broker-under-test.js';
-import { gathered, range, until } from './stage.js';
+import { gathered, inTime, range, until } from './stage.js';
 import type { Stage } from './stage.js';
 
 export function transactionSection(stage: () => Stage, times: BrokerTimes): void {
@@ -56,11 +56,13 @@ export function transactionSection(stage: () => Stage, times: BrokerTimes): void
   });
 
   it('starts the delay of a delayed half message with the commit', async () => {
-    const topic = stage().topic();
-    const collector = await stage().collect(topic);
-    const dueAtMs = Date.now() + 200;
-    const transaction = await prepare(topic, ['delayed'], stage().group(), dueAtMs);
-    expect(await transaction.commit()).toMatchObject([{ partition: -1 }]);
+    const { collector, receipts, dueAtMs } = await inTime(200, async (dueAtMs) => {
+      const topic = stage().topic();
+      const collector = await stage().collect(topic);
+      const transaction = await prepare(topic, ['delayed'], stage().group(), dueAtMs);
+      return { collector, receipts: await transaction.commit(), dueAtMs };
+    });
+    expect(receipts).toMatchObject([{ partition: -1 }]);
     await gathered(collector, 1);
     expect(Date.now()).toBeGreaterThanOrEqual(dueAtMs);
   });
@@ -80,7 +82,8 @@ export function transactionSection(stage: () => Stage, times: BrokerTimes): void
     decisions.set(yes.transactionId, 'commit');
     decisions.set(no.transactionId, 'rollback');
     await gathered(collector, 2);
-    await until(() => asked.length >= 2, 'both checks');
+    const { admin } = stage().port;
+    await until(async () => (await admin.transactions()).pending === 0, 'both decisions');
     expect(collector.texts().sort()).toEqual(['yes 1', 'yes 2']);
     expect(asked).toContainEqual([yes.transactionId, ['yes 1', 'yes 2']]);
     await expect(no.commit()).rejects.toMatchObject({ code: 'TRANSACTION_CONFLICT' });
