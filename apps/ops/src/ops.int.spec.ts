@@ -276,7 +276,7 @@ describe('ops, from the broker to HTTP', () => {
       expect.arrayContaining(['stored', 'delivered', 'retried', 'dead-lettered', 'redriven', 'acked']),
     );
     for (const what of ['delivered', 'retried', 'dead-lettered', 'acked'])
-      expect(steps.find(({ step }) => step === what)).toMatchObject(consumer);
+      expect(steps).toContainEqual(expect.objectContaining({ step: what, ...consumer }));
   });
 
   test('the messages of a key tell their lives', async () => {
@@ -286,7 +286,7 @@ describe('ops, from the broker to HTTP', () => {
     expect(items[0]?.steps.map(({ step }) => step)).toEqual(
       expect.arrayContaining(['stored', 'delivered', 'acked']),
     );
-    expect(items[0]?.steps.find(({ step }) => step === 'acked')).toMatchObject(consumer);
+    expect(items[0]?.steps).toContainEqual(expect.objectContaining({ step: 'acked', ...consumer }));
     expect(((await call('/messages?key=fine-1')).body as MessagesView).items).toEqual(items);
     expect((await call('/messages?key=fine-1&topic=unknown')).body).toEqual({ items: [] });
     for (const wrong of ['', '?key=', '?key=a&tag=b'])

@@ -112,8 +112,8 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
       ],
       [
         'a-discard-before-it-is-on-disk',
-        "'discarded', host.now(), group);\n    await host.journal.flush(\'durable\');",
-        "'discarded', host.now(), group);",
+        "'discarded', host.now(), new Actor(group));\n    await host.journal.flush(\'durable\');",
+        "'discarded', host.now(), new Actor(group));",
       ],
       ['at-no-pace', 'if (turnAtMs - nowMs >= 1) await wait(turnAtMs - nowMs);\n', '', { specs: [REDRIVES] }],
       [
