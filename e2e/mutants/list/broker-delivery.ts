@@ -17,7 +17,7 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
     [
       [
         'a-tag-filter-trusts-its-hash',
-        'return !filter.names.has(textOfRecord(block, position)[1]!);',
+        'return !filter.names.has(recordAt.tag(block, position));',
         'return false;',
       ],
       [

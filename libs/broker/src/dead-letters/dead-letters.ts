@@ -1,4 +1,5 @@
 import type { DeadLetterFilter, DeadLetterReason, ErrorKind } from '#libs/messaging/port';
+import { NOWHERE } from '../topics/record.js';
 
 /** What died of what. Letters share one object for each combination. */
 export type Cause = {
@@ -17,7 +18,7 @@ export type Letter = {
   offset: number;
   /** Where the journal has its record. */
   position: number;
-  /** Where the message was before it died; -1: nowhere, its topic was full. */
+  /** Where the message was before it died; `NOWHERE` when its topic was full. */
   origin: { partition: number; offset: number };
   atMs: number;
   /** How often the broker has given it back by itself. */
@@ -95,7 +96,6 @@ export type GroupLettersFacts = {
   ][];
 };
 
-const NOWHERE = { partition: -1, offset: -1 };
 /** Until the replay comes to its record. */
 const UNKNOWN_POSITION = -1;
 

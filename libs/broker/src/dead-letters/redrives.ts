@@ -14,14 +14,10 @@ import type { AuditNote } from '../audit/audit.js';
 import { bounded } from '../groups/consumer.js';
 import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
-import {
-  DEFAULT_PRIORITY,
-  type DecodedRecord,
-  encodeProvenance,
-  maxRecordBytes,
-  readRecord,
-  writeRecord,
-} from '../topics/record.js';
+import { encodeProvenance } from '../topics/provenance.js';
+import { type DecodedRecord, readRecord } from '../topics/read-message.js';
+import { DEFAULT_PRIORITY } from '../topics/record.js';
+import { maxRecordBytes, writeRecord } from '../topics/write-record.js';
 import { Actor } from '../trace/actors.js';
 import type { DeadLetters, Letter } from './dead-letters.js';
 

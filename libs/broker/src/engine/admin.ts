@@ -30,7 +30,7 @@ import { resetGroup } from '../groups/reset-group.js';
 import type { AdminCall } from '../session.js';
 import { traceById } from '../trace/trace-by-id.js';
 import { traceByKey } from '../trace/trace-by-key.js';
-import { readRecord } from '../topics/record.js';
+import { readRecord } from '../topics/read-message.js';
 import { ADMIN_ARGUMENTS, checkArgument } from './arguments.js';
 import { deleteGroup, deleteTopic } from './deleting.js';
 import type { Engine } from './engine.js';

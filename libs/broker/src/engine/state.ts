@@ -18,22 +18,15 @@ import { ENTRY_HEADER_BYTES, EntryType, entryTypeName } from '../journal/format.
 import type { FoundEntry } from '../journal/scan.js';
 import { Sequences } from '../producers/sequences.js';
 import { isStamp, readStamp } from '../producers/stamp.js';
-import { readFired } from '../timers/fired-entry.js';
+import { type FiredTimer, readFired } from '../timers/fired-entry.js';
 import { timerHandleOf } from '../timers/handles.js';
 import { Recalls } from '../timers/recalls.js';
 import { TimerStore, hashOfPosition } from '../timers/timer-store.js';
 import { hashOfIdAt } from '../topics/id-hash.js';
 import { RecentIds } from '../topics/recent-ids.js';
-import {
-  DEFAULT_PRIORITY,
-  NO_PARTITION,
-  endOfRecord,
-  hashOf,
-  provenanceOf,
-  positionsOf,
-  recordAt,
-  textOfRecord,
-} from '../topics/record.js';
+import { provenanceOf } from '../topics/provenance.js';
+import { DEFAULT_PRIORITY, NO_PARTITION, endOfRecord, positionsOf, recordAt } from '../topics/record.js';
+import { hashOf } from '../topics/text-hash.js';
 import { type Partition, type Topic, Topics } from '../topics/topics.js';
 import { type TransactionOptions, Transactions } from '../transactions/transactions.js';
 import type { Facts } from './facts.js';
@@ -89,7 +82,10 @@ export class BrokerState implements Stores {
     if (entry.type === EntryType.SNAPSHOT && !this.isEmpty && !this.hasGap) return;
     if (entry.type === EntryType.ACKED) return applyAcked(this, block, position + ENTRY_HEADER_BYTES, end);
     if (entry.type === EntryType.TIMERS_FIRED)
-      return this.orUnplaced(() => this.applyFired(block, position + ENTRY_HEADER_BYTES, end));
+      return this.orUnplaced(() => {
+        const { timers, recordsFrom } = readFired(block, position + ENTRY_HEADER_BYTES);
+        this.applyFired(timers, block, recordsFrom, end);
+      });
     const factsLength = block.view.getUint32(bodyAt, true);
     const text = block.bytes.toString('utf8', bodyAt + 4, bodyAt + 4 + factsLength);
     const facts: unknown = factsLength === 0 ? undefined : JSON.parse(text);
@@ -273,11 +269,11 @@ export class BrokerState implements Stores {
   private applyDeadLetter(group: string, block: Block, position: number, offset: number): void {
     const provenance = provenanceOf(block, position);
     if (!provenance?.deadLetter) return;
-    const [id, tag] = textOfRecord(block, position) as [string, string];
     const { reason, kind, atMs } = provenance.deadLetter;
+    const tag = recordAt.tag(block, position);
     const cause = { topic: provenance.origin.topic, tag, reason, ...(kind && { kind }) };
     this.deadLetters.add(group, {
-      id,
+      id: recordAt.id(block, position),
       offset,
       position,
       origin: { partition: provenance.origin.partition, offset: provenance.origin.offset },
@@ -326,11 +322,10 @@ export class BrokerState implements Stores {
     if (group) group.waitingRetries = Math.max(0, group.waitingRetries + change);
   }
 
-  /** `from` and `to`: journal positions between which the entry's body lies in `block`. */
-  applyFired(block: Block, from: number, to: number): void {
-    const { timers, recordsFrom } = readFired(block, from);
+  /** `from` and `to`: journal positions between which the entry's records lie in `block`. */
+  applyFired(timers: readonly FiredTimer[], block: Block, from: number, to: number): void {
     for (const { hash, position } of timers) this.timers.remove(hash, position);
-    this.applyDue(block, recordsFrom, to);
+    this.applyDue(block, from, to);
   }
 
   private applyDue(block: Block, from: number, to: number): void {

@@ -1,5 +1,5 @@
 import type { Attempt, StoredMessage } from '#libs/messaging/port';
-import type { DecodedRecord } from '../topics/record.js';
+import type { DecodedRecord } from '../topics/read-message.js';
 
 type Seen = {
   message: StoredMessage;

@@ -12,7 +12,7 @@ import {
   until,
 } from '../testing/engine-client.js';
 import { MemoryFiles } from '../testing/memory-files.js';
-import { tagHashOf } from '../topics/record.js';
+import { tagHashOf } from '../topics/text-hash.js';
 
 /** A disk that takes its time to write. */
 class SlowFiles extends MemoryFiles {

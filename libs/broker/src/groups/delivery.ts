@@ -1,14 +1,9 @@
 import { type Attempt, MessagingError, type StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { RawDelivery, SessionEvents, StoredRecord } from '../session.js';
-import {
-  bodyBytesOf,
-  copyMessage,
-  hasProvenance,
-  keyOfRecord,
-  readRecord,
-  validRecordLength,
-} from '../topics/record.js';
+import { hasProvenance } from '../topics/provenance.js';
+import { copyMessage, readRecord } from '../topics/read-message.js';
+import { bodyBytesOf, recordAt, validRecordLength } from '../topics/record.js';
 import type { Actor } from '../trace/actors.js';
 import { asDelivered } from './as-delivered.js';
 import type { Cursor } from '../positions/cursor.js';
@@ -72,8 +67,8 @@ export class Delivery implements RawDelivery, StoredRecord {
     return this.cursor.partition.topic.name;
   }
 
-  get key(): string {
-    return keyOfRecord(this.block, this.position);
+  get key(): string | undefined {
+    return recordAt.key(this.block, this.position);
   }
 
   /** Where its key waits in order: a retried message is of the topic that it came from. */

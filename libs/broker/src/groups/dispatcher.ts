@@ -1,7 +1,9 @@
 import { type StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Journal } from '../journal/journal.js';
-import { DEFAULT_PRIORITY, provenanceOf, readRecord, recordAt, textOfRecord } from '../topics/record.js';
+import { provenanceOf } from '../topics/provenance.js';
+import { readRecord } from '../topics/read-message.js';
+import { DEFAULT_PRIORITY, recordAt } from '../topics/record.js';
 import { type Trace, stepNumber } from '../trace/trace.js';
 import { BlockReads, READ_AGAIN_MS } from './block-reads.js';
 import { asDelivered } from './as-delivered.js';
@@ -349,7 +351,7 @@ export class Dispatcher {
     if (!isRetry && !interests.differ && !interests.tagsOf(partition.topic.name)) return undefined;
     const topic = isRetry ? originOf(block, position) : partition.topic.name;
     if (topic === undefined) return undefined;
-    const takers = interests.takersOf(topic, textOfRecord(block, position)[1]!);
+    const takers = interests.takersOf(topic, recordAt.tag(block, position));
     return takers.length === interests.all.length ? undefined : takers;
   }
 
@@ -404,7 +406,7 @@ export class Dispatcher {
     const filter = group.interests.tagsOf(cursor.partition.topic.name);
     if (!filter) return false;
     if (!filter.hashes.has(recordAt.tagHash(block, position))) return true;
-    return !filter.names.has(textOfRecord(block, position)[1]!);
+    return !filter.names.has(recordAt.tag(block, position));
   }
 
   private hasExpired(block: Block, position: number, now: number): boolean {
@@ -414,14 +416,14 @@ export class Dispatcher {
 
   /** Whether no earlier message of the same key is unsettled; if one is, this one queues up behind it. */
   private enterLane(group: Group, cursor: Cursor, offset: number, block: Block, position: number): boolean {
-    const key = textOfRecord(block, position)[2]!;
-    return key === '' || group.lanes.enter(topicOf(cursor, block, position), key, cursor, offset);
+    const key = recordAt.key(block, position);
+    return key === undefined || group.lanes.enter(topicOf(cursor, block, position), key, cursor, offset);
   }
 
   private leaveLane(group: Group, cursor: Cursor, offset: number, block: Block, position: number): void {
     if (group.order !== 'by-key') return;
-    const key = textOfRecord(block, position)[2]!;
-    group.lanes.free(topicOf(cursor, block, position), key, cursor, offset);
+    const key = recordAt.key(block, position);
+    if (key !== undefined) group.lanes.free(topicOf(cursor, block, position), key, cursor, offset);
   }
 
   /** Whether it was tried before the broker or the group stopped: then it goes on from there, after its wait. */

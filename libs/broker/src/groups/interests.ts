@@ -1,5 +1,5 @@
 import { MessagingError, type TopicFilter, deadLetterTopic } from '#libs/messaging/port';
-import { tagHashOf } from '../topics/record.js';
+import { tagHashOf } from '../topics/text-hash.js';
 import { isInternalTopic } from '../topics/topics.js';
 
 /** Different subscriptions that a group knows at a time: those of its members, and those that it still remembers. */

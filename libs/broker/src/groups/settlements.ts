@@ -8,13 +8,9 @@ import {
 import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import type { Settlement } from '../session.js';
-import {
-  NO_PARTITION,
-  type Provenance,
-  encodeProvenance,
-  maxRecordBytes,
-  writeRecord,
-} from '../topics/record.js';
+import { type Provenance, encodeProvenance } from '../topics/provenance.js';
+import { NO_PARTITION } from '../topics/record.js';
+import { maxRecordBytes, writeRecord } from '../topics/write-record.js';
 import { Actor } from '../trace/actors.js';
 import { stepNumber } from '../trace/trace.js';
 import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';

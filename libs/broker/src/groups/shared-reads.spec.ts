@@ -1,6 +1,7 @@
 import { expect, it } from '@jest/globals';
 import type { Block } from '../journal/block.js';
-import { DEFAULT_PRIORITY, maxRecordBytes, writeRecord } from '../topics/record.js';
+import { DEFAULT_PRIORITY } from '../topics/record.js';
+import { maxRecordBytes, writeRecord } from '../topics/write-record.js';
 import { SharedReads } from './shared-reads.js';
 
 const fields = {

@@ -1,6 +1,6 @@
 import type { StoredMessage } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
-import { copyMessage } from '../topics/record.js';
+import { copyMessage } from '../topics/read-message.js';
 
 /** Blocks whose decoded messages are kept: groups that keep up with the log are within this distance of each other. */
 const MAX_BLOCKS = 4;

@@ -6,7 +6,8 @@ import type { FoundEntry } from '../journal/scan.js';
 import { isStamp, readStamp } from '../producers/stamp.js';
 import type { ProducerStamp } from '../session.js';
 import { readFired } from '../timers/fired-entry.js';
-import { positionsOf, readRecord, recordAt } from '../topics/record.js';
+import { readRecord } from '../topics/read-message.js';
+import { positionsOf, recordAt } from '../topics/record.js';
 
 /** What a group settled in one partition: offsets `first` to `first + count - 1`, per run. */
 export type DescribedAck = {

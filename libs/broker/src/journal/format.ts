@@ -35,6 +35,8 @@ import { MessagingError } from '#libs/messaging/port';
 export const FORMAT_VERSION = 1;
 export const SEGMENT_HEADER_BYTES = 32;
 export const ENTRY_HEADER_BYTES = 18;
+/** Behind the header: the length of the facts, as a u32. Not in `ACKED` entries. */
+export const FACTS_LENGTH_BYTES = 4;
 /**
  * No entry is longer: more is refused, and a length beyond it is damage. Far above the largest append, because
  * one that a full topic turns into a dead letter of each of its groups is written once for each, and a

@@ -4,6 +4,7 @@ import { BLOCK_BYTES, BlockCache } from './block-cache.js';
 import type { Files } from './files.js';
 import {
   ENTRY_HEADER_BYTES,
+  FACTS_LENGTH_BYTES,
   EntryType,
   MAX_ENTRY_BYTES,
   SEGMENT_HEADER_BYTES,
@@ -115,7 +116,7 @@ export class Journal {
       if (sharing && maxBodyBytes <= room && out.at - this.entryAt < SHARED_ENTRY_BYTES) return out;
       this.seal();
     }
-    const need = ENTRY_HEADER_BYTES + 4 + maxBodyBytes;
+    const need = ENTRY_HEADER_BYTES + FACTS_LENGTH_BYTES + maxBodyBytes;
     const segment = this.segments.newest;
     if (!segment || (this.end + need > this.segmentFullAt && !this.segmentIsEmpty(segment))) {
       this.nextSegment(need);
@@ -125,16 +126,22 @@ export class Journal {
     this.entryType = type;
     out.at += ENTRY_HEADER_BYTES;
     out.view.setUint32(out.at, 0, true);
-    if (type !== EntryType.ACKED) out.at += 4;
+    if (type !== EntryType.ACKED) out.at += FACTS_LENGTH_BYTES;
     return out;
   }
 
   /** Writes the facts of the entry begun last, as JSON; call before any record. */
   facts(json: string): void {
+    const { out } = this;
+    out.at += out.bytes.write(json, out.at);
+    this.endFacts();
+  }
+
+  /** What was written of the entry begun last are its facts; records follow. */
+  endFacts(): void {
     const { out, entryAt } = this;
-    const length = out.bytes.write(json, out.at);
+    const length = out.at - entryAt - ENTRY_HEADER_BYTES - FACTS_LENGTH_BYTES;
     out.view.setUint32(entryAt + ENTRY_HEADER_BYTES, length, true);
-    out.at += length;
   }
 
   /** The body is complete so far; what is written counts from now on. */
@@ -381,7 +388,8 @@ export class Journal {
   }
 }
 
-const fitsEntry = (bodyBytes: number): boolean => ENTRY_HEADER_BYTES + 4 + bodyBytes <= MAX_ENTRY_BYTES;
+const fitsEntry = (bodyBytes: number): boolean =>
+  ENTRY_HEADER_BYTES + FACTS_LENGTH_BYTES + bodyBytes <= MAX_ENTRY_BYTES;
 
 const tooLong = (bodyBytes: number): MessagingError =>
   new MessagingError('MESSAGE_TOO_LARGE', `a journal entry of up to ${bodyBytes} bytes`);

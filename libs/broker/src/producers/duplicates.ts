@@ -4,9 +4,11 @@ import type { Block } from '../journal/block.js';
 import { isTimerOf } from '../timers/handles.js';
 import type { TimerStore } from '../timers/timer-store.js';
 import type { RecentIds } from '../topics/recent-ids.js';
-import { NO_PARTITION, hashOf, provenanceOf, recordAt, textOfRecord } from '../topics/record.js';
+import { provenanceOf } from '../topics/provenance.js';
+import { NO_PARTITION, recordAt } from '../topics/record.js';
+import { hashOf } from '../topics/text-hash.js';
 import type { Topic, Topics } from '../topics/topics.js';
-import { overflowReceipt, storedReceipt } from './receipts.js';
+import { overflowReceipt, storedReceipt, waitingReceipt } from './receipts.js';
 
 /** Blocks that were read so that ids in them can be compared, by the position asked for. */
 export type Loaded = ReadonlyMap<number, Block>;
@@ -44,7 +46,7 @@ export class Duplicates {
           candidates,
           loaded,
           (block, position) =>
-            textOfRecord(block, position)[0] === message.id && this.topicOf(block, position) === topic,
+            recordAt.id(block, position) === message.id && this.topicOf(block, position) === topic,
         );
       if (found !== undefined) return found;
     }
@@ -85,20 +87,15 @@ export class Duplicates {
 
   /** What the sender of the record at `position` is told when it sends it again. */
   receiptOf(block: Block, position: number): SendReceipt {
+    const id = recordAt.id(block, position);
     const number = recordAt.partition(block, position);
     const topic = this.stores.topics.byTopicId(recordAt.topicId(block, position));
     if (topic.deadLettersOf !== undefined) {
       const origin = provenanceOf(block, position)?.origin.topic ?? topic.name;
-      return overflowReceipt(textOfRecord(block, position)[0]!, origin, true);
+      return { ...overflowReceipt(id, origin), duplicate: true };
     }
-    const partition = number === NO_PARTITION ? undefined : topic.partitions[number];
-    return storedReceipt(
-      textOfRecord(block, position)[0]!,
-      topic,
-      partition,
-      recordAt.offset(block, position),
-      true,
-    );
+    if (number === NO_PARTITION) return { ...waitingReceipt(id, topic), duplicate: true };
+    return { ...storedReceipt(id, topic, number, recordAt.offset(block, position)), duplicate: true };
   }
 }
 

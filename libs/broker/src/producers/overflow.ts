@@ -3,7 +3,8 @@ import type { CursorGroup } from '../positions/cursor.js';
 import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
-import { DEFAULT_PRIORITY, writeRecord } from '../topics/record.js';
+import { DEFAULT_PRIORITY, NOWHERE } from '../topics/record.js';
+import { writeRecord } from '../topics/write-record.js';
 import type { Topic } from '../topics/topics.js';
 import { Actor } from '../trace/actors.js';
 
@@ -29,7 +30,7 @@ export function writeOverflow(
   groups: readonly CursorGroup[],
 ): number {
   const now = host.now();
-  const origin = { topic: topic.name, partition: -1, offset: -1, storedAtMs: now };
+  const origin = { topic: topic.name, ...NOWHERE, storedAtMs: now };
   let first = 0;
   for (const { name: group } of groups) {
     const letters = host.internalTopic('dead-letter', group);

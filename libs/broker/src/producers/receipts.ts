@@ -1,31 +1,35 @@
 import type { SendReceipt } from '#libs/messaging/port';
-import type { Partition, Topic } from '../topics/topics.js';
+import { NOWHERE } from '../topics/record.js';
+import type { Topic } from '../topics/topics.js';
 
-/** In place of a partition and an offset: the message waits for its time, or its topic was full. */
-const NOWHERE = -1;
-
-/** `partition` is undefined when the message waits in the timers first. */
 export const storedReceipt = (
   messageId: string,
   topic: Topic,
-  partition: Partition | undefined,
+  partition: number,
   offset: number,
-  duplicate = false,
 ): SendReceipt => ({
   status: 'SEND_OK',
   messageId,
   topic: topic.name,
-  partition: partition ? partition.number : NOWHERE,
-  offset: partition ? offset : NOWHERE,
-  duplicate,
+  partition,
+  offset,
+  duplicate: false,
+});
+
+/** Of a message that waits in the timers first, or that was taken back before it could. */
+export const waitingReceipt = (messageId: string, topic: Topic): SendReceipt => ({
+  status: 'SEND_OK',
+  messageId,
+  topic: topic.name,
+  ...NOWHERE,
+  duplicate: false,
 });
 
 /** Of a message whose topic was full, and that is among its groups' dead letters instead. */
-export const overflowReceipt = (messageId: string, topic: string, duplicate: boolean): SendReceipt => ({
+export const overflowReceipt = (messageId: string, topic: string): SendReceipt => ({
   status: 'DEAD_LETTERED',
   messageId,
   topic,
-  partition: NOWHERE,
-  offset: NOWHERE,
-  duplicate,
+  ...NOWHERE,
+  duplicate: false,
 });

@@ -8,21 +8,16 @@ import type { ProducerStamp } from '../session.js';
 import type { TimerStore } from '../timers/timer-store.js';
 import { MAX_BATCH_MESSAGES, checkMessages, concernsOneMessage } from '../topics/check-message.js';
 import { hashOfId } from '../topics/id-hash.js';
-import {
-  DEFAULT_PRIORITY,
-  NO_PARTITION,
-  NO_PROVENANCE,
-  type RecordFields,
-  maxRecordBytes,
-  writeRecord,
-} from '../topics/record.js';
+import { NO_PROVENANCE } from '../topics/provenance.js';
+import { DEFAULT_PRIORITY, NO_OFFSET, NO_PARTITION } from '../topics/record.js';
+import { type RecordFields, maxRecordBytes, writeRecord } from '../topics/write-record.js';
 import type { Partition, Topic } from '../topics/topics.js';
 import { stepNumber } from '../trace/trace.js';
 import { Admission } from './admission.js';
 import { brokerIds } from './broker-ids.js';
 import { type Duplicate, Duplicates, type DuplicateStores, type Loaded, isDelayed } from './duplicates.js';
 import { MAX_OVERFLOW_BYTES, writeOverflow } from './overflow.js';
-import { overflowReceipt, storedReceipt } from './receipts.js';
+import { overflowReceipt, storedReceipt, waitingReceipt } from './receipts.js';
 import type { Sequences } from './sequences.js';
 import { maxStampBytes, writeStamp } from './stamp.js';
 
@@ -234,7 +229,7 @@ export class Sends {
         const id = message.id ?? this.newId();
         const idHash = message.id === undefined ? undefined : this.hashes[i]!;
         const position = writeOverflow(host, stores, out, { ...message, id }, idHash, topic, groups);
-        receipts.push(overflowReceipt(id, topic.name, false));
+        receipts.push(overflowReceipt(id, topic.name));
         positions?.push(position);
         dense = false;
         continue;
@@ -261,7 +256,7 @@ export class Sends {
     const { fields } = this;
     fields.topicId = topic.id;
     fields.partition = partition ? partition.number : NO_PARTITION;
-    fields.offset = partition ? partition.end : -1;
+    fields.offset = partition ? partition.end : NO_OFFSET;
     fields.id = id;
     fields.tag = message.tag;
     fields.key = message.key;
@@ -282,6 +277,8 @@ export class Sends {
     this.stores.applyRecord(block, position, message.id === undefined ? undefined : idHash);
     if (!partition) host.dueAt(message.deliverAtMs!);
     host.trace.addRecord(position, partition ? STORED : TIMER_SET, now);
-    return storedReceipt(id, topic, partition, partition ? partition.end - 1 : -1);
+    return partition
+      ? storedReceipt(id, topic, partition.number, partition.end - 1)
+      : waitingReceipt(id, topic);
   }
 }

@@ -6,18 +6,17 @@ import type { DueTimer } from './timer-store.js';
 export const FIRED_TIMER_BYTES = 12;
 
 /** A timer that fired: the hash of its handle, and where its message waited. */
-type FiredTimer = Pick<DueTimer, 'hash' | 'position'>;
+export type FiredTimer = Pick<DueTimer, 'hash' | 'position'>;
 
 /**
- * Begins the body of a `TIMERS_FIRED` entry; the messages follow, one for each timer, as records of their
- * partitions:
+ * Writes the facts of a `TIMERS_FIRED` entry, which are not JSON; the messages follow, one for each timer, as records of
+ * their partitions:
  *
  *     u32 bytes of the timers
  *     for each timer   u32 hash of its handle, f64 position at which its message waited
  */
 export function putFired(out: Out, timers: readonly FiredTimer[]): void {
   const { view } = out;
-  view.setUint32(out.at - 4, timers.length * FIRED_TIMER_BYTES, true);
   for (const { hash, position } of timers) {
     view.setUint32(out.at, hash, true);
     view.setFloat64(out.at + 4, position, true);

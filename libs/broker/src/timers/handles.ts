@@ -3,12 +3,10 @@
  * timer of the same handle.
  */
 import type { Block } from '../journal/block.js';
-import { textOfRecord } from '../topics/record.js';
+import { recordAt } from '../topics/record.js';
 
-export function timerHandleOf(block: Block, position: number): string {
-  const text = textOfRecord(block, position);
-  return text[3] === '' ? text[0]! : text[3]!;
-}
+export const timerHandleOf = (block: Block, position: number): string =>
+  recordAt.timerId(block, position) ?? recordAt.id(block, position);
 
 export const isTimerOf = (block: Block, position: number, handle: string): boolean =>
   timerHandleOf(block, position) === handle;

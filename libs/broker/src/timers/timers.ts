@@ -3,10 +3,13 @@ import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
 import { checkDeliverAt } from '../topics/check-message.js';
-import { NO_PARTITION, copyRecord, hashOf, recordAt, textOfRecord } from '../topics/record.js';
-import type { Partition, Topics } from '../topics/topics.js';
+import { PartitionAppender } from '../topics/partition-appender.js';
+import { recordAt } from '../topics/record.js';
+import { hashOf } from '../topics/text-hash.js';
+import { copyToTimers } from '../topics/write-record.js';
+import type { Topics } from '../topics/topics.js';
 import { stepNumber } from '../trace/trace.js';
-import { FIRED_TIMER_BYTES, putFired } from './fired-entry.js';
+import { FIRED_TIMER_BYTES, type FiredTimer, putFired } from './fired-entry.js';
 import { isTimerOf } from './handles.js';
 import type { Recalls } from './recalls.js';
 import type { DueTimer, TimerStore } from './timer-store.js';
@@ -28,8 +31,8 @@ type TimersStores = {
   readonly topics: Topics;
   readonly timers: TimerStore;
   readonly recalls: Recalls;
-  /** Applies a `TIMERS_FIRED` entry: `from` and `to` are journal positions between which its body lies in `block`. */
-  applyFired(block: Block, from: number, to: number): void;
+  /** Applies a `TIMERS_FIRED` entry: `from` and `to` are journal positions between which its records lie in `block`. */
+  applyFired(timers: readonly FiredTimer[], block: Block, from: number, to: number): void;
 };
 
 /** Delivers delayed messages when they are due, and takes them back before. */
@@ -125,30 +128,21 @@ export class Timers {
     const batch = loaded.filter(({ timer }) => stores.timers.isPending(timer));
     if (batch.length === 0) return;
     const now = this.host.now();
-    const ends = new Map<Partition, number>();
-    const out = journal.begin(EntryType.TIMERS_FIRED, batch.length * FIRED_TIMER_BYTES + recordBytes);
-    const from = out.start + out.at - 4;
-    putFired(
-      out,
-      batch.map(({ timer }) => timer),
-    );
+    const timers = batch.map(({ timer }) => timer);
+    const out = journal.begin(EntryType.TIMERS_FIRED, timers.length * FIRED_TIMER_BYTES + recordBytes);
+    putFired(out, timers);
+    journal.endFacts();
+    const from = out.start + out.at;
+    const partitions = new PartitionAppender(out, now);
     for (const { timer, block } of batch) {
       const { position } = timer;
       const topic = stores.topics.byTopicId(recordAt.topicId(block, position));
-      const text = textOfRecord(block, position);
-      const partition = topic.partitionFor(text[2] === '' ? undefined : text[2]);
-      const offset = ends.get(partition) ?? partition.end;
-      ends.set(partition, offset + 1);
-      const firedAt = copyRecord(out, block, position, {
-        partition: partition.number,
-        offset,
-        storedAtMs: now,
-      });
-      trace.addRecord(firedAt, TIMER_FIRED, now);
+      const { copiedTo } = partitions.append(topic, block, position);
+      trace.addRecord(copiedTo, TIMER_FIRED, now);
     }
     const to = out.start + out.at;
     journal.finish();
-    stores.applyFired(journal.current, from, to);
+    stores.applyFired(timers, journal.current, from, to);
     // Its failure is the journal's, and reported by it.
     this.written = journal.flush('written').catch(() => undefined);
   }
@@ -167,7 +161,7 @@ export class Timers {
     for (const { position, block } of pending) {
       const facts = { hash, position, handle: timerId, topicId: recordAt.topicId(block, position) };
       host.commit(EntryType.TIMER_RECALLED, facts);
-      host.trace.add(textOfRecord(block, position)[0]!, 'timer-recalled', host.now());
+      host.trace.add(recordAt.id(block, position), 'timer-recalled', host.now());
     }
     if (pending.length === 0 && !this.stores.recalls.has(timerId, topicId)) return false;
     // An earlier recall, too, may still be on its way to the disk.
@@ -193,12 +187,12 @@ export class Timers {
     host.commit(EntryType.TIMERS_MOVED, { timers }, bytes, (out) => {
       for (const { position, block } of pending) {
         const storedAtMs = recordAt.storedAtMs(block, position);
-        copyRecord(out, block, position, { partition: NO_PARTITION, offset: -1, storedAtMs, deliverAtMs });
+        copyToTimers(out, block, position, { storedAtMs, deliverAtMs });
       }
     });
     const [nowMs, to] = [host.now(), new Date(deliverAtMs).toISOString()];
     for (const { position, block } of pending)
-      host.trace.add(textOfRecord(block, position)[0]!, 'timer-moved', nowMs, undefined, to);
+      host.trace.add(recordAt.id(block, position), 'timer-moved', nowMs, undefined, to);
     host.dueAt(deliverAtMs);
     await host.journal.flush('durable');
     return pending.length === found.length;

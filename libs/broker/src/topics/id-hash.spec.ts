@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { newBlock } from '../journal/block.js';
 import { hashOfId, hashOfIdAt } from './id-hash.js';
-import { DEFAULT_PRIORITY, writeRecord } from './record.js';
+import { DEFAULT_PRIORITY } from './record.js';
+import { writeRecord } from './write-record.js';
 
 /** The hash of an id as it is found in a record in the journal. */
 function hashInRecord(id: string, tag: string): number {

@@ -3,7 +3,7 @@
  * and a start pays for a million of them. Lives in memory only, so it may change with any version.
  */
 import type { Block } from '../journal/block.js';
-import { RECORD_HEADER_BYTES, textOfRecord } from './record.js';
+import { RECORD_HEADER_BYTES, recordAt } from './record.js';
 
 /** Golden ratio (Knuth's multiplicative hashing), and FNV's prime for what is left at the end. */
 const WORD_FACTOR = 0x9e3779b1;
@@ -37,11 +37,11 @@ export function hashOfIdAt(block: Block, position: number, topicId: number): num
   const { view } = block;
   let at = position - block.start + RECORD_HEADER_BYTES;
   // A NUL ends the id, or the text does.
-  const end = at + view.getUint32(at - 8, true);
+  const end = at + recordAt.textLength(block, position);
   let hash = seedOf(topicId);
   for (; at + 4 <= end; at += 4) {
     const word = view.getInt32(at, true);
-    if ((word & 0x80808080) !== 0) return hashOfId(textOfRecord(block, position)[0]!, topicId);
+    if ((word & 0x80808080) !== 0) return hashOfId(recordAt.id(block, position), topicId);
     // Whether one of the four bytes is 0 (Mycroft's test).
     if (((word - 0x01010101) & ~word & 0x80808080) !== 0) break;
     hash = mixWord(hash, word);
@@ -49,7 +49,7 @@ export function hashOfIdAt(block: Block, position: number, topicId: number): num
   for (; at < end; at++) {
     const character = view.getUint8(at);
     if (character === 0) break;
-    if (character > 0x7f) return hashOfId(textOfRecord(block, position)[0]!, topicId);
+    if (character > 0x7f) return hashOfId(recordAt.id(block, position), topicId);
     hash = Math.imul(hash ^ character, CHARACTER_FACTOR);
   }
   return finish(hash);

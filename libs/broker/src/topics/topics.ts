@@ -1,6 +1,6 @@
 import { MessagingError, type TopicLimit, type TopicOptions, deadLetterTopic } from '#libs/messaging/port';
 import { OffsetIndex } from './offset-index.js';
-import { hashOf } from './record.js';
+import { hashOf } from './text-hash.js';
 import { checkLimit } from './topic-limit.js';
 
 /** Told when messages of a partition became visible. */

@@ -2,7 +2,7 @@ import type { TraceEvent } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import type { Journal } from '../journal/journal.js';
 import { ANY_TOPIC, hashOfId, hashOfIdAt } from '../topics/id-hash.js';
-import { textOfRecord } from '../topics/record.js';
+import { recordAt } from '../topics/record.js';
 import type { Trace } from './trace.js';
 
 /** What a question about the trace is answered from. */
@@ -56,7 +56,7 @@ export async function stepsOf(
       if (position === positions[i - 1]) continue;
       const block = host.journal.find(position) ?? (await records.blockAt(position));
       if (!block || !hashes.has(hashOfIdAt(block, position, ANY_TOPIC))) continue;
-      const id = textOfRecord(block, position)[0]!;
+      const id = recordAt.id(block, position);
       if (ids.has(id)) idAt.set(position, id);
     }
   }

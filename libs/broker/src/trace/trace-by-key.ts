@@ -1,5 +1,6 @@
 import type { MessageTrace } from '#libs/messaging/port';
-import { keyOfRecord, readMessage } from '../topics/record.js';
+import { readMessage } from '../topics/read-message.js';
+import { recordAt } from '../topics/record.js';
 import type { Partition, Topics } from '../topics/topics.js';
 import { type TraceHost, TracedRecords, stepsOf, windowsBack } from './trace-by-id.js';
 
@@ -38,7 +39,7 @@ async function lookIn(partition: Partition, key: string, records: TracedRecords)
     for (let offset = from; offset < to; offset++) {
       const position = partition.index.get(offset);
       const block = position < 0 ? undefined : await records.blockAt(position);
-      if (!block || keyOfRecord(block, position) !== key) continue;
+      if (!block || recordAt.key(block, position) !== key) continue;
       const { id, topic, storedAtMs } = readMessage(block, position, partition.topic.name);
       inWindow.push({ messageId: id, topic, partition: partition.number, offset, storedAtMs });
     }

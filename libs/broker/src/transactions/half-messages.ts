@@ -10,21 +10,15 @@ import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
 import { Admission } from '../producers/admission.js';
-import { storedReceipt } from '../producers/receipts.js';
+import { storedReceipt, waitingReceipt } from '../producers/receipts.js';
 import { timerHandleOf } from '../timers/handles.js';
 import type { Recalls } from '../timers/recalls.js';
 import { checkMessages } from '../topics/check-message.js';
-import {
-  DEFAULT_PRIORITY,
-  NO_PARTITION,
-  copyRecord,
-  maxRecordBytes,
-  readRecord,
-  recordAt,
-  textOfRecord,
-  writeRecord,
-} from '../topics/record.js';
-import type { Partition, Topic, Topics } from '../topics/topics.js';
+import { PartitionAppender } from '../topics/partition-appender.js';
+import { readRecord } from '../topics/read-message.js';
+import { DEFAULT_PRIORITY, NO_OFFSET, NO_PARTITION, recordAt } from '../topics/record.js';
+import { copyToTimers, maxRecordBytes, writeRecord } from '../topics/write-record.js';
+import type { Topic, Topics } from '../topics/topics.js';
 import { type ProducerSession, type ProducerSessions, checkProducerGroup } from './producer-sessions.js';
 import type { Transaction, TransactionOptions, Transactions } from './transactions.js';
 
@@ -66,7 +60,7 @@ export class HalfMessages {
         writeRecord(out, {
           topicId: topics[i]!.id,
           partition: NO_PARTITION,
-          offset: -1,
+          offset: NO_OFFSET,
           id: messageId,
           tag: message.tag,
           key: message.key,
@@ -140,7 +134,7 @@ export class HalfMessages {
     const { host } = this;
     host.commit(EntryType.DECIDED, { id, decision: 'rollback', audit });
     for (const { block, position } of halves) {
-      host.trace.add(textOfRecord(block, position)[0]!, 'rolled-back', host.now(), undefined, id);
+      host.trace.add(recordAt.id(block, position), 'rolled-back', host.now(), undefined, id);
     }
     return [];
   }
@@ -153,32 +147,27 @@ export class HalfMessages {
     const { host } = this;
     const now = host.now();
     const receipts: SendReceipt[] = [];
-    const ends = new Map<Partition, number>();
     const bytes = halves.reduce((sum, { block, position }) => sum + recordAt.length(block, position), 0);
     host.commit(EntryType.DECIDED, { id, decision: 'commit', audit }, bytes, (out) => {
+      const partitions = new PartitionAppender(out, now);
       for (const { block, position } of halves) {
         const topic = this.stores.topics.byTopicId(recordAt.topicId(block, position));
-        const text = textOfRecord(block, position);
+        const messageId = recordAt.id(block, position);
         const dueAtMs = recordAt.deliverAtMs(block, position);
-        const waits = dueAtMs > now;
         if (dueAtMs > 0 && this.wasRecalled(block, position, topic, preparedAt)) {
-          host.trace.add(text[0]!, 'timer-recalled', now, undefined, id);
-          receipts.push(storedReceipt(text[0]!, topic, undefined, -1));
+          host.trace.add(messageId, 'timer-recalled', now, undefined, id);
+          receipts.push(waitingReceipt(messageId, topic));
           continue;
         }
-        const partition = waits ? undefined : topic.partitionFor(text[2] === '' ? undefined : text[2]);
-        const offset = partition ? (ends.get(partition) ?? partition.end) : -1;
-        if (partition) ends.set(partition, offset + 1);
-        const number = partition ? partition.number : NO_PARTITION;
-        copyRecord(out, block, position, {
-          partition: number,
-          offset,
-          storedAtMs: now,
-          deliverAtMs: waits ? dueAtMs : 0,
-        });
-        host.trace.add(text[0]!, 'committed', now, undefined, id);
-        if (waits) host.dueAt(dueAtMs);
-        receipts.push(storedReceipt(text[0]!, topic, partition, offset));
+        host.trace.add(messageId, 'committed', now, undefined, id);
+        if (dueAtMs > now) {
+          copyToTimers(out, block, position, { storedAtMs: now, deliverAtMs: dueAtMs });
+          host.dueAt(dueAtMs);
+          receipts.push(waitingReceipt(messageId, topic));
+        } else {
+          const { partition, offset } = partitions.append(topic, block, position);
+          receipts.push(storedReceipt(messageId, topic, partition, offset));
+        }
       }
     });
     return receipts;

@@ -10,7 +10,8 @@ import { MessagingError } from '#libs/messaging/port';
 import type { Attempt, StoredMessage } from '#libs/messaging/port';
 import { type Block, blockOf } from '../journal/block.js';
 import type { RawDelivery, StoredRecord } from '../session.js';
-import { readMessage, recordAt, validRecordLength } from '../topics/record.js';
+import { readMessage } from '../topics/read-message.js';
+import { recordAt, validRecordLength } from '../topics/record.js';
 import type { ByteReader, ByteWriter } from './bytes.js';
 import {
   HEADERS,
