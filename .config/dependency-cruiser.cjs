@@ -78,6 +78,20 @@ module.exports = {
       to: { path: '^libs/(?!messaging/)' },
     },
     {
+      name: 'kafka-knows-the-port-and-the-wheel',
+      comment: 'Of the embedded broker it takes the timing wheel alone.',
+      severity: 'error',
+      from: { path: '^libs/kafka/' },
+      to: { path: '^libs/(?!(kafka|messaging)/|broker/src/timers/timing-wheel\\.ts$)' },
+    },
+    {
+      name: 'kafkajs-stays-behind-its-seam',
+      comment: 'docs/adr/0025: what speaks to Kafka can be changed without a change of what stands on it.',
+      severity: 'error',
+      from: { path: '^(apps|libs)/', pathNot: '^libs/kafka/src/(client|testing)/' },
+      to: { path: 'node_modules/kafkajs/' },
+    },
+    {
       name: 'the-broker-needs-no-framework',
       comment: 'Who runs the broker without the shop is not to load Nest: half of its start and of its heap.',
       severity: 'error',

@@ -51,6 +51,12 @@ describe('the boundaries of the house', () => {
       "export * from '../../../apps/order/src/place-order.js';",
     ],
     ['messaging-knows-no-implementation', 'libs/messaging/src/down.ts', "export * from '#libs/broker';"],
+    [
+      'kafka-knows-the-port-and-the-wheel',
+      'libs/kafka/src/engine.ts',
+      "export type { Engine } from '../../broker/src/engine/engine.js';",
+    ],
+    ['kafkajs-stays-behind-its-seam', 'libs/kafka/src/consume.ts', "export { Kafka } from 'kafkajs';"],
     ['the-broker-needs-no-framework', 'apps/broker/src/nest.ts', "export * from '#libs/nest-user';"],
     [
       'no-circular',

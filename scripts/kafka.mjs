@@ -1,7 +1,7 @@
 // Makes ready a Kafka of one node (KRaft: broker and controller in one process) on loopback and prints, as
 // one line of JSON `{program, args}`, the command that runs it; whoever runs it stops it with SIGTERM:
 //
-//   node scripts/kafka.mjs --dir DIR --port PORT --controller-port PORT [--fsync]
+//   node scripts/kafka.mjs --dir DIR --port PORT --controller-port PORT [--fsync] [--heap-mb N]
 //   node scripts/kafka.mjs --version
 //
 // Needs Java 17 and, the first time, Maven and Maven Central: the broker is an ordinary Java program, whose
@@ -15,8 +15,9 @@ import { Refusal, runMain } from './launcher/prepare.mjs';
 
 const VERSION = '4.4.0';
 const CLUSTER_ID = 'stampedeKafkaOneNode-w';
-/** Heap and collector as Kafka's own start script sets them. */
-const JAVA_OPTIONS = ['-Xms1g', '-Xmx1g', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20'];
+/** Collector, and heap where none is asked for, as Kafka's own start script sets them. */
+const JAVA_OPTIONS = ['-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20'];
+const HEAP_MB = 1024;
 
 async function main() {
   const { values } = parseArgs({
@@ -25,13 +26,16 @@ async function main() {
       port: { type: 'string' },
       'controller-port': { type: 'string' },
       fsync: { type: 'boolean', default: false },
+      'heap-mb': { type: 'string', default: String(HEAP_MB) },
       version: { type: 'boolean', default: false },
     },
   });
   if (values.version) return void process.stdout.write(`${VERSION}\n`);
-  const { dir, port, 'controller-port': controllerPort, fsync } = values;
-  if (!dir || !port || !controllerPort) {
-    throw new Refusal('usage: kafka.mjs --dir DIR --port PORT --controller-port PORT [--fsync]');
+  const { dir, port, 'controller-port': controllerPort, fsync, 'heap-mb': heapMb } = values;
+  if (!dir || !port || !controllerPort || !/^\d+$/.test(heapMb)) {
+    throw new Refusal(
+      'usage: kafka.mjs --dir DIR --port PORT --controller-port PORT [--fsync] [--heap-mb N]',
+    );
   }
   requireJava(`Kafka ${VERSION}`);
   const jars = fetchJars('Kafka', VERSION, DEPENDENCIES);
@@ -50,7 +54,8 @@ async function main() {
     settings,
   ];
   run('java', [...java, ...format], 'Kafka could not format its storage');
-  const command = { program: 'java', args: [...JAVA_OPTIONS, ...java, 'kafka.Kafka', settings] };
+  const heap = [`-Xms${heapMb}m`, `-Xmx${heapMb}m`];
+  const command = { program: 'java', args: [...heap, ...JAVA_OPTIONS, ...java, 'kafka.Kafka', settings] };
   process.stdout.write(`${JSON.stringify(command)}\n`);
 }
 

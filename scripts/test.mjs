@@ -1,11 +1,12 @@
 // `npm test`: every test that this machine can run, from a fresh clone. Installs, builds, starts one
 // PostgreSQL and one shop for all suites, and says what it could not run and why.
 //   npm test -- unit|int|e2e …      only these suites
+//   npm test -- kafka               against one real Kafka node, or those of KAFKA_BROKERS; runs when it is named only
 //   npm test -- e2e --match REGEX    only these files of a suite
 // With SHOP_URL and JWT_SECRET set, the e2e suite runs against that shop and starts none.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -18,9 +19,10 @@ const dir = mkdtempSync(join(tmpdir(), 'stampede-test-'));
 
 /** Name → what of the tree, and what has to run before. */
 const SUITES = {
-  unit: { files: '(?<!\\.int|\\.e2e)\\.spec\\.ts$', args: ['--maxWorkers=2'] },
+  unit: { files: '(?<!\\.int|\\.e2e|\\.kafka)\\.spec\\.ts$', args: ['--maxWorkers=2'] },
   int: { files: '\\.int\\.spec\\.ts$', args: ['--maxWorkers=2'], start: startStores },
   e2e: { files: '\\.e2e\\.spec\\.ts$', args: ['--runInBand'], start: startShop },
+  kafka: { files: '\\.kafka\\.spec\\.ts$', args: ['--runInBand'], start: startKafka, onlyWhenNamed: true },
 };
 
 async function main() {
@@ -34,7 +36,7 @@ async function main() {
   const total = { passed: 0, failed: 0 };
   const notRun = [];
   for (const [name, suite] of Object.entries(SUITES)) {
-    if (wanted.length > 0 && !wanted.includes(name)) continue;
+    if (wanted.length > 0 ? !wanted.includes(name) : suite.onlyWhenNamed) continue;
     let env;
     try {
       env = (await suite.start?.()) ?? {};
@@ -114,6 +116,35 @@ async function startShop() {
   };
   await start(process.execPath, [join(root, 'scripts/shop.mjs')], /Ready in/, env);
   return env;
+}
+
+/** One node on loopback for all specs of the suite, as the bench's but with half the memory. */
+async function startKafka() {
+  if (process.env.KAFKA_BROKERS) return {};
+  const [port, controllerPort] = [await freePort(), await freePort()];
+  const ports = ['--port', String(port), '--controller-port', String(controllerPort)];
+  const script = [join(root, 'scripts/kafka.mjs'), '--dir', join(dir, 'kafka'), ...ports, '--heap-mb', '512'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, script, { encoding: 'utf8' });
+  if (status !== 0) throw new Refusal(`KAFKA_BROKERS is not set, and ${stderr.trim().split('\n')[0]}`);
+  const { program, args } = JSON.parse(stdout);
+  const node = spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'], cwd: root });
+  children.push(node);
+  for (const deadlineMs = Date.now() + 60_000; !(await accepts(port));) {
+    if (node.exitCode !== null || Date.now() > deadlineMs) throw new Error('Kafka did not start in a minute');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return { KAFKA_BROKERS: `127.0.0.1:${port}` };
+}
+
+function accepts(port) {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
 }
 
 async function start(program, args, readyPattern, env) {
