@@ -20,6 +20,8 @@ export type SendMood = 'ok' | 'silent' | 'stalled' | 'away' | 'full';
 export class ScriptedBroker {
   sendMood: SendMood = 'ok';
   readonly sent: OutgoingMessage[] = [];
+  /** Ends each send that a silent broker has not answered. */
+  readonly unanswered: ((error: Error) => void)[] = [];
   private readonly subscriptions: { subscription: Subscription; handler: BatchHandler }[] = [];
 
   /** As much of the port as the gateway uses. */
@@ -34,7 +36,7 @@ export class ScriptedBroker {
         return Promise.resolve(messages.map(receiptOf));
       case 'silent':
       case 'stalled':
-        return new Promise(() => undefined);
+        return new Promise((_, reject) => this.unanswered.push(reject));
       case 'away':
         return Promise.reject(new MessagingError('BROKER_UNAVAILABLE', 'scripted'));
       case 'full':

@@ -49,7 +49,13 @@ describe.each(ways)('asked by %s, it is 503 with Retry-After', (_way, ask) => {
   const connect = async (): Promise<void> => {
     proxy = await FaultProxy.inFrontOf(postgres.adminUrl);
     database = open(proxy.via(postgres.url('stock')));
-    await database.show.findMany();
+    // A first connection may take a slow machine longer than this deadline.
+    const isConnected = () =>
+      database.show.findMany().then(
+        () => true,
+        () => false,
+      );
+    while (!(await isConnected()));
   };
 
   test('when the connection is reset', async () => {

@@ -10,6 +10,8 @@ export type TestRedis = {
   url: string;
   /** Kills the server at once, as a power cut would; what the append-only file has survives. */
   crash(): Promise<void>;
+  /** Lets the server hang: connections stand and nothing is answered, until the function it gives is called. */
+  hang(): () => void;
   /** Starts it again after `crash`, with the same data on the same port. */
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -71,7 +73,11 @@ async function ownServer(program: string, port: number, settings: readonly strin
     process.kill(pid, 'SIGKILL');
     await end();
   };
-  return { url, crash, restart: start, stop };
+  const hang = (): (() => void) => {
+    process.kill(pid, 'SIGSTOP');
+    return () => process.kill(pid, 'SIGCONT');
+  };
+  return { url, crash, hang, restart: start, stop };
 }
 
 function firstLine(keeper: ChildProcess): Promise<number> {
