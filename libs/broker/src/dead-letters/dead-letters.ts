@@ -91,7 +91,7 @@ export type GroupLettersFacts = {
     atMs: number,
     cause: number,
     automaticRedrives: number,
-    /** Absent in older logs. */
+    /** Absent in logs of version 0.1. */
     origin?: [partition: number, offset: number],
   ][];
 };
@@ -128,7 +128,7 @@ export class DeadLetters {
     if (letter) letter.position = position;
   }
 
-  /** Without an offset (in older logs) the oldest with this id. */
+  /** Without an offset (in logs of version 0.1, too) the oldest with this id. */
   remove(group: string, id: string, offset?: number): void {
     const letter = this.find(group, id, offset);
     if (letter) this.of(group).remove(letter);

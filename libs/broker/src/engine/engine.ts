@@ -125,7 +125,7 @@ export class Engine implements BrokerHost, CommitObserver {
       knownDamage: known,
       onEntry: (entry) => engine.state.replay(entry),
       onLost: () => {
-        engine.state.hasGap = true;
+        engine.state.gap.isThere = true;
       },
     });
     const { end, lost, cut } = recovered;
@@ -172,11 +172,11 @@ export class Engine implements BrokerHost, CommitObserver {
 
   /** Which messages are missing because their bytes were damaged. */
   get lostOffsets(): LostOffsets[] {
-    return this.state.hasGap ? lostOffsets(this.state) : [];
+    return this.state.gap.isThere ? lostOffsets(this.state) : [];
   }
 
   private start(): void {
-    if (this.state.hasGap) this.reportLoss();
+    if (this.state.gap.isThere) this.reportLoss();
     this.dispatcher.use(this.journal);
     this.recovering = false;
     for (const topic of this.state.topics.all()) {
@@ -199,9 +199,9 @@ export class Engine implements BrokerHost, CommitObserver {
     for (const { topic, partition, from, to } of this.lostOffsets) {
       options.onProblem({ message: `${topic}/${partition}: offsets ${from} to ${to - 1} are lost` });
     }
-    if (state.unplaced === 0) return;
+    if (state.gap.unplaced === 0) return;
     options.onProblem({
-      message: `${state.unplaced} entries or messages name a topic or group that was made in a damaged range; they are left out`,
+      message: `${state.gap.unplaced} entries or messages name a topic or group that was made in a damaged range; they are left out`,
     });
   }
 

@@ -6,10 +6,8 @@ import type { TopicFacts } from '../topics/topics.js';
 /** What each entry type records beside its message records. */
 export type Facts = GroupFacts & {
   topicCreated: TopicFacts;
-  /** `TIMERS_FIRED_JSON`: pairs of handle hash and journal position. */
-  timersFired: { timers: [hash: number, position: number][] };
-  /** `handle` is what the producer recalled it by. */
-  timerRecalled: { hash: number; position: number; handle?: string; topicId?: number };
+  /** `handle` is what the producer recalled it by; `topicId` is absent in logs of version 0.1. */
+  timerRecalled: { hash: number; position: number; handle: string; topicId?: number };
   /** One record for each, with its new time. */
   timersMoved: { timers: [hash: number, position: number][] };
   prepared: { id: string; producerGroup: string; atMs: number };
@@ -29,7 +27,7 @@ export type Facts = GroupFacts & {
     }[];
   };
   decided: { id: string; decision: 'commit' | 'rollback' } & Audited;
-  /** `offset`, in the dead-letter topic, is absent in older logs: there, a group had one letter of an id. */
+  /** `offset`, in the dead-letter topic, is absent in logs of version 0.1: there, a group had one letter of an id. */
   redriven: { group: string; id: string; offset?: number } & Audited;
   producerOpened: ProducerFacts;
   groupDeleted: { groupId: number } & Audited;

@@ -42,13 +42,13 @@ export function mergeSnapshot(stores: Stores, snapshot: Snapshot): void {
   for (const { cursors, createdAt, missed, interests, isDeleted, ...facts } of snapshot.groups) {
     const group = stores.groups.find(facts.id) ?? stores.groups.create(facts, createdAt);
     if (isDeleted) removeGroup(stores, group.id);
-    if (missed && missed.messages > group.missed.messages) group.missed = missed;
+    if (missed.messages > group.missed.messages) group.missed = missed;
     if (interests) group.takeInterest(interests);
     for (const place of cursors) mergeCursor(stores, group, place);
   }
-  if (snapshot.letters) stores.deadLetters.restore(snapshot.letters);
-  if (snapshot.acts) stores.audit.restore(snapshot.acts);
-  for (const producer of snapshot.producers ?? []) stores.sequences.catchUp(producer);
+  stores.deadLetters.restore(snapshot.letters);
+  stores.audit.restore(snapshot.acts);
+  for (const producer of snapshot.producers) stores.sequences.catchUp(producer);
   restoreAnswers(stores, snapshot);
 }
 

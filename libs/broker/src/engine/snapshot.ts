@@ -30,19 +30,17 @@ export type Snapshot = {
     name: string;
     createdAt: number;
     cursors: CursorSnapshot[];
-    missed?: GroupInfo['missed'];
+    missed: GroupInfo['missed'];
+    /** Absent in logs of version 0.1. */
     interests?: (readonly TopicFilter[])[];
     isDeleted?: true;
   }[];
-  /** Absent in logs that are older than the retention of dead letters: there, all live ones lie behind the oldest snapshot. */
-  letters?: GroupLettersFacts[];
-  /** Absent in logs that are older than the audit. */
-  acts?: ReturnType<Audit['facts']>;
-  /** Absent in logs that are older than producers' sequences. */
-  producers?: (ProducerFacts & { last: number })[];
-  /** Handles of the timers that were taken back last, and the decisions made last. Absent in older logs. */
-  recalls?: RecallFacts[];
-  decisions?: [transactionId: string, decision: 'commit' | 'rollback'][];
+  letters: GroupLettersFacts[];
+  acts: ReturnType<Audit['facts']>;
+  producers: (ProducerFacts & { last: number })[];
+  /** Handles of the timers that were taken back last, and the decisions made last. */
+  recalls: RecallFacts[];
+  decisions: [transactionId: string, decision: 'commit' | 'rollback'][];
 };
 
 /**
@@ -112,7 +110,7 @@ export function restoreSnapshot(stores: Stores, snapshot: Snapshot): void {
   for (const { cursors, createdAt, missed, interests, isDeleted, ...facts } of snapshot.groups) {
     const group = stores.groups.create(facts, createdAt);
     if (isDeleted) stores.groups.delete(group);
-    if (missed) group.missed = missed;
+    group.missed = missed;
     if (interests) group.takeInterest(interests);
     for (const { topicId, partition: number, committed, ahead, heldBack } of cursors) {
       const partition = stores.topics.byTopicId(topicId).partitions[number];
@@ -122,17 +120,17 @@ export function restoreSnapshot(stores: Stores, snapshot: Snapshot): void {
       for (const [offset, held] of heldBack) cursor.heldBack.set(offset, held);
     }
   }
-  if (snapshot.letters) stores.deadLetters.restore(snapshot.letters);
-  if (snapshot.acts) stores.audit.restore(snapshot.acts);
-  for (const producer of snapshot.producers ?? []) stores.sequences.catchUp(producer);
+  stores.deadLetters.restore(snapshot.letters);
+  stores.audit.restore(snapshot.acts);
+  for (const producer of snapshot.producers) stores.sequences.catchUp(producer);
   restoreAnswers(stores, snapshot);
 }
 
 /** What was decided in a gap is not asked for again. */
 export function restoreAnswers(stores: Stores, { recalls, decisions }: Snapshot): void {
-  for (const recall of recalls ?? []) {
+  for (const recall of recalls) {
     const [handle, topicId, position] = typeof recall === 'string' ? [recall] : recall;
     stores.recalls.add(handle, topicId, position);
   }
-  for (const [id, decision] of decisions ?? []) stores.transactions.conclude(id, decision);
+  for (const [id, decision] of decisions) stores.transactions.conclude(id, decision);
 }

@@ -1,5 +1,6 @@
 /** Applies what the journal says about groups' places in partitions. */
-import type { Block } from '../journal/block.js';
+import type { FoundEntry } from '../journal/scan.js';
+import { readAcks } from '../positions/acked-entry.js';
 import type { Topics } from '../topics/topics.js';
 import type { Cursor } from '../positions/cursor.js';
 import type { GroupFacts, RecordedPlace } from './group-facts.js';
@@ -10,7 +11,7 @@ export type CursorStores = {
   readonly topics: Topics;
   readonly groups: Groups;
   /** Behind a gap, what refers to something in it is counted instead of refused. */
-  orUnplaced(apply: () => void): void;
+  readonly gap: { orUnplaced(apply: () => void): void };
 };
 
 function cursorAt(
@@ -34,26 +35,19 @@ export function applyCursorsCreated(
   }
 }
 
-/** An `ACKED` entry, as `PendingAcks` writes it, between two positions of a block. */
-export function applyAcked(stores: CursorStores, block: Block, from: number, to: number): void {
-  for (let position = from; position < to;) {
-    const at = position - block.start;
-    const place: RecordedPlace = [block.view.getUint32(at + 4, true), block.view.getUint16(at + 8, true), 0];
-    const cursor = ackedCursor(stores, block.view.getUint32(at, true), place);
-    const runs = block.view.getUint16(at + 10, true);
-    for (let run = 0; run < runs; run++) {
-      const first = block.view.getFloat64(at + 12 + run * 12, true);
-      const count = block.view.getUint32(at + 20 + run * 12, true);
-      for (let offset = first; offset < first + count; offset++) cursor?.settle(offset);
-    }
-    position += 12 + runs * 12;
+export function applyAcked(stores: CursorStores, entry: FoundEntry): void {
+  for (const { groupId, topicId, partition, runs } of readAcks(entry)) {
+    const cursor = ackedCursor(stores, groupId, [topicId, partition, 0]);
+    if (!cursor) continue;
+    for (const [first, count] of runs)
+      for (let offset = first; offset < first + count; offset++) cursor.settle(offset);
   }
 }
 
 /** Behind a gap, the others of the entry count even when one names a group that is not known. */
 function ackedCursor(stores: CursorStores, groupId: number, place: RecordedPlace): Cursor | undefined {
   let found: Cursor | undefined;
-  stores.orUnplaced(() => {
+  stores.gap.orUnplaced(() => {
     found = cursorAt(stores, groupId, place);
   });
   return found;

@@ -61,10 +61,10 @@ export async function verifyJournal(dir: string, files: Files = nodeFiles): Prom
       }
     },
     onLost: () => {
-      state.hasGap = true;
+      state.gap.isThere = true;
     },
   });
-  if (state.hasGap) settleLoss(state);
+  if (state.gap.isThere) settleLoss(state);
   return {
     segments: segments.all.length,
     bytes: segments.all.reduce((sum, { base, end }) => sum + end - base, 0),
@@ -72,7 +72,7 @@ export async function verifyJournal(dir: string, files: Files = nodeFiles): Prom
     messages: countMessages(state),
     damaged: lost.filter(({ from }) => !known.has(from)),
     quarantined: lost.filter(({ from }) => known.has(from)),
-    lostOffsets: state.hasGap ? lostOffsets(state) : [],
+    lostOffsets: state.gap.isThere ? lostOffsets(state) : [],
     tornTail: cut && cut.to > cut.from ? cut : undefined,
     contradictions,
   };

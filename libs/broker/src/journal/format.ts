@@ -60,8 +60,7 @@ export const EntryType = {
   MOVED: 6,
   /** A message of an ordered group stays where it is and waits for its next try. */
   HELD_BACK: 7,
-  /** Read in older logs; its facts are JSON. */
-  TIMERS_FIRED_JSON: 8,
+  // 8 was an earlier form of TIMERS_FIRED.
   TIMER_RECALLED: 9,
   /** Half messages. */
   PREPARED: 10,

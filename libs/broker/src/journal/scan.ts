@@ -2,11 +2,21 @@
 import { MessagingError } from '#libs/messaging/port';
 import { type Block, blockOf } from './block.js';
 import type { Files } from './files.js';
-import { ENTRY_HEADER_BYTES, checkSegmentHeader, validEntryLength } from './format.js';
+import { ENTRY_HEADER_BYTES, FACTS_LENGTH_BYTES, checkSegmentHeader, validEntryLength } from './format.js';
 import type { Segment, Segments } from './segments.js';
 
 /** An entry as recovery and dumps see it: `at` is its place in `block`, valid only during the call. */
 export type FoundEntry = { type: number; position: number; block: Block; at: number; length: number };
+
+/** Its facts, and the position of its first record. Not of `ACKED` and `TIMERS_FIRED` entries, whose facts are no JSON. */
+export function bodyOf({ block, at, position }: FoundEntry): { facts: unknown; recordsFrom: number } {
+  const length = block.view.getUint32(at + ENTRY_HEADER_BYTES, true);
+  const from = at + ENTRY_HEADER_BYTES + FACTS_LENGTH_BYTES;
+  return {
+    facts: length === 0 ? undefined : JSON.parse(block.bytes.toString('utf8', from, from + length)),
+    recordsFrom: position + ENTRY_HEADER_BYTES + FACTS_LENGTH_BYTES + length,
+  };
+}
 
 /** Calls `onEntry` for each valid entry from `position` on; the position of the first byte that is not one. */
 export function walk(block: Block, from: number, onEntry: (entry: FoundEntry) => void): number {

@@ -1,49 +1,6 @@
-import { EntryType } from '../journal/format.js';
 import type { Journal } from '../journal/journal.js';
+import { writeAcks } from './acked-entry.js';
 import type { Cursor } from './cursor.js';
-
-const CURSOR_BYTES = 12;
-const RUN_BYTES = 12;
-/** Runs fit a u16. */
-const MAX_RUNS = 65_535;
-
-/**
- * Writes what these cursors have settled since the last commit, as one `ACKED` entry:
- *
- *     for each cursor   u32 group id, u32 topic id, u16 partition, u16 number of runs
- *     for each run      f64 first offset, u32 number of offsets
- */
-function encodeAcks(journal: Journal, cursors: readonly Cursor[]): void {
-  const offsets = cursors.reduce((sum, { unrecorded }) => sum + unrecorded.length, 0);
-  const out = journal.begin(
-    EntryType.ACKED,
-    cursors.length * CURSOR_BYTES + offsets * (RUN_BYTES + CURSOR_BYTES),
-  );
-  const { view } = out;
-  for (const { group, partition, unrecorded } of cursors) {
-    unrecorded.sort((a, b) => a - b);
-    for (let i = 0; i < unrecorded.length;) {
-      view.setUint32(out.at, group.id, true);
-      view.setUint32(out.at + 4, partition.topic.id, true);
-      view.setUint16(out.at + 8, partition.number, true);
-      const runsAt = out.at + 10;
-      out.at += CURSOR_BYTES;
-      let runs = 0;
-      for (; i < unrecorded.length && runs < MAX_RUNS; runs++) {
-        const first = unrecorded[i]!;
-        let count = 1;
-        while (unrecorded[i + count] === first + count) count += 1;
-        view.setFloat64(out.at, first, true);
-        view.setUint32(out.at + 8, count, true);
-        out.at += RUN_BYTES;
-        i += count;
-      }
-      view.setUint16(runsAt, runs, true);
-    }
-    unrecorded.length = 0;
-  }
-  journal.finish();
-}
 
 /** Offsets that were settled since the last commit; they are recorded with the next one. */
 export class PendingAcks {
@@ -58,6 +15,6 @@ export class PendingAcks {
     if (this.cursors.length === 0) return;
     const { cursors } = this;
     this.cursors = [];
-    encodeAcks(journal, cursors);
+    writeAcks(journal, cursors);
   }
 }

@@ -13,7 +13,7 @@ const QUEUE_FULL = 'the topic was full';
 export const MAX_OVERFLOW_BYTES = 2_048;
 
 type OverflowStores = {
-  applyRecord(block: Block, position: number, idHash: number | undefined): void;
+  readonly records: { applyOne(block: Block, position: number, idHash: number | undefined): void };
 };
 
 /**
@@ -53,7 +53,7 @@ export function writeOverflow(
     });
     const block = host.journal.current;
     block.end = out.start + out.at;
-    stores.applyRecord(block, position, first > 0 ? undefined : idHash);
+    stores.records.applyOne(block, position, first > 0 ? undefined : idHash);
     first ||= position;
     host.trace.add(message.id, 'dead-lettered', now, new Actor(group), `queue-full: ${QUEUE_FULL}`);
   }

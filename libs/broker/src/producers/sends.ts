@@ -36,7 +36,7 @@ export type SendStores = DuplicateStores & {
   readonly timers: TimerStore;
   readonly sequences: Sequences;
   /** A record that counts from now on. `idHash` when its id is to be remembered. */
-  applyRecord(block: Block, position: number, idHash: number | undefined): void;
+  readonly records: { applyOne(block: Block, position: number, idHash: number | undefined): void };
 };
 
 const NO_HEADERS = {};
@@ -274,7 +274,7 @@ export class Sends {
     block.end = out.start + out.at;
     this.lastPosition = position;
     // An id made here cannot be repeated by anybody: no need to remember it.
-    this.stores.applyRecord(block, position, message.id === undefined ? undefined : idHash);
+    this.stores.records.applyOne(block, position, message.id === undefined ? undefined : idHash);
     if (!partition) host.dueAt(message.deliverAtMs!);
     host.trace.addRecord(position, partition ? STORED : TIMER_SET, now);
     return partition

@@ -1,10 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TimerInfo } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
-import { blockOf } from '../journal/block.js';
 import type { JournalFile } from '../journal/files.js';
-import { ENTRY_HEADER_BYTES, EntryType, SEGMENT_HEADER_BYTES, entryChecksum } from '../journal/format.js';
-import { type FoundEntry, walk } from '../journal/scan.js';
 import {
   BrokerSandbox,
   EngineClient,
@@ -16,7 +13,6 @@ import {
   until,
 } from '../testing/engine-client.js';
 import { MemoryFiles } from '../testing/memory-files.js';
-import { readFired } from './fired-entry.js';
 
 /** A disk that can be stopped, and of which a part can be unreadable. */
 class FaultyDisk extends MemoryFiles {
@@ -121,15 +117,6 @@ describe('firing', () => {
     }
   });
 
-  it('is understood in logs of older versions, which wrote it as JSON', async () => {
-    const { path, whole } = await firedLog();
-    const old = new MemoryFiles();
-    old.put(path, withJsonFacts(whole));
-    const broker = await sandbox.open({ files: old });
-    expect(await pendingOf(broker)).toBe(0);
-    expect(await idsOf(broker)).toEqual(['a', 'b', 'c']);
-  });
-
   it('waits for a slow disk: of a flood at open only what is being written is in memory', async () => {
     const [count, each] = [20_000, 1_000];
     const files = new FaultyDisk();
@@ -206,21 +193,3 @@ describe('firing', () => {
     expect([...client.delivered.map(textOf), ...recalled].sort()).toEqual([...handles].sort());
   });
 });
-
-/** The journal as an older version would have written it: the last entry's facts are JSON. */
-function withJsonFacts(whole: Buffer): Buffer {
-  const block = blockOf(whole, 0);
-  let last: FoundEntry | undefined;
-  walk(block, SEGMENT_HEADER_BYTES, (entry) => (last = entry));
-  if (last?.type !== EntryType.TIMERS_FIRED) throw new Error('the last entry is not one of fired timers');
-  const { timers, recordsFrom } = readFired(block, last.at + ENTRY_HEADER_BYTES);
-  const facts = Buffer.from(JSON.stringify({ timers: timers.map(({ hash, position }) => [hash, position]) }));
-  const header = Buffer.from(whole.subarray(last.at, last.at + ENTRY_HEADER_BYTES + 4));
-  const records = whole.subarray(recordsFrom, last.at + last.length);
-  const entry = Buffer.concat([header, facts, records]);
-  entry.writeUInt32LE(entry.byteLength, 0);
-  entry.writeUInt8(EntryType.TIMERS_FIRED_JSON, 8);
-  entry.writeUInt32LE(facts.byteLength, ENTRY_HEADER_BYTES);
-  entry.writeUInt32LE(entryChecksum(entry.subarray(8), last.position), 4);
-  return Buffer.concat([whole.subarray(0, last.at), entry]);
-}

@@ -2,10 +2,10 @@ import { RecentMap } from '../recent-map.js';
 
 /** Handles of so many recalls at least are remembered. */
 const REMEMBERED_RECALLS = 100_000;
-/** Stands for the topic where an older log does not name it. */
+/** Stands for the topic where a log of version 0.1 does not name it. */
 const ANY_TOPIC = -1;
 
-/** As a snapshot holds it; the handle alone in older logs. */
+/** As a snapshot holds it; the handle alone in logs of version 0.1. */
 export type RecallFacts = [handle: string, topicId: number, position: number] | string;
 
 /**

@@ -32,7 +32,9 @@ type TimersStores = {
   readonly timers: TimerStore;
   readonly recalls: Recalls;
   /** Applies a `TIMERS_FIRED` entry: `from` and `to` are journal positions between which its records lie in `block`. */
-  applyFired(timers: readonly FiredTimer[], block: Block, from: number, to: number): void;
+  readonly records: {
+    applyFired(timers: readonly FiredTimer[], block: Block, from: number, to: number): void;
+  };
 };
 
 /** Delivers delayed messages when they are due, and takes them back before. */
@@ -142,7 +144,7 @@ export class Timers {
     }
     const to = out.start + out.at;
     journal.finish();
-    stores.applyFired(timers, journal.current, from, to);
+    stores.records.applyFired(timers, journal.current, from, to);
     // Its failure is the journal's, and reported by it.
     this.written = journal.flush('written').catch(() => undefined);
   }
