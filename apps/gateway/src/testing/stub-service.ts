@@ -28,7 +28,7 @@ export class StubService {
         const { method = '', url = '', headers } = request;
         const asked = { method, url, headers, body: Buffer.concat(chunks) };
         stub.requests.push(asked);
-        request.socket.once('close', () => (stub.cutOff += response.writableEnded ? 0 : 1));
+        response.once('close', () => (stub.cutOff += response.writableEnded ? 0 : 1));
         void Promise.resolve(stub.answer(asked)).then((answer) => {
           if (answer === 'silent') return;
           const { status, json } = answer;

@@ -38,6 +38,12 @@ afterEach(() => {
   return sandbox.cleanUp();
 });
 
+/** Lets the disk go on, and waits until all that was sent is on it. */
+async function flushed(): Promise<void> {
+  files.free();
+  await client.session.append([message('0', { topic: 'patient' })]);
+}
+
 describe('a send whose flush takes longer than its topic waits', () => {
   it('is answered with FLUSH_TIMEOUT, is not delivered until it is on disk, and is then', async () => {
     await client.attach();
@@ -54,7 +60,7 @@ describe('a send whose flush takes longer than its topic waits', () => {
     const send = () => client.session.append([message('1', { id: 'm1' })]);
     expect(await send()).toMatchObject([{ status: 'FLUSH_TIMEOUT', duplicate: false }]);
     expect(await send()).toMatchObject([{ status: 'FLUSH_TIMEOUT', duplicate: true, offset: 0 }]);
-    files.free();
+    await flushed();
     expect(await send()).toMatchObject([{ status: 'SEND_OK', duplicate: true, offset: 0 }]);
   });
 
@@ -69,7 +75,7 @@ describe('a send whose flush takes longer than its topic waits', () => {
     const [first] = await send();
     expect(first).toMatchObject({ status: 'FLUSH_TIMEOUT' });
     expect(await send()).toMatchObject([{ status: 'FLUSH_TIMEOUT', messageId: first?.messageId, offset: 0 }]);
-    files.free();
+    await flushed();
     expect(await send()).toMatchObject([{ status: 'SEND_OK', messageId: first?.messageId, offset: 0 }]);
   });
 

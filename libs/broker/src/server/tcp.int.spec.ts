@@ -161,12 +161,12 @@ describe('a broker over TCP', () => {
     session.admin = () => new Promise(() => undefined);
     await expect(port.ready(100)).rejects.toMatchObject({ code: 'REQUEST_TIMEOUT', kind: 'transient' });
     session.admin = answer;
-    await port.ready(2_000);
+    await port.ready(10_000);
   });
 
   it('gives up after the request timeout and says whether the broker may have the message', async () => {
     const port = connectTo({ requestTimeoutMs: 200 });
-    await port.ready();
+    await port.ready(10_000);
     broker.hold = new Promise(() => undefined);
     await expect(port.send([message('a')])).rejects.toMatchObject({ code: 'REQUEST_TIMEOUT' });
     const nobody = connectBroker({
@@ -201,7 +201,7 @@ describe('a broker over TCP', () => {
     for (let n = 0; n < 12; n++) await port.send([{ topic: 'order', tag: 'big', body }]);
     const pulled = await port.pull(
       { group: 'g', topics: [{ topic: 'order' }] },
-      { maxMessages: 12, waitMs: 100 },
+      { maxMessages: 12, waitMs: 5_000 },
     );
     expect(pulled.map(({ message: { body: got } }) => got.byteLength)).toEqual(Array(12).fill(900_000));
     await Promise.all(pulled.map((each) => each.ack()));

@@ -32,6 +32,7 @@ export class FrameSocket {
   private lastSaidMs = performance.now();
   private takenBytes = 0;
   private lastTakenMs = performance.now();
+  private lastBeatMs = performance.now();
   /** Writes that the socket has not finished. */
   private unwritten = 0;
   private scheduled = false;
@@ -131,6 +132,7 @@ export class FrameSocket {
 
   private beat({ everyMs, silenceMs }: Heartbeat): void {
     const nowMs = performance.now();
+    this.standingStillIsNoSilence(nowMs - this.lastBeatMs - everyMs / 2, nowMs);
     const takenBytes = this.socket.bytesWritten - this.socket.writableLength;
     if (takenBytes !== this.takenBytes || this.socket.writableLength === 0) this.lastTakenMs = nowMs;
     this.takenBytes = takenBytes;
@@ -141,5 +143,13 @@ export class FrameSocket {
     } else if (nowMs - this.lastSaidMs >= everyMs) {
       this.frame(FrameType.ping, 0);
     }
+  }
+
+  /** What the peer did while this process stood still (stopped, swapped out, a machine that slept) waits to be read. */
+  private standingStillIsNoSilence(lateMs: number, nowMs: number): void {
+    this.lastBeatMs = nowMs;
+    if (lateMs <= 0) return;
+    this.lastHeardMs = Math.min(nowMs, this.lastHeardMs + lateMs);
+    this.lastTakenMs = Math.min(nowMs, this.lastTakenMs + lateMs);
   }
 }
