@@ -49,6 +49,22 @@ describe('order by key', () => {
     expect(seen.filter((text) => text.startsWith('b'))).toEqual(['b1', 'b2']);
   });
 
+  it('goes on with every key as its member has room again', async () => {
+    await client.attach({ order: 'by-key', maxInFlightMessages: 1 });
+    await send('a1', 'b1', 'a2', 'b2', 'c1');
+    const seen: string[] = [];
+    while (seen.length < 5) {
+      const delivery = await client.take();
+      expect(client.delivered).toEqual([]);
+      seen.push(textOf(delivery));
+      await client.ack(delivery);
+    }
+    for (const key of ['a', 'b', 'c'])
+      expect(seen.filter((text) => text.startsWith(key))).toEqual(
+        key === 'c' ? ['c1'] : [`${key}1`, `${key}2`],
+      );
+  });
+
   it('counts the tries of a message on, through a crash in the midst of one and while nobody asks for its topic', async () => {
     const files = new MemoryFiles();
     broker = await sandbox.reopen({ files });

@@ -268,6 +268,22 @@ describe('delivery', () => {
     expect(Buffer.from(letter!.message.body).toString()).toBe('secret');
   });
 
+  it('hands over nothing more once the journal has failed: nobody could settle it', async () => {
+    const files = new MemoryFiles();
+    broker = await sandbox.reopen({ files });
+    client = new EngineClient(broker);
+    await client.attach();
+    await send('given');
+    await client.take();
+    const other = new EngineClient(broker, 'other');
+    await other.attach();
+    files.failAt(files.calls + 1, 'EIO', true);
+    await expect(send('more')).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    await client.session.close();
+    await settled();
+    expect(other.texts).toEqual([]);
+  });
+
   it('takes no other tag that happens to have the same hash', async () => {
     const [wanted, other] = ['tag-179599', 'tag-362382'];
     expect(tagHashOf(wanted)).toBe(tagHashOf(other));

@@ -68,6 +68,25 @@ describe('a group that falls behind retention', () => {
     expect((await client.take()).message.offset).toBe(kept);
   });
 
+  it('has not missed what it had settled in between', async () => {
+    const consumer = await client.attach({ maxInFlightMessages: 3 });
+    await client.session.append(['first', 'second', 'third'].map((text) => message(text)));
+    await until(() => client.delivered.length === 3);
+    for (const delivery of client.delivered.splice(0))
+      if (textOf(delivery) !== 'first') await client.ack(delivery);
+    await client.session.detach(consumer);
+    await fill();
+    const kept = await start();
+    const place = { topic: 't', partition: 0 };
+    expect((await group()).missed).toMatchObject({
+      messages: kept - 2,
+      ranges: [
+        { ...place, from: 0, to: 1 },
+        { ...place, from: 3, to: kept },
+      ],
+    });
+  });
+
   it('goes on with a key whose message in flight was dropped', async () => {
     await client.attach({ order: 'by-key' });
     await fill();

@@ -4,7 +4,14 @@ import { connectBroker } from '../client/connect-broker.js';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import type { BrokerOptions } from '../engine/options.js';
 import { BrokerServer } from '../server/broker-server.js';
-import { BrokerSandbox, ManualClock, until } from '../testing/engine-client.js';
+import {
+  BrokerSandbox,
+  EngineClient,
+  ManualClock,
+  message,
+  textOf,
+  until,
+} from '../testing/engine-client.js';
 import { MemoryFiles } from '../testing/memory-files.js';
 
 const log = { info: () => undefined, warn: () => undefined };
@@ -146,6 +153,32 @@ describe.each(['in process', 'over TCP'] as const)('a message that cannot be rea
     expect(texts).toEqual(['second']);
     expect((await info(port)).unreadable).toEqual([]);
     await consumer.close();
+  });
+});
+
+describe('a message that was given back and cannot be read', () => {
+  it('holds up nothing that was given back with it, and comes once it can be read', async () => {
+    const client = new EngineClient(broker);
+    const subscription = { topics: [{ topic: 't' }, { topic: 'u' }], leaseMs: 24 * 3_600_000 };
+    const consumer = await client.attach(subscription);
+    await client.session.append([message('old', { topic: 't' })]);
+    await fill(open('in process'));
+    await client.session.append([message('new', { topic: 'u' })]);
+    await until(() => client.delivered.length === 2);
+    expect(client.texts).toEqual(['old', 'new']);
+    await client.session.detach(consumer);
+    client.delivered.length = 0;
+    files.failsToRead = () => true;
+    await client.attach(subscription);
+    expect(textOf(await client.take())).toBe('new');
+    expect(client.delivered).toEqual([]);
+    files.failsToRead = () => false;
+    await until(() => {
+      clock.advance(1_000);
+      broker.tick();
+      return client.delivered.length > 0;
+    });
+    expect(client.texts).toEqual(['old']);
   });
 });
 

@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, it } from '@jest/globals';
+import type { MessagingError } from '#libs/messaging/port';
 import { MemoryFiles } from '../testing/memory-files.js';
+import { until } from '../testing/until.js';
 import { EntryType, MAX_ENTRY_BYTES } from './format.js';
 import { Journal } from './journal.js';
 import { Segments } from './segments.js';
@@ -10,6 +12,7 @@ let journal: Journal;
 let segments: Segments;
 let snapshotBytes: number;
 let tooLong: number;
+let failures: string[];
 
 beforeEach(() => {
   files = new MemoryFiles();
@@ -18,14 +21,14 @@ beforeEach(() => {
     segmentBytes: 64 * KIB,
     tailCacheBytes: KIB,
     readCacheBytes: KIB,
-    asyncFlushMs: 1_000,
+    asyncFlushMs: 10,
     asyncFlushBytes: KIB,
     now: () => 0,
   };
   const ignore = (): void => undefined;
   const observer = {
     startCommit: () => ({ written: ignore, durable: ignore }),
-    failed: ignore,
+    failed: ({ code }: MessagingError) => void failures.push(code),
     firstEntry: () => ({
       bodyBytes: snapshotBytes,
       write: () => {
@@ -36,6 +39,7 @@ beforeEach(() => {
   };
   snapshotBytes = 0;
   tooLong = 0;
+  failures = [];
   segments = new Segments(files, 'journal');
   journal = new Journal(segments, options, observer, 0);
 });
@@ -94,6 +98,14 @@ describe('a segment', () => {
     expect(segments.all).toHaveLength(1);
   });
 
+  it('has no entry that recovery would take for damage: one that is too long is refused', () => {
+    writeBytes(KIB);
+    const { end } = journal;
+    expect(() => journal.begin(EntryType.PREPARED, MAX_ENTRY_BYTES)).toThrow('MESSAGE_TOO_LARGE');
+    writeBytes(KIB);
+    expect(journal.end - end).toBeLessThan(2 * KIB);
+  });
+
   it('may be larger for one entry alone', () => {
     for (let n = 0; n < 3; n++) writeBytes(100 * KIB);
     expect(segments.all).toHaveLength(3);
@@ -114,6 +126,36 @@ describe('a journal that is closed', () => {
     await journal.close();
     const { calls } = files;
     expect(write).toThrow('closed');
+    expect(files.calls).toBe(calls);
+  });
+});
+
+describe('what nobody waits for', () => {
+  it('is on disk a short while later', async () => {
+    write();
+    await until(() => journal.written === journal.end);
+    await until(() => journal.durable === journal.end, 'a sync that nobody asked for');
+  });
+});
+
+describe.each(['written', 'durable'] as const)('a journal whose file fails before it is %s', (goal) => {
+  it('tells all who wait, and once its owner; nothing that comes later is taken', async () => {
+    write();
+    await journal.flush('durable');
+    files.failAt(files.calls + (goal === 'written' ? 1 : 2), 'EIO');
+    write();
+    const answers: string[] = [];
+    const answered = (error: { code?: string } | void): unknown => answers.push(error?.code ?? 'flushed');
+    void journal.flush('written').then(answered, answered);
+    void journal.flush('durable').then(answered, answered);
+    await until(() => answers.length === 2);
+    expect(answers).toEqual([goal === 'written' ? 'STORAGE_FAILED' : 'flushed', 'STORAGE_FAILED']);
+    expect(failures).toEqual(['STORAGE_FAILED']);
+    const { calls } = files;
+    // A second sync would report success for pages that the kernel has dropped.
+    expect(write).toThrow('STORAGE_FAILED');
+    await expect(journal.flush('durable')).rejects.toMatchObject({ code: 'STORAGE_FAILED' });
+    await journal.close();
     expect(files.calls).toBe(calls);
   });
 });

@@ -1,7 +1,16 @@
+import { crc32 } from 'node:zlib';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { MemoryFiles } from '../testing/memory-files.js';
 import type { JournalFile } from './files.js';
-import { readInTurn } from './scan.js';
+import {
+  ENTRY_HEADER_BYTES,
+  EntryType,
+  SEGMENT_HEADER_BYTES,
+  encodeSegmentHeader,
+  entryChecksum,
+} from './format.js';
+import { blockOf } from './block.js';
+import { findValidEntry, headerIsValid, readInTurn } from './scan.js';
 import { type Segment, Segments } from './segments.js';
 
 /** Counts open files, and fails to read one of them. */
@@ -69,5 +78,57 @@ describe('reading segments in turn', () => {
   it('leaves no file open when it is not read to the end', async () => {
     for await (const { start } of readInTurn(files, segments)) if (start > 0) break;
     expect(files.opened).toBe(0);
+  });
+});
+
+describe('the header of a segment', () => {
+  const segment = (): Segment => segments[1]!;
+  const headerOf = (base: number): Buffer => encodeSegmentHeader(base, 1_800_000_000_000);
+  const isValid = (header: Buffer): boolean => headerIsValid(blockOf(header, segment().base), segment());
+
+  it('says when it was made', () => {
+    expect(isValid(headerOf(segment().base))).toBe(true);
+    expect(segment().createdAtMs).toBe(1_800_000_000_000);
+  });
+
+  it('is damaged when any bit of it is flipped, when it is not whole, and when it is another one’s', () => {
+    const header = headerOf(segment().base);
+    for (let byte = 0; byte < SEGMENT_HEADER_BYTES; byte++) {
+      const damaged = Buffer.from(header);
+      damaged[byte]! ^= 1 << (byte % 8);
+      expect(isValid(damaged)).toBe(false);
+      expect(isValid(header.subarray(0, byte))).toBe(false);
+    }
+    expect(isValid(headerOf(0))).toBe(false);
+  });
+
+  it('of another format version is none that is damaged: to cut the file would destroy it', () => {
+    const header = headerOf(segment().base);
+    header.writeUInt32LE(99, 8);
+    header.writeUInt32LE(crc32(header.subarray(0, SEGMENT_HEADER_BYTES - 4)), SEGMENT_HEADER_BYTES - 4);
+    expect(() => isValid(header)).toThrow('format version 99');
+  });
+});
+
+describe('an entry', () => {
+  /** One that was written at a position, by itself. */
+  const entryAt = (position: number): Buffer => {
+    const entry = Buffer.alloc(ENTRY_HEADER_BYTES + 4);
+    entry.writeUInt32LE(entry.byteLength, 0);
+    entry.writeUInt8(EntryType.MESSAGES, 8);
+    entry.writeUInt8(1, 9);
+    entry.writeUInt32LE(entryChecksum(entry.subarray(8), position), 4);
+    return entry;
+  };
+  const bytes = Buffer.alloc(200);
+
+  it('is found behind damage, byte by byte', () => {
+    entryAt(1_077).copy(bytes.fill(0), 77);
+    expect(findValidEntry(blockOf(bytes, 1_000), 1_001)).toMatchObject({ position: 1_077 });
+  });
+
+  it('is none in another place than it was written for: a message may hold a copy of the journal', () => {
+    entryAt(1_077).copy(bytes.fill(0), 78);
+    expect(findValidEntry(blockOf(bytes, 1_000), 1_001)).toBeUndefined();
   });
 });

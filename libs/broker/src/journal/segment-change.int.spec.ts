@@ -64,6 +64,17 @@ describe('a change of segments', () => {
     expect([...(await stored(broker)).values()].flat().sort()).toEqual(sent.sort());
   });
 
+  it('has on disk what the file before holds when it confirms something in the next one', async () => {
+    const files = new MemoryFiles();
+    const { session } = new EngineClient(await sandbox.open({ files }));
+    // All in one commit, over both.
+    const sent = Array.from({ length: 45 }, (_, n) => `m${n}`);
+    const body = 'x'.repeat(100_000);
+    await Promise.all(sent.map((id) => session.append([message(body, { id, key: 'k' })])));
+    const broker = await sandbox.reopen({ files: files.crash() });
+    expect([...(await stored(broker)).values()].flat()).toEqual(sent);
+  });
+
   it('waits while the snapshot is longer than a string can be, and loses nothing to retention', async () => {
     const files = new MemoryFiles();
     const problems: string[] = [];

@@ -93,6 +93,28 @@ describe('a producer’s sequence', () => {
     expect(await append(3, 'three')).toMatchObject([{ duplicate: true }]);
   });
 
+  it('is not moved on by several that were refused: some of them will come again by themselves', async () => {
+    await append(1, 'one');
+    const several = [message('fine'), message('x', { topic: 'no topic' })];
+    const refused = client.session.append(several, { ...identity, sequence: 2 });
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    await expect(append(3, 'behind')).rejects.toMatchObject({ code: 'SEQUENCE_GAP' });
+    expect(await append(2, 'fine')).toMatchObject([{ duplicate: false }]);
+  });
+
+  it('is fenced as well while a batch is compared with stored ids', async () => {
+    const big = 'x'.repeat(40_000);
+    await client.session.append([message(big, { id: 'same' })]);
+    for (let n = 0; n < 6; n++) await client.session.append([message(big, { id: `other${n}` })]);
+    const before = await count();
+    const late = client.session.append([message(big, { id: 'same' }), message('late')], {
+      ...identity,
+      sequence: 1,
+    });
+    await Promise.all([expect(late).rejects.toMatchObject({ code: 'PRODUCER_FENCED' }), register('second')]);
+    expect(await count()).toBe(before);
+  });
+
   it('keeps its order when a batch has to be compared with stored ids first', async () => {
     const big = 'x'.repeat(40_000);
     await client.session.append([message(big, { id: 'same' })]);

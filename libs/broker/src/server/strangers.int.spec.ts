@@ -58,6 +58,16 @@ describe('a server and peers that it does not know', () => {
     expect(broker.sessions).toEqual([]);
   });
 
+  it('does not wait for what one of them calls a hello and is longer than any', async () => {
+    await listen({ helloTimeoutMs: 60_000 });
+    const peer = dial().resume();
+    const announced = Buffer.alloc(4);
+    announced.writeUInt32LE(4 * 1024 + 1);
+    peer.write(announced);
+    await until(() => peer.closed);
+    expect(broker.sessions).toEqual([]);
+  });
+
   it('hears nothing of the one that is too many', async () => {
     await listen({ maxConnections: 1 });
     dial().write(hello());

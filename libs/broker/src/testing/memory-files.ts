@@ -1,23 +1,26 @@
 import { basename, dirname } from 'node:path';
 import type { Files, JournalFile } from '../journal/files.js';
 
-type Write = { position: number; bytes: Buffer };
+/** Bytes that were written, or the length that a file was cut to. */
+type Change = { position: number; bytes: Buffer } | { cutTo: number };
 type Entry = {
   /** What reads see. */
   content: Buffer;
   /** What a power cut leaves for certain. */
   synced: Buffer;
-  /** Writes since then, in order. */
-  unsynced: Write[];
+  /** Changes since then, in order. */
+  unsynced: Change[];
+  /** Whether its directory was synced since it was made: else a power cut leaves no trace of it. */
+  isListed: boolean;
 };
 
-/** Which of a file's unsynced writes a power cut leaves, and how much of each. */
+/** Which of a file's unsynced writes a power cut leaves, and how much of each. Of unsynced cuts it leaves none. */
 export type Survival = (write: { index: number; count: number; bytes: number }) => number;
 
 /**
  * A file system in memory for specs: it knows what was synced, so that `crash` can lose or tear the rest, and
- * it fails the call it is told to. (Creations and removals of files are taken to be durable at once, except that
- * a file that was never synced comes back empty. A new directory is lost with all that is in it until its parent is synced.)
+ * it fails the call it is told to. (Removals of files are taken to be durable at once. A new file or directory is
+ * lost with all that is in it until the directory that it is in is synced.)
  */
 export class MemoryFiles implements Files {
   private readonly entries = new Map<string, Entry>();
@@ -35,6 +38,9 @@ export class MemoryFiles implements Files {
   /** While it holds for a path, reads of that file fail with EIO. */
   failsToRead: (path: string) => boolean = () => false;
 
+  /** While it holds for a path, syncs of that file fail with EIO; as the kernel does, they take what they could not write for written. */
+  failsToSync: (path: string) => boolean = () => false;
+
   private change(what: string): void {
     this.calls += 1;
     const { fault } = this;
@@ -47,10 +53,12 @@ export class MemoryFiles implements Files {
     const after = new MemoryFiles();
     const lost = [...this.directories].filter(([, synced]) => !synced).map(([directory]) => `${directory}/`);
     for (const [directory, synced] of this.directories) if (synced) after.directories.set(directory, true);
-    for (const [path, { synced, unsynced }] of this.entries) {
-      if (lost.some((directory) => path.startsWith(directory))) continue;
+    for (const [path, { synced, unsynced, isListed }] of this.entries) {
+      if (!isListed || lost.some((directory) => path.startsWith(directory))) continue;
       let content: Buffer = Buffer.from(synced);
-      unsynced.forEach(({ position, bytes }, index) => {
+      unsynced.forEach((change, index) => {
+        if ('cutTo' in change) return;
+        const { position, bytes } = change;
         const kept = survival({ index, count: unsynced.length, bytes: bytes.byteLength });
         if (kept > 0) content = written(content, position, bytes.subarray(0, kept));
       });
@@ -62,18 +70,19 @@ export class MemoryFiles implements Files {
   /** The same files after the process was killed: the operating system has all that was written, and the disk what was synced. */
   kill(): MemoryFiles {
     const after = new MemoryFiles();
-    for (const [path, { content, synced, unsynced }] of this.entries)
+    for (const [path, { content, synced, unsynced, isListed }] of this.entries)
       after.entries.set(path, {
         content: Buffer.from(content),
         synced: Buffer.from(synced),
         unsynced: [...unsynced],
+        isListed,
       });
     for (const [directory, synced] of this.directories) after.directories.set(directory, synced);
     return after;
   }
 
   put(path: string, content: Buffer): void {
-    this.entries.set(path, { content, synced: Buffer.from(content), unsynced: [] });
+    this.entries.set(path, { content, synced: Buffer.from(content), unsynced: [], isListed: true });
   }
 
   paths(): string[] {
@@ -95,7 +104,12 @@ export class MemoryFiles implements Files {
     if (mode === 'create') {
       this.change(`create ${path}`);
       if (this.entries.has(path)) throw Object.assign(new Error(`EEXIST: ${path}`), { code: 'EEXIST' });
-      this.put(path, Buffer.alloc(0));
+      this.entries.set(path, {
+        content: Buffer.alloc(0),
+        synced: Buffer.alloc(0),
+        unsynced: [],
+        isListed: false,
+      });
     }
     const entry = this.entry(path);
     return {
@@ -116,9 +130,13 @@ export class MemoryFiles implements Files {
       },
       datasync: async () => {
         await Promise.resolve();
-        this.change(`sync ${path}`);
-        entry.synced = Buffer.from(entry.content);
+        const { unsynced } = entry;
         entry.unsynced = [];
+        this.change(`sync ${path}`);
+        if (this.failsToSync(path)) {
+          throw Object.assign(new Error(`EIO: injected, sync ${path}`), { code: 'EIO' });
+        }
+        for (const change of unsynced) entry.synced = changed(entry.synced, change);
       },
       read: async (target, position) => {
         await Promise.resolve();
@@ -131,9 +149,9 @@ export class MemoryFiles implements Files {
       truncate: async (length) => {
         await Promise.resolve();
         this.change(`truncate ${path}`);
-        entry.content = entry.content.subarray(0, length);
-        entry.synced = Buffer.from(entry.content);
-        entry.unsynced = [];
+        const cut = { cutTo: length };
+        entry.unsynced.push(cut);
+        entry.content = changed(entry.content, cut);
       },
       close: () => Promise.resolve(),
     };
@@ -174,8 +192,12 @@ export class MemoryFiles implements Files {
     this.change(`sync ${directory}`);
     for (const made of this.directories.keys())
       if (dirname(made) === directory) this.directories.set(made, true);
+    for (const [path, entry] of this.entries) if (dirname(path) === directory) entry.isListed = true;
   }
 }
+
+const changed = (content: Buffer, change: Change): Buffer =>
+  'cutTo' in change ? content.subarray(0, change.cutTo) : written(content, change.position, change.bytes);
 
 function written(content: Buffer, position: number, bytes: Buffer): Buffer {
   const grown = Buffer.alloc(Math.max(content.byteLength, position + bytes.byteLength));

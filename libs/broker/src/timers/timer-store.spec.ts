@@ -1,10 +1,18 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { TimerStore } from './timer-store.js';
+import { MAX_TIMERS, TimerStore } from './timer-store.js';
 
 const START_MS = 1_700_000_000_000;
 
 describe('TimerStore', () => {
+  it('has room for so many and no more', () => {
+    const store = new TimerStore();
+    expect(() => store.checkRoom(MAX_TIMERS)).not.toThrow();
+    store.set(1, 1, START_MS);
+    expect(() => store.checkRoom(MAX_TIMERS)).toThrow('BUFFER_FULL');
+    expect(() => store.checkRoom(MAX_TIMERS - 1)).not.toThrow();
+  });
+
   it('finds exactly the pending timers by their hash, however many were set and removed before', () => {
     // Few hashes, so that many share one; enough timers for the table to grow more than a round.
     const commands = fc.array(fc.record({ hash: fc.nat(40), removes: fc.boolean(), times: fc.nat(400) }), {

@@ -10,6 +10,7 @@ import {
   textOf,
   until,
 } from '../testing/engine-client.js';
+import { hashOf } from '../topics/record.js';
 
 let clock: ManualClock;
 let sandbox: BrokerSandbox;
@@ -94,6 +95,18 @@ describe('delayed messages', () => {
     await pass(10_000);
     expect(client.texts).toEqual(['y']);
     expect(await pending()).toBe(0);
+  });
+
+  it('are not taken back under another handle that happens to have the same hash', async () => {
+    const [meant, other] = ['tag-179599', 'tag-362382'];
+    expect(hashOf(meant)).toBe(hashOf(other));
+    await client.attach(PATIENT);
+    await client.session.append([message('other', { ...after(1_000), timerId: other })]);
+    expect(await client.session.recall(meant)).toBe(false);
+    await client.session.append([message('meant', { ...after(1_000), timerId: meant })]);
+    expect(await client.session.recall(meant)).toBe(true);
+    await pass(1_000);
+    expect(client.texts).toEqual(['other']);
   });
 
   it('are taken back once: repeating a recall gets the same answer, also after a restart', async () => {

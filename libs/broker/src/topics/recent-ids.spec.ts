@@ -16,6 +16,13 @@ describe('RecentIds', () => {
     expect(remembers(ids, 1)).toBe(true);
   });
 
+  it('forgets none of those that came while its tables grew', () => {
+    const ids = new RecentIds(WINDOW_MS, 1_000_000, 0);
+    ids.start(0);
+    for (let id = 0; id < 5_000; id++) ids.add(id * 7_919, id * 7_919 + 1, 0);
+    for (let id = 0; id < 5_000; id++) expect(remembers(ids, id * 7_919)).toBe(true);
+  });
+
   it('remembers a bounded number of ids, whose tables are used again', () => {
     const ids = new RecentIds(WINDOW_MS, 1_000, 0);
     ids.start(0);
