@@ -62,7 +62,8 @@ export class Retention {
         if (!(await this.carryForward.empty(oldest, this.host.segments.nextBase(oldest.base)))) return;
         // What made it droppable must be on disk first: where a retry was moved to, for one.
         await this.host.journal.flush('durable');
-        if (this.droppable() === oldest && !this.owes(oldest)) await this.drop(oldest);
+        if (this.droppable() !== oldest || this.owes(oldest)) return;
+        await this.drop(oldest);
       }
     } catch (error) {
       this.host.report({

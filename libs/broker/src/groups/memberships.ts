@@ -59,7 +59,6 @@ export class Memberships {
     );
     group.members.push(consumer);
     group.interests.join(consumer.interest, this.host.monotonicMs());
-    group.unreserve();
     for (const cursor of group.cursors.values()) group.activate(cursor);
     group.wake();
     return { group, consumer };
