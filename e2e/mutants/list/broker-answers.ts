@@ -5,9 +5,11 @@ const CUTS = `${BROKER}/engine/answers-and-power-cuts.int.spec.ts`;
 const PRODUCERS = `${BROKER}/producers/producers.int.spec.ts`;
 const TRANSACTIONS = `${BROKER}/transactions/transactions.int.spec.ts`;
 const TIMERS = `${BROKER}/timers/timers.int.spec.ts`;
+const RESCHEDULING = `${BROKER}/timers/rescheduling.int.spec.ts`;
 const FIRING = `${BROKER}/timers/due-timers.int.spec.ts`;
 const LETTERS = `${BROKER}/dead-letters/dead-letters.int.spec.ts`;
 const REDRIVES = `${BROKER}/dead-letters/redrive-all.int.spec.ts`;
+const STRANGERS = `${BROKER}/server/strangers.int.spec.ts`;
 
 /** An answer of the broker is true, whatever happens next, and whoever asks twice gets it twice. */
 export const BROKER_ANSWERS: readonly Mutant[] = [
@@ -32,11 +34,59 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
     ],
   ),
   ...slipsIn(
+    `${BROKER}/producers/sequences.ts`,
+    'broker-producers',
+    [PRODUCERS],
+    [
+      [
+        'an-older-epoch-gets-through',
+        'if (epoch !== producer.epoch) throw fenced(producer.name);\n    if (sequence',
+        'if (sequence',
+      ],
+      [
+        'a-gap-gets-through',
+        'if (sequence === producer.last + 1) return undefined;',
+        'if (sequence > producer.last) return undefined;',
+      ],
+      ['an-epoch-is-used-again', 'epoch: known.epoch + 1', 'epoch: known.epoch'],
+      [
+        'an-older-instance-takes-its-name-back',
+        'if (renew && known.owner !== owner) throw fenced(name);\n',
+        '',
+      ],
+      ['a-refusal-is-forgotten', 'producer.refusals.set(sequence, error);', ''],
+      [
+        'a-snapshot-does-not-say-how-far',
+        'this.open(facts, last);',
+        'this.open(facts);',
+        { specs: [`${BROKER}/producers/sequences.spec.ts`] },
+      ],
+    ],
+  ),
+  ...slipsIn(
     `${BROKER}/producers/sends.ts`,
     'broker-sends',
     [CUTS, `${BROKER}/producers/sends.int.spec.ts`],
     [
       ['a-send-before-it-is-on-disk', "sync ||= topic.flush === 'sync';", "sync ||= topic.flush !== 'sync';"],
+      [
+        'several-refused-take-a-number',
+        'if (stamp && messages === 1 && concernsOneMessage(error))',
+        'if (stamp && concernsOneMessage(error))',
+        { specs: [PRODUCERS] },
+      ],
+      [
+        'a-newer-instance-meanwhile-goes-unnoticed',
+        'if (stamp) this.stores.sequences.admit(stamp);\n',
+        '',
+        { specs: [PRODUCERS] },
+      ],
+      [
+        'a-delayed-message-comes-at-once',
+        'isDelayed(message, now) ? undefined : topic',
+        'topic',
+        { specs: [TIMERS] },
+      ],
       [
         'a-time-to-live-is-forgotten',
         'fields.ttlMs = message.ttlMs ?? 0;',
@@ -49,6 +99,19 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
         'undefined);',
         { specs: [CUTS] },
       ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/topics/recent-ids.ts`,
+    'broker-sends',
+    [`${BROKER}/topics/recent-ids.spec.ts`],
+    [
+      [
+        'forgets-half-a-window-early',
+        'return this.old.count === 0 ? young : this.old.find(hash, young);',
+        'return young;',
+      ],
+      ['forgets-while-it-grows', 'if (positions[slot] !== 0) this.put(hashes[slot]!, positions[slot]!);', ''],
     ],
   ),
   ...slipsIn(
@@ -76,6 +139,49 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
         "host.commit(EntryType.CHECKED, { id, askedAtMs });\n    await host.journal.flush('durable');",
         'host.commit(EntryType.CHECKED, { id, askedAtMs });',
       ],
+      [
+        'what-was-recalled-is-committed',
+        'if (dueAtMs > 0 && this.wasRecalled(',
+        'if (dueAtMs < 0 && this.wasRecalled(',
+        { specs: [TIMERS, TRANSACTIONS] },
+      ],
+      [
+        'a-committed-timer-comes-at-once',
+        'if (dueAtMs > now) {',
+        'if (dueAtMs < 0) {',
+        { specs: [TRANSACTIONS, TIMERS] },
+      ],
+      [
+        'any-word-is-a-rollback',
+        "if (!['commit', 'rollback', 'unknown'].includes(decision)) {",
+        'if (decision === undefined) {',
+        { specs: [TRANSACTIONS, `${BROKER}/engine/arguments.int.spec.ts`] },
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/transactions/transactions.ts`,
+    'broker-transactions',
+    [TRANSACTIONS],
+    [
+      [
+        'the-last-decision-wins',
+        "if (earlier)\n      throw new MessagingError('TRANSACTION_CONFLICT'",
+        "if (earlier === decision)\n      throw new MessagingError('TRANSACTION_CONFLICT'",
+        { specs: [TRANSACTIONS, CUTS] },
+      ],
+      ['is-asked-for-ever', 'transaction.checks >= this.options.maxChecks || ', ''],
+      [
+        'a-check-that-was-not-answered-counts',
+        'transaction.askedAtMs = nowMs;',
+        'transaction.askedAtMs = nowMs;\n    transaction.checks += 1;',
+      ],
+      [
+        'asks-nobody-again',
+        'nextCheckAtMs: facts.atMs + this.options.firstCheckMs',
+        'nextCheckAtMs: Infinity',
+      ],
+      ['a-decision-leaves-it-pending', 'this.pending.delete(id);\n', ''],
     ],
   ),
   ...slipsIn(
@@ -93,7 +199,88 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
         "host.dueAt(deliverAtMs);\n    await host.journal.flush('durable');",
         'host.dueAt(deliverAtMs);',
       ],
+      [
+        'another-time-is-not-in-the-record',
+        'copyToTimers(out, block, position, { storedAtMs, deliverAtMs });',
+        'copyToTimers(out, block, position, { storedAtMs, deliverAtMs: recordAt.deliverAtMs(block, position) });',
+        { specs: [RESCHEDULING] },
+      ],
+      [
+        'the-old-time-stays',
+        'const timers = pending.map(({ position }) => [hash, position]);',
+        'const timers = pending.map(() => [hash, 0]);',
+        { specs: [RESCHEDULING] },
+      ],
+      [
+        'fires-what-was-recalled',
+        'loaded.filter(({ timer }) => stores.timers.isPending(timer))',
+        'loaded.filter(() => true)',
+        { specs: [FIRING] },
+      ],
+      [
+        'recalls-what-has-fired',
+        'found.filter(({ position }) => this.stores.timers.has(hash, position))',
+        'found.filter(() => true)',
+        { specs: [RESCHEDULING, FIRING] },
+      ],
+      ['another-handle-of-the-same-hash', '|| !isTimerOf(block, position, timerId)', '', { specs: [TIMERS] }],
+      [
+        'a-handle-of-another-topic',
+        'if (topicId === undefined || topicId === recordAt.topicId(block, position))\n        found',
+        'if (position > 0)\n        found',
+        { specs: [TIMERS] },
+      ],
+      [
+        'says-nothing-of-two-topics',
+        'if (ids.size <= 1) return;',
+        'if (ids.size >= 0) return;',
+        { specs: [TIMERS, RESCHEDULING] },
+      ],
+      [
+        'an-unreadable-one-holds-up-the-others',
+        'this.report(error);\n      return undefined;',
+        'throw error;',
+        { specs: [FIRING] },
+      ],
+      ['reads-all-that-is-due-at-once', 'await this.written;\n', '', { specs: [FIRING] }],
+      [
+        'a-time-that-makes-no-sense',
+        'checkDeliverAt(deliverAtMs, host.now());\n',
+        '',
+        { specs: [RESCHEDULING] },
+      ],
     ],
+  ),
+  ...slipsIn(
+    `${BROKER}/timers/timer-store.ts`,
+    'broker-timers',
+    [`${BROKER}/timers/timer-store.spec.ts`],
+    [
+      [
+        'a-clock-set-back-fires-early',
+        'if (nowMs < this.wheel.nowMs - CLOCK_STEP_MS) this.rebuild(nowMs);\n',
+        '',
+      ],
+      [
+        'what-could-not-fire-is-lost',
+        'this.stuck.push(slot);\n',
+        '',
+        { specs: [`${BROKER}/timers/timer-store.spec.ts`, FIRING] },
+      ],
+      [
+        'no-bound',
+        'if (this.live + more > MAX_TIMERS) {',
+        'if (more < 0) {',
+        { specs: [`${BROKER}/timers/timer-store.spec.ts`] },
+      ],
+      ['the-order-of-due-times', 'inOrder(batch);\n    return batch;', 'return batch.reverse();'],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/timers/recalls.ts`,
+    'broker-timers',
+    [TIMERS],
+    [['a-new-message-counts-as-recalled', 'byTopic.delete(topicId);\n', '']],
   ),
   ...slipsIn(
     `${BROKER}/dead-letters/redrives.ts`,
@@ -114,6 +301,12 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
         'a-discard-before-it-is-on-disk',
         "'discarded', host.now(), new Actor(group));\n    await host.journal.flush(\'durable\');",
         "'discarded', host.now(), new Actor(group));",
+      ],
+      [
+        'gives-back-twice',
+        '|| this.deadLetters.find(group, id, offset) !== letter) return false;',
+        ') return false;',
+        { specs: [REDRIVES, LETTERS] },
       ],
       ['at-no-pace', 'if (turnAtMs - nowMs >= 1) await wait(turnAtMs - nowMs);\n', '', { specs: [REDRIVES] }],
       [
@@ -143,6 +336,21 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
     [
       ['two-of-one-id-are-one', 'isSamePlace && letter.cause.topic === cause.topic', 'true'],
       ['another-death-of-it-counts-twice', 'if (earlier) letters.remove(earlier);\n', ''],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/wire/frames.ts`,
+    'broker-wire',
+    [`${BROKER}/wire/frames.spec.ts`, STRANGERS],
+    [
+      ['no-bound-of-frames', 'length < HEADER_BYTES || length > this.maxFrameBytes', 'length < HEADER_BYTES'],
+      [
+        'strangers-may-send-as-much-as-others',
+        'MAX_HELLO_BYTES = 4 * 1024;',
+        'MAX_HELLO_BYTES = MAX_FRAME_BYTES;',
+        { specs: [STRANGERS] },
+      ],
+      ['a-frame-too-long-takes-others-along', 'this.position = this.frameAt;', 'this.position = 0;'],
     ],
   ),
 ];

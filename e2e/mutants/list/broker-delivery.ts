@@ -4,6 +4,8 @@ const BROKER = 'libs/broker/src';
 const DELIVERY = `${BROKER}/groups/delivery.int.spec.ts`;
 const ROLLOUT = `${BROKER}/groups/rollout.int.spec.ts`;
 const ORDER = `${BROKER}/groups/by-key-order.int.spec.ts`;
+const LANES = `${BROKER}/positions/lanes.spec.ts`;
+const RETRIES = `${BROKER}/groups/retries.int.spec.ts`;
 const UNREADABLE = `${BROKER}/groups/unreadable.int.spec.ts`;
 const WINDOW = `${BROKER}/positions/settled-window.spec.ts`;
 const MODEL = `${BROKER}/engine/model.int.spec.ts`;
@@ -38,19 +40,49 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         '',
         { specs: [ROLLOUT] },
       ],
+      [
+        'a-retry-goes-to-anybody',
+        'return cursor.isRetry || group.interests.differ',
+        'return group.interests.differ',
+        { specs: [ROLLOUT] },
+      ],
+      [
+        'a-suspect-goes-with-others',
+        'return this.deliverWaiting(group, suspects, item, (takers) => group.examinerFor(takers), now);',
+        'return this.deliverWaiting(group, suspects, item, (takers) => group.nextWithRoom(takers), now);',
+      ],
       ['outlives-its-time', 'return ttlMs > 0 && now >=', 'return ttlMs < 0 && now >='],
+      [
+        'keys-run-side-by-side',
+        "if (group.order === 'by-key' && !this.enterLane(group, cursor, offset, block, position)) continue;\n",
+        '',
+        { specs: [ORDER] },
+      ],
+      [
+        'a-lane-stays-taken',
+        'this.leaveLane(group, cursor, offset, block, position);\n        cursor.next = offset;',
+        'cursor.next = offset;',
+        { specs: [ORDER] },
+      ],
       [
         'a-message-held-back-comes-twice',
         'if (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset)) continue;\n      if (this',
         'if (this',
         { specs: [ORDER, DELIVERY, MODEL] },
       ],
+      ['delivers-after-a-failed-write', 'if (this.journal.failed) return;\n', '', { specs: [DELIVERY] }],
       [
         'at-most-once-before-it-is-on-disk',
         'if (!isNoted && !member.atMostOnce && member.flushes === 0) {',
         'if (member.flushes === 0) {',
       ],
       ['at-most-once-comes-again', 'if (member.atMostOnce) this.skipDelivered(cursor, offset);\n', ''],
+      [
+        'an-unreadable-one-holds-up-the-ready',
+        'return cursor.unreadable ? this.putAside(list, item, now) : false;',
+        'return false;',
+        { specs: [UNREADABLE] },
+      ],
       [
         'what-makes-no-sense-ends-the-round',
         'return this.host.undecodable(cursor, offset, error);',
@@ -70,6 +102,12 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         '&& topic !== deadLetterTopic(this.group)',
         '',
         { specs: [ROLLOUT, DELIVERY, `${BROKER}/dead-letters/dead-letters.int.spec.ts`] },
+      ],
+      [
+        'a-star-takes-retries-of-others',
+        "if (isInternalTopic(topic) && !pattern.startsWith('%')) return false;\n",
+        '',
+        { specs: [`${BROKER}/groups/interests.spec.ts`] },
       ],
       ['every-member-takes-all', '(!filter.tags?.length || filter.tags.includes(tag))', 'topic'],
       ['is-forgotten-at-once', 'members > 0 || nowMs - abandonedAtMs < REMEMBERED_MS', 'members > 0'],
@@ -92,7 +130,30 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         'if (group.members.length > 0 && !alike(group, subscription)) {',
         'if (group.members.length < 0) {',
       ],
+      [
+        'what-a-lost-member-had-is-no-try',
+        'if (isLost) this.settlements.loseLeases(',
+        'if (had.length < 0) this.settlements.loseLeases(',
+        { specs: [DELIVERY] },
+      ],
+      [
+        'what-a-member-gave-back-is-a-try',
+        "if (isLost) this.settlements.loseLeases(had, 'the connection",
+        "if (had) this.settlements.loseLeases(had, 'the connection",
+        { specs: [DELIVERY] },
+      ],
+      [
+        'is-not-in-the-journal',
+        'else this.host.commit(EntryType.INTERESTS, { groupId: group.id, interests: all });',
+        'else group.takeInterest(all);',
+      ],
     ],
+  ),
+  ...slipsIn(
+    `${BROKER}/engine/snapshot.ts`,
+    'broker-rollout',
+    [ROLLOUT],
+    [['is-not-in-a-snapshot', 'if (interests) group.takeInterest(interests);\n', '']],
   ),
   ...slipsIn(
     `${BROKER}/groups/settlements.ts`,
@@ -105,9 +166,39 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         'if (!consumer || !delivery) return true;',
       ],
       [
+        'an-ack-is-not-recorded',
+        'this.pendingAcks.note(cursor, offset);\n',
+        '',
+        { specs: [DELIVERY, `${BROKER}/engine/embedded-broker.int.spec.ts`] },
+      ],
+      [
+        'a-retry-has-no-history',
+        'const history = [...delivery.history, failed].slice(-MAX_HISTORY);',
+        'const history = [failed];',
+        { specs: [RETRIES] },
+      ],
+      [
+        'a-retry-comes-at-once',
+        'deliverAtMs: delayMs > 0 ? now + delayMs : 0,',
+        'deliverAtMs: delayMs > 0 ? now : 0,',
+        { specs: [RETRIES] },
+      ],
+      [
         'blocks-its-key-for-ever',
         "if (group.order === 'by-key' && delivery.tries.attempt > group.blockTimes) {",
         "if (group.order === 'by-key' && delivery.tries.attempt < 0) {",
+        { specs: [ORDER] },
+      ],
+      [
+        'the-next-of-a-key-never-comes',
+        'cursor.group.freeLane(topic, key, { cursor, offset });\n',
+        '',
+        { specs: [ORDER] },
+      ],
+      [
+        'a-held-back-message-is-not-recorded',
+        'this.host.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...again, dueAtMs });\n',
+        '',
         { specs: [ORDER] },
       ],
       [
@@ -152,6 +243,31 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         'if (attempt > 1) this.heldBack.set(',
         'if (attempt < 0) this.heldBack.set(',
         { specs: [DELIVERY, ORDER] },
+      ],
+      [
+        'a-reset-keeps-old-tries',
+        'this.heldBack.clear();\n    this.group',
+        'this.group',
+        { specs: [RETRIES] },
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/positions/lanes.ts`,
+    'broker-delivery',
+    [ORDER],
+    [
+      [
+        'a-key-is-of-no-topic',
+        'const lanes = this.byTopic.get(topic) ?? new',
+        'topic = "";\n    const lanes = this.byTopic.get(topic) ?? new',
+        { specs: [LANES] },
+      ],
+      [
+        'whoever-is-done-frees-a-key',
+        'if (!lanes || !lane || !isAt(lane[0], cursor, offset)) return undefined;',
+        'if (!lanes || !lane) return undefined;',
+        { specs: [LANES] },
       ],
     ],
   ),

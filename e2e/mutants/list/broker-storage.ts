@@ -2,15 +2,45 @@ import { slipsIn, type Mutant } from '../mutant.js';
 
 const BROKER = 'libs/broker/src';
 const CUTS = `${BROKER}/engine/answers-and-power-cuts.int.spec.ts`;
+const JOURNAL = `${BROKER}/journal/journal.spec.ts`;
 const STORAGE = `${BROKER}/journal/storage-faults.int.spec.ts`;
 const RECOVERY = `${BROKER}/journal/recovery.int.spec.ts`;
+const TORN = `${BROKER}/journal/torn-tail.int.spec.ts`;
+const CHANGE = `${BROKER}/journal/segment-change.int.spec.ts`;
 const START = `${BROKER}/journal/start-of-journal.int.spec.ts`;
 const QUARANTINE = `${BROKER}/journal/quarantine.int.spec.ts`;
 const CARRYING = `${BROKER}/engine/carry-forward.int.spec.ts`;
+const RETENTION = `${BROKER}/engine/retention.int.spec.ts`;
 const KILLED = `${BROKER}/journal/restart-after-kill.int.spec.ts`;
 
 /** What the broker has confirmed is on disk, and is found there again, or its absence is told. */
 export const BROKER_STORAGE: readonly Mutant[] = [
+  ...slipsIn(
+    `${BROKER}/journal/segments.ts`,
+    'broker-durable',
+    [CHANGE, STORAGE],
+    [
+      ['the-old-file-is-not-synced', 'await this.writing.file.datasync();\n', '', { specs: [CHANGE] }],
+      [
+        'a-new-file-is-not-in-its-directory',
+        'if (!exists) await this.files.syncDirectory(this.directory);',
+        '',
+        { specs: [KILLED] },
+      ],
+      [
+        'a-segment-goes-before-the-mark-says-so',
+        "await writeMark(this.files, this.directory, 'start', second.base);\n    await this.files.unlink(oldest.path);",
+        "await this.files.unlink(oldest.path);\n    await writeMark(this.files, this.directory, 'start', second.base);",
+        { specs: [START, CARRYING] },
+      ],
+      [
+        'no-mark-where-the-journal-begins',
+        "await writeMark(this.files, this.directory, 'start', second.base);\n",
+        '',
+        { specs: [START] },
+      ],
+    ],
+  ),
   ...slipsIn(
     `${BROKER}/journal/journal.ts`,
     'broker-durable',
@@ -19,10 +49,47 @@ export const BROKER_STORAGE: readonly Mutant[] = [
       ['confirms-before-the-sync', 'this.durableWaiters.push(waiter);', 'this.writtenWaiters.push(waiter);'],
       ['syncs-nothing', 'await this.segments.current?.datasync();\n', ''],
       [
+        'forgets-who-waits-when-a-sync-fails',
+        'this.durableWaiters.unshift(...durableWaiters);',
+        'void durableWaiters;',
+        { specs: [JOURNAL] },
+      ],
+      ['goes-on-after-a-failure', 'this.failure = failure;\n', '', { specs: [JOURNAL] }],
+      [
+        'takes-more-after-a-failure',
+        'if (this.failure) throw this.failure;\n    if (this.closed)',
+        'if (this.closed)',
+        { specs: [JOURNAL] },
+      ],
+      [
         'takes-more-when-it-is-closed',
         "if (this.closed) throw new MessagingError('CLOSED', 'the broker is closed');\n",
         '',
         { specs: [`${BROKER}/journal/journal.spec.ts`, `${BROKER}/engine/embedded-broker.int.spec.ts`] },
+      ],
+      [
+        'an-entry-may-be-longer-than-recovery-reads',
+        'if (!fitsEntry(maxBodyBytes)) throw tooLong(maxBodyBytes);\n',
+        '',
+        { specs: [JOURNAL] },
+      ],
+      [
+        'says-more-was-durable-than-was',
+        'view.setFloat64(entryAt + 10, this.durable, true);',
+        'view.setFloat64(entryAt + 10, this.end, true);',
+        { specs: [TORN] },
+      ],
+      [
+        'says-nothing-was-durable',
+        'view.setFloat64(entryAt + 10, this.durable, true);',
+        'view.setFloat64(entryAt + 10, 0, true);',
+        { specs: [RECOVERY, QUARANTINE] },
+      ],
+      [
+        'async-messages-are-never-synced',
+        'if (this.durable < this.written) this.syncLater();\n',
+        '',
+        { specs: [JOURNAL] },
       ],
       [
         'closes-without-a-sync',
@@ -43,8 +110,122 @@ export const BROKER_STORAGE: readonly Mutant[] = [
     'broker-recovery',
     [RECOVERY, STORAGE],
     [
+      ['a-torn-tail-is-not-cut', 'await file.truncate(position - segment.base);\n', '', { specs: [TORN] }],
+      [
+        'a-cut-is-not-synced',
+        'await file.truncate(position - segment.base);\n      await file.datasync();',
+        'await file.truncate(position - segment.base);',
+        { specs: [TORN] },
+      ],
+      [
+        'segments-behind-a-cut-stay',
+        'for (const later of segments.all.splice(index + 1)) await files.unlink(later.path);',
+        'segments.all.splice(index + 1);',
+        { specs: [TORN] },
+      ],
+      ['damage-passes-for-a-torn-tail', 'if (provenDurable <= position)', 'if (position >= 0)'],
+      ['a-torn-tail-passes-for-damage', 'if (provenDurable <= position)', 'if (provenDurable < 0)'],
+      [
+        'damage-is-left-out-unasked',
+        "if (options.onDamage === 'refuse') throw damaged(segment, position, to);\n",
+        '',
+      ],
       ['what-is-left-out-is-not-told', 'lost.push(range);\n', '', { specs: [QUARANTINE, RECOVERY] }],
       ['the-gap-is-not-told-in-its-place', 'options.onLost?.(range);\n', '', { specs: [QUARANTINE] }],
+      [
+        'a-missing-end-is-no-damage',
+        'if (end < options.durableBefore) {',
+        'if (end < 0) {',
+        { specs: [TORN] },
+      ],
+      [
+        'a-missing-start-is-no-damage',
+        'if (missing) {',
+        'if (missing && options.readOnly === true) {',
+        { specs: [START] },
+      ],
+      [
+        'a-missing-start-is-left-out-unasked',
+        "if (options.onDamage === 'refuse' && !isKnown) throw startIsMissing(missing);\n",
+        '',
+        { specs: [START] },
+      ],
+      [
+        'the-page-cache-passes-for-the-disk',
+        'await file.writev([bytes.subarray(0, read)], from - newest.base);\n    await file.datasync();',
+        '',
+        { specs: [KILLED] },
+      ],
+      [
+        'clean-pages-are-trusted',
+        'await file.writev([bytes.subarray(0, read)], from - newest.base);\n',
+        '',
+        { specs: [KILLED] },
+      ],
+      [
+        'looks-no-further-than-a-mark',
+        'await durableBehind(options.files, segments, index, block, next),\n',
+        '0,\n',
+        { specs: [RECOVERY, QUARANTINE] },
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/journal/scan.ts`,
+    'broker-recovery',
+    [`${BROKER}/journal/scan.spec.ts`, RECOVERY],
+    [
+      [
+        'later-segments-prove-nothing',
+        'segments.all.slice(index + 1)',
+        'segments.all.slice(index + 2)',
+        { specs: [TORN] },
+      ],
+      [
+        'damage-of-a-header-is-overlooked',
+        'return false;\n  }\n}',
+        'return true;\n  }\n}',
+        { specs: [`${BROKER}/journal/scan.spec.ts`] },
+      ],
+      [
+        'a-newer-format-passes-for-damage',
+        "if (error instanceof MessagingError && error.message.includes('format version')) throw error;\n",
+        '',
+        { specs: [`${BROKER}/journal/scan.spec.ts`] },
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/journal/format.ts`,
+    'broker-recovery',
+    [`${BROKER}/journal/scan.spec.ts`, RECOVERY],
+    [
+      [
+        'a-copy-of-the-log-passes-for-entries',
+        'crc32(rest, position % 2 ** 32)',
+        'crc32(rest, 0)',
+        { specs: [`${BROKER}/journal/scan.spec.ts`] },
+      ],
+      ['a-checksum-is-not-compared', '? length\n    : 0;', '? length\n    : length;'],
+      [
+        'a-header-of-another-place-passes',
+        'if (found !== base) fail(',
+        'if (found < 0) fail(',
+        { specs: [`${BROKER}/journal/scan.spec.ts`] },
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/journal/marks.ts`,
+    'broker-recovery',
+    [START, RECOVERY],
+    [
+      [
+        'a-torn-mark-is-believed',
+        'bytes.readUInt32LE(8) !== crc32(bytes.subarray(0, 8))',
+        'bytes.readUInt32LE(8) < 0',
+        { specs: [TORN] },
+      ],
     ],
   ),
   ...slipsIn(
@@ -53,10 +234,39 @@ export const BROKER_STORAGE: readonly Mutant[] = [
     [RECOVERY, START, QUARANTINE],
     [
       [
+        'a-clean-end-leaves-no-mark',
+        "await writeMark(this.options.files, this.segments.directory, 'durable', this.journal.durable);\n",
+        '',
+        { specs: [RECOVERY, `${BROKER}/cli/file-commands.int.spec.ts`] },
+      ],
+      [
+        'a-cut-tail-is-not-told',
+        'if (cut && cut.to > cut.from) {',
+        'if (cut && cut.to < cut.from) {',
+        { specs: [TORN] },
+      ],
+      [
+        'what-was-recovered-is-not-secured',
+        'await secure(files, segments, recovered);\n',
+        '',
+        { specs: [KILLED] },
+      ],
+      [
+        'damage-is-not-set-aside',
+        'await setAside(files, dir, range, this.segments.at(from)?.base ?? from);\n',
+        '',
+      ],
+      [
         'shows-what-is-not-on-disk',
         "return { written: () => show('async'), durable: () => show('sync') };",
         "return { written: () => (show('async'), show('sync')), durable: () => show('sync') };",
         { specs: [CUTS, `${BROKER}/producers/sends.int.spec.ts`] },
+      ],
+      [
+        'acks-do-not-go-with-a-commit',
+        'this.pendingAcks.record(this.journal);\n',
+        '',
+        { specs: [`${BROKER}/engine/embedded-broker.int.spec.ts`, `${BROKER}/groups/delivery.int.spec.ts`] },
       ],
     ],
   ),
@@ -65,6 +275,64 @@ export const BROKER_STORAGE: readonly Mutant[] = [
     'broker-retention',
     [CARRYING, `${BROKER}/engine/snapshot.int.spec.ts`],
     [
+      [
+        'drops-what-is-owed',
+        "if (!(await this.carryForward.empty(oldest, this.host.segments.nextBase(oldest.base)))) return;\n        // What made it droppable must be on disk first: where a retry was moved to, for one.\n        await this.host.journal.flush('durable');\n        if (this.droppable() !== oldest || this.owes(oldest)) return;\n",
+        "await this.host.journal.flush('durable');\n",
+        { specs: [CARRYING] },
+      ],
+      [
+        'drops-before-it-is-on-disk-where-things-went',
+        "await this.host.journal.flush('durable');\n        if (this.droppable()",
+        'if (this.droppable()',
+        { specs: [RETENTION] },
+      ],
+      [
+        'drops-undecided-half-messages',
+        'transactions.lowestPosition() < before || ',
+        '',
+        {
+          specs: [CARRYING],
+          equivalent:
+            'what is owed was carried forward by then, and nothing comes to lie where only older things do; a drop cannot be undone, so it is asked again',
+        },
+      ],
+      [
+        'drops-dead-letters',
+        '!deadLetters.before(before).next().done) return true;',
+        'before < 0) return true;',
+        {
+          specs: [CARRYING],
+          equivalent:
+            'what is owed was carried forward by then, and nothing comes to lie where only older things do; a drop cannot be undone, so it is asked again',
+        },
+      ],
+      [
+        'drops-what-waits-for-its-time',
+        'return timers.lowestPosition() < before && !timers.before(before).next().done;',
+        'return false;',
+        {
+          specs: [CARRYING],
+          equivalent:
+            'what is owed was carried forward by then, and nothing comes to lie where only older things do; a drop cannot be undone, so it is asked again',
+        },
+      ],
+      [
+        'drops-what-is-not-settled',
+        'return this.isNeeded(second.base) ? undefined : oldest;',
+        'return oldest;',
+        { specs: [RETENTION] },
+      ],
+      [
+        'drops-before-the-newer-one-is-on-disk',
+        'journal.failed || journal.durable <= second.base',
+        'journal.failed',
+        {
+          specs: [CARRYING],
+          equivalent:
+            'all that was written is synced before anything is dropped; to ask first only spares the sync of a segment that has just begun',
+        },
+      ],
       [
         'groups-are-not-moved-over-it',
         'await passOver(this.host, groups, oldest.end);\n',
@@ -82,6 +350,18 @@ export const BROKER_STORAGE: readonly Mutant[] = [
       ['carries-no-dead-letters', 'owed.letters.push({ group, letter, position: letter.position });', ''],
       ['carries-no-half-messages', 'owed.transactions.push(transaction);', ''],
       [
+        'carries-what-was-recalled-meanwhile',
+        'if (timers.has(hash, position)) room',
+        'room',
+        { specs: [RETENTION] },
+      ],
+      [
+        'forgets-the-checks-of-a-transaction',
+        '      checks,\n      messages',
+        '      checks: 0,\n      messages',
+        { specs: [RETENTION] },
+      ],
+      [
         'forgets-where-it-was-prepared',
         '      preparedAt,\n      checks',
         '      preparedAt: 1e15,\n      checks',
@@ -95,6 +375,12 @@ export const BROKER_STORAGE: readonly Mutant[] = [
     [
       ['what-is-missed-is-not-recorded', 'host.commit(EntryType.MISSED, { atMs, groups: passed });\n', ''],
       ['what-is-missed-is-not-counted', 'missed.messages += 1;\n', ''],
+      [
+        'counts-what-was-settled',
+        'if (!settled.isSettled(offset)) last =',
+        'last =',
+        { specs: [`${BROKER}/groups/missing.int.spec.ts`] },
+      ],
     ],
   ),
 ];

@@ -10,7 +10,7 @@ import {
   textOf,
   until,
 } from '../testing/engine-client.js';
-import { hashOf } from '../topics/record.js';
+import { hashOf } from '../topics/text-hash.js';
 
 let clock: ManualClock;
 let sandbox: BrokerSandbox;
