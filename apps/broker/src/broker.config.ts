@@ -28,7 +28,7 @@ const journalSettings = {
   BROKER_DEAD_LETTERS_PER_GROUP: whole(1, 1_000_000).default(100_000),
   /** A start holds two segments in memory. */
   BROKER_SEGMENT_BYTES: whole(64 * 1024, 512 * MIB).default(64 * MIB),
-  /** 20 bytes of memory each; 0: no trace. */
+  /** 20 bytes of memory each, up to 64 on disk; 0: no trace. */
   BROKER_TRACE_STEPS: whole(0, 10_000_000).default(100_000),
   BROKER_DEDUPLICATION_MS: whole(1_000, DAY_MS).default(2 * MINUTE_MS),
   /** Half of them are remembered for certain; up to 48 bytes of memory each. */

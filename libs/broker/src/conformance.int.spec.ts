@@ -1,4 +1,4 @@
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -44,6 +44,27 @@ class CrashableBroker implements BrokerUnderTest {
     await rm(from, { recursive: true });
     await pause(Math.max(0, downUntilMs - Date.now()));
     await this.open();
+  }
+
+  async keepTrace(): Promise<void> {
+    const port = this.broker.connect('keeper');
+    // Each batch is one write. The first that is seen may have been under way before.
+    for (let write = 0; write < 2; write++) {
+      const before = await this.sizesOfTrace();
+      await port.send([{ topic: 'keeper', tag: 'kept', body: Buffer.alloc(0) }]);
+      this.aheadMs += 1_000;
+      this.broker.tick();
+      while ((await this.sizesOfTrace()) === before) await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    await port.close();
+  }
+
+  private async sizesOfTrace(): Promise<string> {
+    const path = join(this.dir, 'trace');
+    const names = await readdir(path).catch(() => []);
+    const sizes = await Promise.all(names.map(async (name) => (await stat(join(path, name))).size));
+    // One that is made and not yet written to counts as none.
+    return sizes.filter((size) => size > 0).join();
   }
 
   enforceRetention(): void {

@@ -248,7 +248,10 @@ export interface BrokerAdmin {
   editDeadLetter(group: string, messageId: string, edit: DeadLetterEdit): Promise<boolean>;
   /** Drops a dead letter for good. False when it is not there. */
   discard(group: string, messageId: string): Promise<boolean>;
-  /** The steps that are known of a message, oldest first; empty when it is unknown or forgotten (the embedded broker remembers the last 100,000 steps). */
+  /**
+   * The steps that are known of a message, oldest first; empty when it is unknown or forgotten (the embedded broker
+   * remembers the last 100,000 steps, and after a kill all of them but those of the last second).
+   */
   trace(messageId: string): Promise<TraceEvent[]>;
   /**
    * The same for all messages of a key, in one topic or in any, oldest first: the newest 100 of those among the newest

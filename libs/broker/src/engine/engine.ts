@@ -20,6 +20,7 @@ import { Sends } from '../producers/sends.js';
 import { SequencedSends } from '../producers/sequenced-sends.js';
 import { Timers } from '../timers/timers.js';
 import { Trace } from '../trace/trace.js';
+import { TraceWriter } from '../trace/trace-writer.js';
 import { HalfMessages } from '../transactions/half-messages.js';
 import { ProducerSessions } from '../transactions/producer-sessions.js';
 import type { ResolvedOptions } from './options.js';
@@ -36,6 +37,7 @@ import { Ticker, type TimedWork } from './ticker.js';
 export class Engine implements BrokerHost, CommitObserver {
   readonly state: BrokerState;
   readonly trace: Trace;
+  private readonly traceWriter: TraceWriter;
   readonly dispatcher: Dispatcher;
   readonly pendingAcks = new PendingAcks();
   readonly settlements: Settlements;
@@ -58,6 +60,7 @@ export class Engine implements BrokerHost, CommitObserver {
 
   private constructor(readonly options: ResolvedOptions) {
     this.trace = new Trace(options.traceSteps);
+    this.traceWriter = new TraceWriter(this, this.trace, options.files, options.dir);
     this.state = new BrokerState({
       deduplication: options.deduplication,
       transactions: options.transactions,
@@ -105,6 +108,7 @@ export class Engine implements BrokerHost, CommitObserver {
       dropOldLetters: () => this.letterRetention.enforce(),
       redriveByItself: () => this.automaticRedrives.look(),
       dropOldSegments: () => void this.retention.enforce(),
+      writeTrace: () => this.traceWriter.write(),
     };
   }
 
@@ -140,6 +144,7 @@ export class Engine implements BrokerHost, CommitObserver {
     if (startsAt === undefined) await engine.noteStart();
     await engine.quarantine(known, end);
     engine.journal = new Journal(segments, { ...options, now: () => options.clock.now() }, engine, end);
+    await engine.traceWriter.open(end);
     engine.start();
     return engine;
   }
@@ -316,7 +321,11 @@ export class Engine implements BrokerHost, CommitObserver {
     this.redrives.stop();
     await this.timers.stop();
     await this.retention.idle();
-    await this.journal.close();
+    try {
+      await this.journal.close();
+    } finally {
+      await this.traceWriter.close();
+    }
     if (!this.journal.failed) {
       await writeMark(this.options.files, this.segments.directory, 'durable', this.journal.durable);
     }

@@ -41,7 +41,7 @@ export type BrokerOptions = {
   retention?: Partial<RetentionOptions>;
   /** When dead letters are dropped that nobody redrove or discarded. Default: after 30 days, or when a group has more than 100,000. */
   deadLetters?: Partial<DeadLetterRetention>;
-  /** Steps of messages' lives that are remembered. Default 100,000; 0 switches the trace off. */
+  /** Steps of messages' lives that are remembered. Default 100,000; 0 switches the trace off, and removes its files. */
   traceSteps?: number;
   /** Told about things that no caller hears of: a failed journal, a record that cannot be read, what recovery cut off. Default: nobody. */
   onProblem?: (problem: { message: string; error?: unknown }) => void;

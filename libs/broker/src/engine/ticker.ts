@@ -9,6 +9,8 @@ const SWEEP_MS = 250;
 const MIN_SWEEP_MS = 20;
 /** How often old segments are looked for. */
 const RETENTION_EVERY_MS = 10_000;
+/** How often the steps of the trace are written that are new. */
+const TRACE_EVERY_MS = 1_000;
 /** `setTimeout` takes no more than this, and the clock may be set meanwhile. */
 const MAX_SLEEP_MS = 1_000;
 
@@ -21,6 +23,7 @@ export interface TimedWork {
   dropOldLetters(): void;
   redriveByItself(): void;
   dropOldSegments(): void;
+  writeTrace(): void;
 }
 
 /** The broker's sense of time: one timeout, set to the next thing that is due. */
@@ -31,6 +34,7 @@ export class Ticker {
   /** When leases were looked at last, in the milliseconds they are counted in. */
   private lookedAtMs = -Infinity;
   private retainedAtMs = 0;
+  private tracedAtMs = 0;
   private running = false;
 
   constructor(
@@ -105,6 +109,10 @@ export class Ticker {
     work.askProducers();
     work.dropOldLetters();
     work.redriveByItself();
+    if (Math.abs(now - this.tracedAtMs) >= TRACE_EVERY_MS) {
+      this.tracedAtMs = now;
+      work.writeTrace();
+    }
     if (Math.abs(now - this.retainedAtMs) < RETENTION_EVERY_MS) return;
     this.retainedAtMs = now;
     work.dropOldSegments();

@@ -46,6 +46,13 @@ export class Actors {
     return this.actors[number];
   }
 
+  /** All of them, or those that were added since this was asked last. */
+  take(all: boolean): (readonly [number: number, Actor])[] {
+    const numbers = all ? [...this.numbers.values()] : this.added;
+    this.added = [];
+    return numbers.map((number) => [number, this.actors[number]!]);
+  }
+
   /** Forgets all others; their numbers are given again. */
   keepOnly(used: ReadonlySet<number>): void {
     for (const [key, number] of this.numbers) {

@@ -5,6 +5,18 @@ type Step = TraceEvent['step'];
 
 /** In the place of a record's position: the step is one of those that name their message themselves. */
 const NAMED = -1;
+/** There too: the record is gone, and with it what the step was of. */
+const GONE = -2;
+/** Most steps that are given to be written at once, and most characters of those that name their message. */
+const MAX_STEPS = 32_768;
+const MAX_CHARS = 1024 * 1024;
+
+/** Steps in a row. Of each the position of its record and the time; its number with that of its actor; and by its index, what those have to say that name their message. */
+export type Steps = {
+  readonly places: Float64Array;
+  readonly whats: Uint32Array;
+  readonly named: readonly (readonly [index: number, id: string, detail?: string])[];
+};
 
 /**
  * The last steps of all messages, in a ring: recording one is three stores of numbers, asking looks at all of them.
@@ -23,12 +35,12 @@ export class Trace {
   private readonly named = new Map<number, { id: string; detail: string | undefined }>();
   private next = 0;
   /** Steps recorded, those included that were overwritten. */
-  private total = 0;
+  total = 0;
   /** From this step on it may be looked again which actors the ring still names. */
   private looksForRoomFrom = 0;
 
   /** @param size steps remembered; 0 switches the trace off */
-  constructor(private readonly size: number) {
+  constructor(readonly size: number) {
     this.places = new Float64Array(size * 2);
     this.steps = new Uint32Array(size);
   }
@@ -75,8 +87,60 @@ export class Trace {
   recordPositions(): Float64Array {
     const positions = this.places
       .subarray(0, this.count * 2)
-      .filter((position, i) => i % 2 === 0 && position !== NAMED);
+      .filter((position, i) => i % 2 === 0 && position >= 0);
     return positions.sort();
+  }
+
+  /**
+   * What is remembered of the steps from `from` on and before `upTo`, counted as `total` counts: as many as are written at once, as
+   * they lie in the ring, so that whoever keeps them copies them. The next ones begin at `end`.
+   */
+  stepsFrom(from: number, upTo: number): Steps & { end: number } {
+    const first = Math.max(from, this.total - this.size);
+    const place = first % this.size;
+    const most = Math.max(0, Math.min(upTo - first, MAX_STEPS, this.size - place));
+    const named: [number, string, string?][] = [];
+    let count = 0;
+    for (let chars = 0; count < most && chars < MAX_CHARS; count++) {
+      if (this.places[(place + count) * 2] !== NAMED) continue;
+      const { id, detail } = this.named.get(place + count)!;
+      chars += id.length + (detail?.length ?? 0);
+      named.push(detail === undefined ? [count, id] : [count, id, detail]);
+    }
+    return {
+      places: this.places.subarray(place * 2, (place + count) * 2),
+      whats: this.steps.subarray(place, place + count),
+      named,
+      end: first + count,
+    };
+  }
+
+  /** The actors that steps may be of, by number: all of them, or those new since this was asked last. */
+  takeActors(all: boolean): (readonly [number: number, Actor])[] {
+    return this.actors.take(all);
+  }
+
+  /** Records again what was written, by the actors of then. */
+  restore({ places, whats, named }: Steps, actors: ReadonlyMap<number, Actor>): void {
+    const said = new Map(named.map(([index, id, detail]) => [index, { id, detail }]));
+    whats.forEach((what, i) => {
+      const step = what & STEP_MASK;
+      // One of a newer version.
+      if (step >= STEPS.length) return;
+      const place = this.put(places[i * 2]!, step, places[i * 2 + 1]!, actors.get(what >>> STEP_BITS));
+      if (places[i * 2] === NAMED) this.named.set(place, said.get(i)!);
+    });
+  }
+
+  /** Forgets the steps of records from a position on, and answers how many those were. */
+  forgetRecordsFrom(position: number): number {
+    let forgotten = 0;
+    for (let place = 0; place < this.count; place++) {
+      if (this.places[place * 2]! < position) continue;
+      this.places[place * 2] = GONE;
+      forgotten += 1;
+    }
+    return forgotten;
   }
 
   /** The steps of these messages by their ids, each message's in order. `idAt`: their records' positions. */

@@ -9,6 +9,8 @@ export interface BrokerUnderTest {
   connect(clientName: string, options?: ClientOptions): BrokerPort;
   /** Ends the broker without a chance to tidy up, as `kill -9` would, and starts it again on what is on disk, after `downUntilMs` at the earliest. Ports connected before need not work after it. */
   restart(downUntilMs: number): Promise<void>;
+  /** Has the trace kept for a restart as far as it is known now, instead of in its own time. */
+  keepTrace(): Promise<void>;
   /** Begins to drop now what is beyond the retention that was asked for, instead of in its own time. */
   enforceRetention(): void;
   close(): Promise<void>;

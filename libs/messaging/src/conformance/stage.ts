@@ -120,6 +120,10 @@ export class Stage {
     await this.port.ready();
   }
 
+  keepTrace(): Promise<void> {
+    return this.broker.keepTrace();
+  }
+
   enforceRetention(): void {
     this.broker.enforceRetention();
   }

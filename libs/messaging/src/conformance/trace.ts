@@ -81,6 +81,26 @@ export function traceSection(stage: () => Stage): void {
     await expect(admin.traceByKey('A-1', 'no-such-topic')).rejects.toMatchObject({ code: 'UNKNOWN_TOPIC' });
   });
 
+  it('tells it after a restart as well, with the consumer and the node of each step', async () => {
+    const [topic, group] = [stage().topic(), stage().group()];
+    await stage().collect(
+      topic,
+      { group },
+      (delivery) =>
+        delivery.attempt === 1 ? delivery.retry({ delayMs: 0, error: 'first' }) : delivery.ack(),
+      stage().connect('stock-1'),
+    );
+    const { messageId } = await stage().send(topic, 'a', { key: 'A-1' });
+    await until(async () => (await steps(messageId)).includes('acked'), 'the ack');
+    const before = await stage().port.admin.trace(messageId);
+    expect(before.map(({ step }) => step)).toEqual(['stored', 'delivered', 'retried', 'delivered', 'acked']);
+    for (const event of before.slice(1)) expect(event).toMatchObject({ group, consumer: 'stock-1' });
+    await stage().keepTrace();
+    await stage().restart();
+    expect(await stage().port.admin.trace(messageId)).toEqual(before);
+    expect(await stage().port.admin.traceByKey('A-1', topic)).toMatchObject([{ messageId, events: before }]);
+  });
+
   it('knows nothing of an unknown message', async () => {
     expect(await steps('unknown')).toEqual([]);
   });
