@@ -12,13 +12,13 @@ export const MESSAGING: readonly Mutant[] = [
   ...slipsIn(`${LIB}/bus.ts`, 'transactional', TRANSACTIONAL, [
     [
       'rolls-back-what-may-be-written',
-      'throw this.unknown(pending, producerGroup, error);',
+      "throw this.unknown(fields, error, 'it is left to the check-back');",
       'await this.rollback(pending, producerGroup);\n        throw error;',
     ],
     [
       'an-unclear-outcome-passes-for-done',
-      'throw this.unknown(pending, producerGroup, error);',
-      'this.unknown(pending, producerGroup, error);\n        return undefined as T;',
+      "throw this.unknown(fields, error, 'it is left to the check-back');",
+      "this.unknown(fields, error, 'it is left to the check-back');\n        return undefined as T;",
     ],
     [
       'a-failed-write-is-left-to-the-check-back',
@@ -37,8 +37,8 @@ export const MESSAGING: readonly Mutant[] = [
     ],
     [
       'is-committed-first',
-      'result = await local();',
-      'await this.commit(pending, producerGroup);\n      result = await local();',
+      'result = await local(undefined);',
+      'await this.commit(pending, producerGroup);\n      result = await local(undefined);',
     ],
     ['what-was-dropped-passes-for-sent', 'if (isDropped(error)) throw error;', ''],
     [
@@ -304,30 +304,81 @@ export const MESSAGING: readonly Mutant[] = [
     ],
   ),
   ...slipsIn(
-    `${LIB}/outbox.ts`,
+    `${LIB}/outbox-relay.ts`,
     'outbox',
-    [`${LIB}/outbox.spec.ts`],
+    [`${LIB}/outbox-relay.spec.ts`],
+    [
+      ['a-late-answer-is-not-waited-for', 'await this.late;', ''],
+      [
+        'is-not-woken-while-at-work',
+        'if (this.isWoken && this.failures === 0) return Promise.resolve();',
+        '',
+      ],
+      ['leaves-what-is-left', 'if (claimed > 0) continue;', 'if (this.stopByMs !== undefined) return;'],
+      [
+        'waits-for-ever-when-it-stops',
+        'await Promise.race([this.running, deadline]);',
+        'await this.running;',
+      ],
+      ['ends-at-the-first-failure', 'this.failures += 1;\n      return 0;', 'throw error;'],
+    ],
+  ),
+  ...slipsIn(
+    `${LIB}/outbox-sending.ts`,
+    'outbox',
+    [`${LIB}/outbox-relay.spec.ts`],
     [
       [
-        'is-marked-before-it-is-sent',
-        'confirmed(await broker.send(messages));\n    await store.markSent(messages.map(({ id }) => id));',
-        'await store.markSent(messages.map(({ id }) => id));\n    confirmed(await broker.send(messages));',
+        'is-deleted-though-it-may-not-be-on-disk',
+        'confirmed(await broker.send(claimed.map(({ message }) => message)));',
+        'await broker.send(claimed.map(({ message }) => message));',
+      ],
+      ['a-full-topic-gives-messages-up', "if (error.code === 'QUEUE_FULL') return 'topic';", ''],
+      [
+        'a-wrong-token-gives-messages-up',
+        "return error.kind === 'invalid' && error.code !== 'AUTHENTICATION_FAILED' ? 'never' : 'broker';",
+        "return error.kind === 'invalid' ? 'never' : 'broker';",
       ],
       [
-        'is-marked-though-it-may-not-be-on-disk',
-        'confirmed(await broker.send(messages));',
-        'await broker.send(messages);',
+        'a-waiting-message-is-overtaken',
+        '|| !(await this.isPassed(each))) return;',
+        ') return;\n      await this.isPassed(each);',
       ],
-      ['is-never-marked', 'await store.markSent(messages.map(({ id }) => id));', ''],
+      ['one-refusal-holds-up-all', "if (obstacleOf(error) === 'broker') throw error;", 'throw error;'],
+    ],
+  ),
+  ...slipsIn(
+    `${LIB}/bus.ts`,
+    'outbox',
+    [`${LIB}/outbox-relay.spec.ts`],
+    [
       [
         'takes-what-nobody-can-parse',
-        '// Always checked: a row that no consumer can parse would be found much later.\n      validate: true,',
-        'validate: false,',
+        'const messages = this.seal(envelopes, true)',
+        'const messages = this.seal(envelopes)',
       ],
+      ['takes-what-no-broker-takes', 'if (body.byteLength <= MAX_BODY_BYTES) continue;', 'continue;'],
+    ],
+  ),
+  ...slipsIn(
+    'libs/service-kit/src/outbox/prisma-outbox.ts',
+    'outbox',
+    ['libs/service-kit/src/outbox/prisma-outbox.int.spec.ts'],
+    [
+      ['two-relays-hold-one-key', ' FOR UPDATE OF s SKIP LOCKED', ''],
+      ['rows-are-sorted-as-text', 'ORDER BY summed.id`', 'ORDER BY row_id`'],
       [
-        'ends-at-the-first-failure',
-        "this.logger.warn({ error: describeError(error) }, 'the outbox could not be relayed');",
-        'throw error;',
+        'a-waiting-key-is-overtaken',
+        'AND NOT EXISTS (SELECT 1 FROM outbox AS w WHERE w.key = o.key AND w.id < o.id AND w.retry_at > clock_timestamp())',
+        '',
+      ],
+      ['holds-any-number-of-bytes', 'WHERE bytes_before < $3::bigint', 'WHERE $3::bigint > 0'],
+      ['a-dead-letter-is-sent-again', 'const IS_DUE = `o.dead_at IS NULL AND', 'const IS_DUE = `'],
+      ['nobody-is-woken', "SELECT pg_notify($9, '')::text", 'SELECT $9::text'],
+      [
+        'rows-are-written-beside-the-transaction',
+        'await tx.$queryRawUnsafe(\n        `WITH written',
+        'await this.database.$queryRawUnsafe(\n        `WITH written',
       ],
     ],
   ),

@@ -1,4 +1,5 @@
 import { Inject, Injectable } from '@nestjs/common';
+import { randomUUID } from 'node:crypto';
 import type { BrokerPort, DeliveredMessage, PendingTransaction, Subscription } from './broker-port.js';
 import { confirmed } from './confirmed.js';
 import type { MessageContract } from './contract.js';
@@ -8,9 +9,10 @@ import { envelope, seal, type Envelope, type SendOptions } from './envelope.js';
 import { MessagingError } from './errors.js';
 import { describeError } from './failure.js';
 import { isNothingWritten } from './local-write.js';
-import type { OutgoingMessage, SendReceipt } from './message.js';
+import { MAX_BODY_BYTES, type OutgoingMessage, type SendReceipt } from './message.js';
 import { BROKER_PORT, MESSAGING_OPTIONS, type MessagingOptions } from './messaging.options.js';
 import { silentLogger, type MessagingLogger } from './observer.js';
+import type { OutboxStore } from './outbox.js';
 import { traceContext } from './trace-context.js';
 
 /** As for a subscription, but for what it takes. */
@@ -118,23 +120,30 @@ export class MessageBus {
    * `local` and the check-back have rules to keep: one instant, one statement with a deadline, what a lost race is, when
    * a missing write means "never". They are in `local-write.ts`; whoever copies this copies those.
    *
+   * In a service that has chosen the outbox (`outbox.ts`) the messages are rows of the same transaction, and a broker that is
+   * away is not asked at all. `local` is then handed that transaction and has to write through it; with half messages it is
+   * handed nothing, and its statement is a transaction of its own.
+   *
    * @throws what `local` threw when that proves that nothing was written; `OUTCOME_UNKNOWN`, which is transient,
    *   when it does not, since a lost answer is no answer; the broker's error when nothing could be prepared,
    *   or when it had dropped the messages although the local work is done.
    */
-  async transactional<T>(
+  async transactional<T, Tx = unknown>(
     producerGroup: string,
     envelopes: readonly Envelope[],
-    local: () => Promise<T>,
+    local: (tx: Tx | undefined) => Promise<T>,
   ): Promise<T> {
-    if (envelopes.length === 0) return local();
+    if (envelopes.length === 0) return local(undefined);
+    const outbox = this.options.outbox as OutboxStore<Tx> | undefined;
+    if (outbox !== undefined) return this.throughOutbox(outbox, producerGroup, envelopes, local);
     const pending = await this.broker.prepare(producerGroup, this.seal(envelopes));
     let result: T;
     try {
-      result = await local();
+      result = await local(undefined);
     } catch (error) {
-      if (!isNothingWritten(error, this.options.provesNothingWritten ?? (() => false))) {
-        throw this.unknown(pending, producerGroup, error);
+      if (!this.isNothingWritten(error)) {
+        const fields = { transactionId: pending.transactionId, producerGroup };
+        throw this.unknown(fields, error, 'it is left to the check-back');
       }
       await this.rollback(pending, producerGroup);
       throw error;
@@ -143,13 +152,34 @@ export class MessageBus {
     return result;
   }
 
-  private unknown(
-    { transactionId }: PendingTransaction,
+  private async throughOutbox<T, Tx>(
+    outbox: OutboxStore<Tx>,
     producerGroup: string,
-    cause: unknown,
-  ): MessagingError {
-    const fields = { transactionId, producerGroup, error: describeError(cause) };
-    this.logger.warn(fields, 'the local write may have happened or not; it is left to the check-back');
+    envelopes: readonly Envelope[],
+    local: (tx: Tx) => Promise<T>,
+  ): Promise<T> {
+    // Always checked: a row that no consumer can read, or no broker takes, would be found much later.
+    const messages = this.seal(envelopes, true).map((message) => ({ id: randomUUID(), ...message }));
+    for (const { topic, tag, body } of messages) {
+      if (body.byteLength <= MAX_BODY_BYTES) continue;
+      const size = `${body.byteLength} bytes, ${MAX_BODY_BYTES} are allowed`;
+      throw new MessagingError('MESSAGE_TOO_LARGE', `${topic}.${tag} has a body of ${size}`);
+    }
+    try {
+      return await outbox.write(messages, local);
+    } catch (error) {
+      if (this.isNothingWritten(error)) throw error;
+      throw this.unknown({ producerGroup }, error, 'its messages are in the same transaction');
+    }
+  }
+
+  private isNothingWritten(error: unknown): boolean {
+    return isNothingWritten(error, this.options.provesNothingWritten ?? (() => false));
+  }
+
+  private unknown(fields: object, cause: unknown, andThen: string): MessagingError {
+    const error = describeError(cause);
+    this.logger.warn({ ...fields, error }, `the local write may have happened or not; ${andThen}`);
     const detail = 'it is not known yet whether this was done; ask again in a moment';
     return new MessagingError('OUTCOME_UNKNOWN', detail, { cause });
   }
@@ -184,11 +214,11 @@ export class MessageBus {
     this.logger.warn(fields, 'the decision could not be delivered; it is left to the check-back');
   }
 
-  private seal(envelopes: readonly Envelope[]): OutgoingMessage[] {
+  private seal(envelopes: readonly Envelope[], validate = this.validate): OutgoingMessage[] {
     const context = {
       producer: this.options.producer,
       nowMs: (this.options.clock ?? Date).now(),
-      validate: this.validate,
+      validate,
       causeOf: (key: string) => traceContext.causeOf(key),
     };
     return envelopes.map((each) => seal(each, context));

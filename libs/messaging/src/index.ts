@@ -7,6 +7,7 @@ export * from './retry.js';
 export * from './inbox.js';
 export * from './delivery.js';
 export * from './outbox.js';
+export * from './outbox-relay.js';
 export * from './failure.js';
 export * from './observer.js';
 export * from './delivery-pipeline.js';

@@ -1,4 +1,5 @@
 import type { MessagingLogger, PipelineObserver } from './observer.js';
+import type { OutboxStore } from './outbox.js';
 
 /** Injection token of the process's `BrokerPort`. */
 export const BROKER_PORT = Symbol('BROKER_PORT');
@@ -15,6 +16,8 @@ export type MessagingOptions = {
   /** Default: nothing is said. */
   logger?: MessagingLogger;
   observer?: PipelineObserver;
+  /** Where `MessageBus.transactional` keeps its messages until they are sent. Default: half messages at the broker. */
+  outbox?: OutboxStore;
   /** Whether an error of the service's database proves that nothing was written. Default: none does. */
   provesNothingWritten?: (error: unknown) => boolean;
   /**

@@ -1,126 +1,58 @@
 /**
  * The second way to send a message if, and only if, a local transaction commits: the message is a row
- * of the same database, written by the same transaction, and a relay brings committed rows to the
- * broker. It needs nothing of the broker but `send`, so it works on every one; half messages
- * (`MessageBus.transactional`) save the table and the relay's delay where the broker has them.
+ * of the same database, written by the same transaction, and a relay (`outbox-relay.ts`) brings committed
+ * rows to the broker. It needs nothing of the broker but `send`, so it works on every one; half messages
+ * save the table and the relay's delay where the broker has them. A service chooses in its module.
  *
- *     local transaction { INSERT order; INSERT outbox row }  commit ──> relay: take → send → mark sent
+ *     transaction { local write, outbox rows }  commit ──> relay: claim ─> send ─> delete   one transaction
  *
- * A relay that dies between send and mark sends again under the same message id: the broker's
+ * A relay that dies between send and delete sends again under the same message id: the broker's
  * de-duplication window stores it once, and beyond that window the consumer's inbox handles it once.
  */
-import { randomUUID } from 'node:crypto';
-import type { BrokerPort } from './broker-port.js';
-import { seal, type Envelope } from './envelope.js';
-import { confirmed } from './confirmed.js';
-import { describeError } from './failure.js';
 import type { OutgoingMessage } from './message.js';
-import type { MessagingOptions } from './messaging.options.js';
-import { silentLogger, type MessagingLogger } from './observer.js';
-import { traceContext } from './trace-context.js';
 
 /** A message as the outbox keeps it: with an id, which every send of it repeats. */
 export type OutboxMessage = OutgoingMessage & { id: string };
 
-export interface OutboxStore<Tx = unknown> {
-  /** Inserts the messages within the caller's transaction, in order. */
-  append(tx: Tx, messages: readonly OutboxMessage[]): Promise<void>;
-  /** The oldest committed messages that are not sent, in the order of insertion. One relay at a time may hold them. */
-  take(limit: number): Promise<readonly OutboxMessage[]>;
-  /** Deletes the messages, or marks them. Repeating it is harmless. */
-  markSent(messageIds: readonly string[]): Promise<void>;
-}
-
-/** How a use case writes to the outbox, instead of sending. */
-export class Outbox<Tx> {
-  constructor(
-    private readonly store: OutboxStore<Tx>,
-    private readonly options: Pick<MessagingOptions, 'producer' | 'clock'>,
-  ) {}
-
-  /** Within the transaction of the change that the messages are about. @throws {MessagingError} `INVALID_PAYLOAD` */
-  async append(tx: Tx, envelopes: readonly Envelope[]): Promise<void> {
-    const context = {
-      producer: this.options.producer,
-      nowMs: (this.options.clock ?? Date).now(),
-      // Always checked: a row that no consumer can parse would be found much later.
-      validate: true,
-      causeOf: (key: string) => traceContext.causeOf(key),
-    };
-    const messages = envelopes.map((each) => ({ id: randomUUID(), ...seal(each, context) }));
-    await this.store.append(tx, messages);
-  }
-}
-
-export type OutboxRelayOptions = {
-  store: Pick<OutboxStore, 'take' | 'markSent'>;
-  broker: Pick<BrokerPort, 'send'>;
-  /** Messages per send. Default 500. */
-  maxBatchMessages?: number;
-  /** Pause when nothing is due, and after a failure. Default 100 ms. */
-  pollMs?: number;
-  logger?: MessagingLogger;
+/** A row in a relay's hands: nobody else's until it is settled or given up. */
+export type ClaimedMessage = {
+  /** Of the row. */
+  rowId: string;
+  message: OutboxMessage;
+  /** How often the broker has refused it for its own sake. */
+  refusals: number;
 };
 
-/** Brings committed rows to the broker, oldest first; a failed send holds up those behind it, so order is kept. */
-export class OutboxRelay {
-  private readonly logger: MessagingLogger;
-  private readonly maxBatchMessages: number;
-  private readonly pollMs: number;
-  private running: Promise<void> | undefined;
-  private wake: () => void = () => undefined;
-  private stopping = false;
+/** What became of claimed rows; one that is in neither list stays as it was. */
+export type Settlement = {
+  /** Row ids of what the broker has: deleted. */
+  sent: string[];
+  /** What it refused, so often by now. With `retryAfterMs` the row and those of its key behind it wait for so long, else it is a dead letter. */
+  refused: { rowId: string; error: string; refusals: number; retryAfterMs?: number }[];
+};
 
-  constructor(private readonly options: OutboxRelayOptions) {
-    this.logger = options.logger ?? silentLogger;
-    this.maxBatchMessages = options.maxBatchMessages ?? 500;
-    this.pollMs = options.pollMs ?? 100;
-  }
+/** Most that a relay holds in memory. A message that is larger than `maxBytes` comes alone. */
+export type ClaimBounds = { maxMessages: number; maxBytes: number };
 
-  /** One round: take, send, mark. Answers how many were sent. */
-  async relayOnce(): Promise<number> {
-    const { store, broker } = this.options;
-    const messages = await store.take(this.maxBatchMessages);
-    if (messages.length === 0) return 0;
-    confirmed(await broker.send(messages));
-    await store.markSent(messages.map(({ id }) => id));
-    return messages.length;
-  }
-
-  start(): void {
-    this.stopping = false;
-    this.running ??= this.run();
-  }
-
-  /** Resolves when the round at work is done. What is left is the next relay's. */
-  async stop(): Promise<void> {
-    this.stopping = true;
-    this.wake();
-    await this.running;
-    this.running = undefined;
-  }
-
-  private async run(): Promise<void> {
-    while (!this.stopping) {
-      let sent = 0;
-      try {
-        sent = await this.relayOnce();
-      } catch (error) {
-        // The rows are still there; the next round sends them again.
-        this.logger.warn({ error: describeError(error) }, 'the outbox could not be relayed');
-      }
-      if (sent < this.maxBatchMessages) await this.pause();
-    }
-  }
-
-  private pause(): Promise<void> {
-    if (this.stopping) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.pollMs);
-      this.wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-  }
+export interface OutboxStore<Tx = unknown> {
+  /**
+   * Runs `local` and inserts the messages after it, in their order, in one database transaction.
+   *
+   * Order per key is the order of insertion. Whoever writes about one key must therefore be let in one after the
+   * other by `local`, as by the lock on the row that it changes: the rows are inserted under that lock.
+   */
+  write<T>(messages: readonly OutboxMessage[], local: (tx: Tx) => Promise<T>): Promise<T>;
+  /**
+   * Claims the oldest rows that may be sent, hands them to `send` in the order of insertion, and settles them as it says:
+   * all in one transaction, so that a claim ends with whoever holds it. When `send` throws, nothing is settled.
+   *
+   * While a row is claimed no other claim gets one of its key, and no claim gets a row without all those of its key
+   * before it: two relays at once cannot send two messages of one key in the wrong order.
+   *
+   * @returns how many rows were claimed
+   */
+  claim(
+    bounds: ClaimBounds,
+    send: (claimed: readonly ClaimedMessage[]) => Promise<Settlement>,
+  ): Promise<number>;
 }

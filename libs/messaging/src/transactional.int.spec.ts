@@ -1,16 +1,26 @@
-/** The guarantees of a transactional message, held by both implementations on a real broker. */
+/** The guarantees of a transactional message, held by both implementations on a real broker, by the outbox on a real Postgres too. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { pino } from 'pino';
 import { z } from 'zod';
 import { EmbeddedBroker } from '#libs/broker';
+import { openDatabase, PrismaOutbox, provesNothingWritten } from '#libs/service-kit';
+import { PrismaClient } from '#prisma/payment';
+import {
+  FaultProxy,
+  isCommitted,
+  startPostgres,
+  type TestPostgres,
+} from '../../service-kit/src/testing/index.js';
 import type { BrokerPort } from './broker-port.js';
 import { MessageBus } from './bus.js';
 import { defineEvent } from './contract.js';
 import { envelope, type Envelope } from './envelope.js';
 import { DomainError, MessagingError } from './errors.js';
-import { Outbox, OutboxRelay } from './outbox.js';
+import { OutboxRelay } from './outbox-relay.js';
+import type { OutboxStore } from './outbox.js';
 import { MemoryDatabase } from './testing/memory-database.js';
 import { until } from './testing/until.js';
 
@@ -24,14 +34,25 @@ const OrderWritten = defineEvent({
 /** Sent after everything else; once it is there, what is not there will not come. */
 const Last = { ...OrderWritten, tag: 'last', name: 'order.last' };
 
-type Tx = Parameters<Parameters<MemoryDatabase['transaction']>[0]>[0];
-type Writing = (messages: readonly Envelope[], local: (tx: Tx) => Promise<void>) => Promise<void>;
+type Writing = (messages: readonly Envelope[], local: (tx: unknown) => Promise<void>) => Promise<void>;
 /** A process that writes: `write` is the implementation's way, `kill` ends it without another word. */
-type Producer = { write: Writing; kill(): Promise<void> };
+type Producer = { write: Writing; kill(): Promise<void>; loseNextCommitAnswer(): void };
+/** Orders, and an outbox beside them, over a connection that one process has. */
+type Books = Pick<Producer, 'loseNextCommitAnswer'> & {
+  /** As the relay reaches it, which loses no answers. */
+  relayed: Pick<OutboxStore, 'claim'>;
+  store: OutboxStore;
+  cut(): Promise<void>;
+};
 
 let dir: string;
 let broker: EmbeddedBroker;
+/** Where the orders are: in memory, or in a table. */
 let database: MemoryDatabase;
+let postgres: TestPostgres;
+let table: PrismaClient;
+/** Whether the spec at work is one of Postgres. */
+let isInTable = false;
 let consumer: BrokerPort;
 let delivered: string[];
 const producers: Producer[] = [];
@@ -71,25 +92,68 @@ const implementations: Record<string, (wire: Wire) => Promise<Producer>> = {
       underWay.delete(mine);
       await port.close();
     };
-    return { write, kill };
+    return { write, kill, loseNextCommitAnswer: inMemory().loseNextCommitAnswer };
   },
-  outbox: (wire) => {
-    const port = wire(broker.connect('producer'));
-    const outbox = new Outbox(database, { producer: 'spec' });
-    const relay = new OutboxRelay({ store: database, broker: port, pollMs: 5 });
-    relay.start();
-    const write: Writing = (messages, local) =>
-      database.transaction(async (tx) => {
-        await local(tx);
-        await outbox.append(tx, messages);
-      });
-    const kill = async (): Promise<void> => {
-      await relay.stop();
-      await port.close();
-    };
-    return Promise.resolve({ write, kill });
-  },
+  'an outbox': (wire) => throughOutbox(wire, inMemory()),
+  'an outbox on Postgres': async (wire) => throughOutbox(wire, await onPostgres()),
 };
+
+function throughOutbox(wire: Wire, books: Books): Promise<Producer> {
+  const port = wire(broker.connect('producer'));
+  const bus = new MessageBus(port, { producer: 'spec', outbox: books.store, provesNothingWritten });
+  const relay = new OutboxRelay({ store: books.relayed, broker: port, pollMs: () => 5 });
+  relay.start();
+  const kill = async (): Promise<void> => {
+    await books.cut();
+    await relay.stop();
+    await port.close();
+  };
+  const write: Writing = (messages, local) => bus.transactional('orders', messages, local);
+  return Promise.resolve({ write, kill, loseNextCommitAnswer: books.loseNextCommitAnswer });
+}
+
+function inMemory(): Books {
+  const transaction = database.transaction.bind(database);
+  const loseNextCommitAnswer = (): void => {
+    database.transaction = async (...work) => {
+      await transaction(...work);
+      database.transaction = transaction;
+      throw new Error('the connection broke');
+    };
+  };
+  return {
+    ...{ relayed: database, store: database, loseNextCommitAnswer },
+    cut: () => Promise.resolve(),
+  };
+}
+
+const silent = pino({ level: 'silent' });
+const client = (url: string): PrismaClient =>
+  openDatabase(PrismaClient, { url, schema: 'payment', logger: silent });
+
+async function onPostgres(): Promise<Books> {
+  const url = postgres.url('payment');
+  const proxy = await FaultProxy.inFrontOf(url);
+  const [writer, relaying] = [client(proxy.via(url)), client(url)];
+  return {
+    store: new PrismaOutbox(writer, 'payment'),
+    relayed: new PrismaOutbox(relaying, 'payment'),
+    loseNextCommitAnswer: () => void proxy.swallowAnswersAfter('COMMIT', { isComplete: isCommitted }),
+    cut: async () => {
+      await proxy.stop();
+      await Promise.all([writer.$disconnect(), relaying.$disconnect()]);
+    },
+  };
+}
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+  table = client(postgres.url('payment'));
+}, 60_000);
+afterAll(async () => {
+  await table?.$disconnect();
+  await postgres?.stop();
+});
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'transactional-'));
@@ -98,6 +162,8 @@ beforeEach(async () => {
     transactions: { firstCheckMs: 50, everyMs: 50, maxChecks: 1_000 },
   });
   database = new MemoryDatabase();
+  await table.inboxMessage.deleteMany();
+  await table.outboxMessage.deleteMany();
   delivered = [];
   consumer = broker.connect('consumer');
   await consumer.subscribe({ group: 'spec', topics: [{ topic: 'order' }] }, async (batch) => {
@@ -115,15 +181,26 @@ afterEach(async () => {
 });
 
 const written = (orderNo: string): Envelope[] => [envelope(OrderWritten, { orderNo })];
+/** Into whichever books `tx` is of. */
 const insert =
   (orderNo: string) =>
-  (tx: Tx): Promise<void> =>
-    Promise.resolve(void tx.orders.push(orderNo));
+  async (tx: unknown): Promise<void> => {
+    if (!isInTable) return void (tx as { orders: string[] }).orders.push(orderNo);
+    const data = { group: 'orders', messageId: orderNo };
+    await (tx as Pick<PrismaClient, 'inboxMessage'>).inboxMessage.create({ data });
+  };
+const isWritten = async (orderNo: string): Promise<boolean> =>
+  isInTable
+    ? (await table.inboxMessage.count({ where: { messageId: orderNo } })) > 0
+    : database.orders.has(orderNo);
 const arrival = (what: string): Promise<void> => until(() => delivered.includes(what), what);
 const noTransactionOpen = (): Promise<void> =>
   until(async () => (await consumer.admin.transactions()).pending === 0, 'the decision');
 
-describe.each(Object.entries(implementations))('a transactional message by %s', (_, implementation) => {
+describe.each(Object.entries(implementations))('a transactional message by %s', (name, implementation) => {
+  beforeEach(() => {
+    isInTable = name === 'an outbox on Postgres';
+  });
   const startProducer = async (wire: Wire = intact): Promise<Producer> => {
     const producer = await implementation(wire);
     producers.push(producer);
@@ -151,20 +228,15 @@ describe.each(Object.entries(implementations))('a transactional message by %s', 
     );
     await expect(failing).rejects.toThrow('no row');
     expect(await complete(producer)).toEqual([]);
-    expect(database.orders.has('A1')).toBe(false);
+    expect(await isWritten('A1')).toBe(false);
   });
 
   it('arrives when the answer to the local commit is lost; the caller is told that it is not known', async () => {
     const producer = await startProducer();
-    const transaction = database.transaction.bind(database);
-    database.transaction = async (work) => {
-      await transaction(work);
-      database.transaction = transaction;
-      throw new Error('the connection broke');
-    };
-    await expect(producer.write(written('A1'), insert('A1'))).rejects.toThrow(
-      /OUTCOME_UNKNOWN|the connection broke/,
-    );
+    producer.loseNextCommitAnswer();
+    await expect(producer.write(written('A1'), insert('A1'))).rejects.toMatchObject({
+      code: 'OUTCOME_UNKNOWN',
+    });
     await arrival('written A1');
     expect(await complete(producer)).toEqual(['written A1']);
   });
@@ -179,8 +251,8 @@ describe.each(Object.entries(implementations))('a transactional message by %s', 
       },
     }));
     await producer.write(written('A1'), insert('A1')).catch(() => undefined);
-    const isWritten = database.orders.has('A1');
-    expect(await complete(producer)).toEqual(isWritten ? ['written A1'] : []);
+    const isThere = await isWritten('A1');
+    expect(await complete(producer)).toEqual(isThere ? ['written A1'] : []);
   });
 
   it('arrives, once, when the answer to the commit of the messages is lost', async () => {

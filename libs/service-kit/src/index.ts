@@ -31,7 +31,7 @@ export {
 export type { Case, ReconciliationRule } from './reconciliation/reconciliation.js';
 export { Batcher } from './batching/batcher.js';
 export { openDatabase, MAX_DATABASE_CONNECTIONS, withStatementTimeout } from './database/database.js';
-export type { DatabaseClass, ServiceDatabase } from './database/database.js';
+export type { DatabaseClass, DatabaseTransaction, ServiceDatabase } from './database/database.js';
 export {
   isDatabaseUnavailable,
   isUniqueViolation,
@@ -39,6 +39,7 @@ export {
   sqlStateOf,
 } from './database/database-error.js';
 export { inTime, writesHaveEnded } from './database/write-deadline.js';
+export { PrismaOutbox } from './outbox/prisma-outbox.js';
 export { PrismaInbox } from './database/prisma-inbox.js';
 export { RowRetention } from './database/row-retention.js';
 export { jwtSecretsOf, listed, milliseconds } from './config.js';

@@ -8,6 +8,7 @@ import {
   MessagingModule,
   type BrokerPort,
   type MessagingOptions,
+  type OutboxStore,
 } from '#libs/messaging';
 import { AuthGuard } from './auth/auth.guard.js';
 import { requireTimelyBatches } from './batching/batcher.js';
@@ -17,11 +18,18 @@ import { jwtSecretsOf, loadConfig, required, ServiceConfig } from './config.js';
 import { provesNothingWritten } from './database/database-error.js';
 import { openDatabase, type DatabaseClass, type ServiceDatabase } from './database/database.js';
 import { hasInbox, PrismaInbox } from './database/prisma-inbox.js';
-import { OLD_INBOX_ROWS, RowRetention, type OldRows } from './database/row-retention.js';
+import {
+  OLD_INBOX_ROWS,
+  OLD_OUTBOX_DEAD_LETTERS,
+  RowRetention,
+  type OldRows,
+} from './database/row-retention.js';
 import { Health, HealthController } from './health/health.js';
 import { createLogger } from './logs/logger.js';
 import { DeliveryMetrics } from './metrics/delivery-metrics.js';
 import { Metrics, MetricsController } from './metrics/metrics.js';
+import { OutboxService } from './outbox/outbox-service.js';
+import { hasOutbox } from './outbox/prisma-outbox.js';
 import { ProblemFilter } from './problem/problem.filter.js';
 import { isDependencyAway } from './problem/unavailable.js';
 import { writable } from './redis/redis-failures.js';
@@ -36,6 +44,12 @@ export type ServiceOptions = {
   prisma?: DatabaseClass;
   /** Rows that are deleted when they are old; those of the inbox always are. */
   forget?: readonly OldRows[];
+  /**
+   * How `MessageBus.transactional` keeps messages until the change they are about is committed. Default: half messages at the
+   * broker; `outbox` needs the two outbox models in the service's schema. Changing it between two versions loses nothing:
+   * both ways are emptied by either.
+   */
+  transactions?: 'half-messages' | 'outbox';
   /** Provides `REDIS`. */
   redis?: boolean;
 };
@@ -43,6 +57,10 @@ export type ServiceOptions = {
 /** Stands for the database when the service has one, else undefined. */
 const DATABASE = Symbol('DATABASE');
 const OPTIONAL_REDIS = Symbol('OPTIONAL_REDIS');
+/** The `OutboxService` when the schema has an outbox, else undefined. */
+const OUTBOX = Symbol('OUTBOX');
+/** What `MessageBus.transactional` writes to when it does not send half messages. */
+const OUTBOX_STORE = Symbol('OUTBOX_STORE');
 
 /** Everything that every service has. Import it once, in the service's own module. */
 @Global()
@@ -52,25 +70,36 @@ export class ServiceModule {
     const providers = [
       ...basics(options.name),
       ...database(options),
+      ...outbox(options),
       ...redis(options),
       {
         provide: ServiceResources,
-        inject: [LOGGER, BROKER_PORT, DATABASE, OPTIONAL_REDIS],
-        useFactory: (logger: Logger, broker: BrokerPort, db?: ServiceDatabase, redis?: Redis) =>
-          new ServiceResources(logger, broker, db, redis),
+        inject: [LOGGER, OUTBOX, BROKER_PORT, DATABASE, OPTIONAL_REDIS],
+        useFactory: (
+          ...[logger, outbox, broker, db, redis]: [
+            Logger,
+            OutboxService | undefined,
+            BrokerPort,
+            ServiceDatabase | undefined,
+            Redis | undefined,
+          ]
+        ) => new ServiceResources(logger, outbox, broker, db, redis),
       },
     ];
-    const internal = new Set<unknown>([DATABASE, OPTIONAL_REDIS, ServiceResources, APP_GUARD, APP_FILTER]);
+    const internal = new Set<unknown>([
+      ...[DATABASE, OPTIONAL_REDIS, OUTBOX, ServiceResources, APP_GUARD, APP_FILTER],
+    ]);
     return {
       module: ServiceModule,
       global: true,
       imports: [
         BrokerModule.forService(options.name),
         MessagingModule.forRootAsync({
-          inject: [LOGGER, Metrics],
-          useFactory: (logger: Logger, metrics: Metrics): MessagingOptions => ({
+          inject: [LOGGER, Metrics, OUTBOX_STORE],
+          useFactory: (logger: Logger, metrics: Metrics, outbox?: OutboxStore): MessagingOptions => ({
             producer: options.name,
             logger,
+            ...(outbox !== undefined && { outbox }),
             observer: new DeliveryMetrics(metrics.registry),
             provesNothingWritten,
             isUnavailable: isDependencyAway,
@@ -138,12 +167,55 @@ function database({ name, prisma, forget = [] }: ServiceOptions): ReturnType<typ
       provide: RowRetention,
       inject: [prisma, CLOCK, LOGGER],
       useFactory: (client: ServiceDatabase, clock: Clock, logger: Logger) =>
-        new RowRetention(hasInbox(client) ? [OLD_INBOX_ROWS, ...forget] : forget, client, clock, logger),
+        new RowRetention(
+          [
+            ...(hasInbox(client) ? [OLD_INBOX_ROWS] : []),
+            ...(hasOutbox(client) ? [OLD_OUTBOX_DEAD_LETTERS] : []),
+            ...forget,
+          ],
+          ...([client, clock, logger] as const),
+        ),
     },
     {
       provide: INBOX_STORE,
       inject: [prisma],
       useFactory: (client: ServiceDatabase) => (hasInbox(client) ? new PrismaInbox(client) : undefined),
+    },
+  ];
+}
+
+function outbox({ name, prisma, transactions }: ServiceOptions): ReturnType<typeof basics> {
+  const isWritten = transactions === 'outbox';
+  if (prisma === undefined) {
+    if (isWritten) throw new TypeError(`${name}: an outbox needs a database`);
+    return [OUTBOX, OUTBOX_STORE].map((provide) => ({ provide, useValue: undefined }));
+  }
+  return [
+    {
+      provide: OUTBOX,
+      inject: [prisma, SERVICE_CONFIG, BROKER_PORT, LOGGER, Metrics],
+      useFactory: (
+        ...[database, config, broker, logger, metrics]: [
+          ServiceDatabase,
+          ServiceConfig,
+          BrokerPort,
+          Logger,
+          Metrics,
+        ]
+      ) => {
+        if (!hasOutbox(database)) {
+          if (isWritten) throw new TypeError(`${name}: the schema has no OutboxMessage model`);
+          return undefined;
+        }
+        const { registry } = metrics;
+        const url = required('DATABASE_URL', config);
+        return new OutboxService({ database, url, schema: name, isWritten, broker, logger, registry });
+      },
+    },
+    {
+      provide: OUTBOX_STORE,
+      inject: [OUTBOX],
+      useFactory: (service?: OutboxService) => (isWritten ? service?.store : undefined),
     },
   ];
 }

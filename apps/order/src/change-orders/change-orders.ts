@@ -2,7 +2,7 @@ import { Inject, Injectable } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { paymentTimeoutTimerId } from '#libs/contracts';
 import { MessageBus, WriteRaceLost } from '#libs/messaging';
-import { CLOCK, LOGGER, type Clock } from '#libs/service-kit';
+import { CLOCK, LOGGER, type Clock, type DatabaseTransaction } from '#libs/service-kit';
 import { orderContested } from '../domain/errors.js';
 import { decide, type Decision, type OrderChange, type OrderEvent } from '../domain/order-state.js';
 import type { Order } from '../domain/order.js';
@@ -90,10 +90,11 @@ export class ChangeOrders {
       await this.bus.transactional(
         PRODUCER_GROUP,
         steps.map(({ order, change }) => announcement(order, change, at)),
-        () =>
+        (tx?: DatabaseTransaction) =>
           this.store.change(
             steps.map(({ order, change }) => ({ orderNo: order.orderNo, from: order.status, change })),
             at,
+            tx,
           ),
       );
     } catch (error) {

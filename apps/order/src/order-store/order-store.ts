@@ -2,7 +2,7 @@ import { Injectable } from '@nestjs/common';
 import { PrismaClient } from '#prisma/order';
 import { CancelReason } from '#libs/contracts';
 import { WriteRaceLost } from '#libs/messaging';
-import { Batcher, inTime, isUniqueViolation } from '#libs/service-kit';
+import { Batcher, inTime, isUniqueViolation, type DatabaseTransaction } from '#libs/service-kit';
 import { writtenStatus, type HistoryEntry, type Order } from '../domain/order.js';
 import type { OrderChange, WrittenStatus } from '../domain/order-state.js';
 
@@ -102,12 +102,16 @@ export class OrderStore {
    *
    * @throws {WriteRaceLost} when one of them exists, or the write deadline has passed; nothing is written then.
    */
-  async insert(orders: readonly NewOrder[], at: string): Promise<void> {
+  async insert(
+    orders: readonly NewOrder[],
+    at: string,
+    tx: DatabaseTransaction = this.database,
+  ): Promise<void> {
     const column = <Field extends keyof NewOrder>(field: Field): NewOrder[Field][] =>
       orders.map((order) => order[field]);
     let written: number;
     try {
-      written = await this.database.$executeRawUnsafe(
+      written = await tx.$executeRawUnsafe(
         `WITH ${inTime('$9::text')}
          INSERT INTO orders (order_no, buyer_id, ticket_type_id, quantity, total_minor, currency, status,
                              history, pay_before, created_at, updated_at)
@@ -145,14 +149,19 @@ export class OrderStore {
    * each to its order's history.
    *
    * One statement, not a transaction around one: a COMMIT that the client sends would come after the deadline
-   * was checked, and a client that froze in between would keep its rows, and the check-back, waiting.
+   * was checked, and a client that froze in between would keep its rows, and the check-back, waiting. (With an
+   * outbox there is no check-back to answer, and the statement is part of the transaction that has the messages.)
    * The rows are locked in the order of their numbers, so that batches which overlap cannot deadlock; the
    * last line is what makes it all or nothing.
    *
    * @throws {WriteRaceLost} when one of the orders has moved on, or the write deadline has passed; nothing is changed then.
    */
-  async change(updates: readonly OrderUpdate[], at: string): Promise<void> {
-    const changed = await this.database.$executeRawUnsafe(
+  async change(
+    updates: readonly OrderUpdate[],
+    at: string,
+    tx: DatabaseTransaction = this.database,
+  ): Promise<void> {
+    const changed = await tx.$executeRawUnsafe(
       `WITH ${inTime('$6::text')},
        c AS MATERIALIZED (
          SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[])

@@ -8,7 +8,7 @@ import {
   type OrderSubmitted,
 } from '#libs/contracts';
 import { envelope, MessageBus, WriteRaceLost, type Envelope } from '#libs/messaging';
-import { CLOCK, type Clock } from '#libs/service-kit';
+import { CLOCK, type Clock, type DatabaseTransaction } from '#libs/service-kit';
 import { RedisStock } from '#libs/redis-stock';
 import { factsOf } from '../change-orders/announcement.js';
 import { PRODUCER_GROUP } from '../change-orders/change-orders.js';
@@ -83,7 +83,7 @@ export class PlaceOrders {
       await this.bus.transactional(
         PRODUCER_GROUP,
         orders.flatMap((order) => messagesOf(order, at)),
-        () => this.store.insert(orders, at),
+        (tx?: DatabaseTransaction) => this.store.insert(orders, at, tx),
       );
       return true;
     } catch (error) {

@@ -9,7 +9,7 @@ import {
   type Envelope,
   type SendOptions,
 } from '#libs/messaging';
-import { Batcher, CLOCK, type Clock } from '#libs/service-kit';
+import { Batcher, CLOCK, type Clock, type DatabaseTransaction } from '#libs/service-kit';
 import { paymentContested, paymentNotCaptured, paymentNotFound } from '../domain/errors.js';
 import { effectOf, type AnomalyKind, type PaymentState } from '../domain/payment-state.js';
 import { PRODUCER_GROUP } from '../domain/producer-group.js';
@@ -28,7 +28,7 @@ const UNCAPTURED = ['PENDING', 'FAILED'] as const;
 
 /** A webhook and the trace of the request that brought it. */
 type Arrived = { webhook: PaymentWebhook; traceparent: string | undefined };
-type Change = { message: Envelope; write: () => Promise<void> };
+type Change = { message: Envelope; write: (tx?: DatabaseTransaction) => Promise<void> };
 type Step = Change | 'nothing' | 'look-again';
 
 /**
@@ -99,8 +99,8 @@ export class AcceptWebhook {
     const webhooks = captures.map(({ webhook }) => webhook);
     if (webhooks.length === 0) return true;
     try {
-      await this.bus.transactional(PRODUCER_GROUP, messages, () =>
-        this.book.settlePayments(webhooks, UNCAPTURED, 'SUCCEEDED', at),
+      await this.bus.transactional(PRODUCER_GROUP, messages, (tx?: DatabaseTransaction) =>
+        this.book.settlePayments(webhooks, UNCAPTURED, 'SUCCEEDED', at, tx),
       );
       return true;
     } catch (error) {
@@ -167,12 +167,12 @@ export class AcceptWebhook {
       case 'capture':
         return {
           message: envelope(PaymentSucceeded, { ...facts, succeededAt: at, capturedAt: webhook.occurredAt }),
-          write: () => this.book.settlePayments([webhook], UNCAPTURED, 'SUCCEEDED', at),
+          write: (tx) => this.book.settlePayments([webhook], UNCAPTURED, 'SUCCEEDED', at, tx),
         };
       case 'decline':
         return {
           message: envelope(PaymentFailed, { ...facts, buyerId: payment.buyer_id, failedAt: at }),
-          write: () => this.book.settlePayments([webhook], ['PENDING'], 'FAILED', at),
+          write: (tx) => this.book.settlePayments([webhook], ['PENDING'], 'FAILED', at, tx),
         };
       case 'refunded':
         return {
@@ -182,7 +182,7 @@ export class AcceptWebhook {
             reason: payment.refund_reason ?? 'sold-out',
             refundedAt: at,
           }),
-          write: () => this.book.settleRefund(webhook, at),
+          write: (tx) => this.book.settleRefund(webhook, at, tx),
         };
       case 'refunded-by-provider':
         await this.record('refund-by-provider', webhook);

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { PrismaClient } from '#prisma/payment';
 import { RefundReason, type PaymentWebhook } from '#libs/contracts';
 import { WriteRaceLost } from '#libs/messaging';
-import { inTime, isUniqueViolation } from '#libs/service-kit';
+import { inTime, isUniqueViolation, type DatabaseTransaction } from '#libs/service-kit';
 
 const PaymentRow = z.object({
   id: z.string(),
@@ -56,16 +56,18 @@ export class PaymentBook {
     from: readonly string[],
     to: 'SUCCEEDED' | 'FAILED',
     at: string,
+    tx?: DatabaseTransaction,
   ): Promise<void> {
-    await this.write({ table: 'payments', key: 'id', from, to }, webhooks, at);
+    await this.write({ table: 'payments', key: 'id', from, to }, webhooks, at, tx);
   }
 
   /** @throws {WriteRaceLost} when the refund is done already; see `settlePayments`. */
-  async settleRefund(webhook: PaymentWebhook, at: string): Promise<void> {
+  async settleRefund(webhook: PaymentWebhook, at: string, tx?: DatabaseTransaction): Promise<void> {
     await this.write(
       { table: 'refunds', key: 'payment_id', from: ['REQUESTED'], to: 'SUCCEEDED' },
       [webhook],
       at,
+      tx,
     );
   }
 
@@ -105,11 +107,12 @@ export class PaymentBook {
     change: { table: 'payments' | 'refunds'; key: 'id' | 'payment_id'; from: readonly string[]; to: string },
     webhooks: readonly PaymentWebhook[],
     at: string,
+    tx: DatabaseTransaction = this.database,
   ): Promise<void> {
     const { table, key, from, to } = change;
     let changed: number;
     try {
-      changed = await this.database.$executeRawUnsafe(
+      changed = await tx.$executeRawUnsafe(
         `WITH ${inTime('$4::text')},
          w AS MATERIALIZED (
            SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $8::text[]::timestamptz[])

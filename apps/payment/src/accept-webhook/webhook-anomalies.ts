@@ -5,7 +5,7 @@ import type { Logger } from 'pino';
 import { PrismaClient } from '#prisma/payment';
 import { PaymentAnomalyRecorded } from '#libs/contracts';
 import { envelope, MessageBus, WriteRaceLost } from '#libs/messaging';
-import { CLOCK, inTime, LOGGER, Metrics, type Clock } from '#libs/service-kit';
+import { CLOCK, inTime, LOGGER, Metrics, type Clock, type DatabaseTransaction } from '#libs/service-kit';
 import { paymentContested } from '../domain/errors.js';
 import { ANOMALY_KINDS, type AnomalyKind } from '../domain/payment-state.js';
 import { PRODUCER_GROUP } from '../domain/producer-group.js';
@@ -78,21 +78,25 @@ export class WebhookAnomalies {
       ? [envelope(PaymentAnomalyRecorded, { eventId, kind, ...subject, recordedAt })]
       : [];
     try {
-      await this.bus.transactional(PRODUCER_GROUP, messages, async () => {
-        const stored = await this.database.$executeRawUnsafe(
-          `WITH ${inTime('$6::text')}
+      await this.bus.transactional(
+        PRODUCER_GROUP,
+        messages,
+        async (tx: DatabaseTransaction = this.database) => {
+          const stored = await tx.$executeRawUnsafe(
+            `WITH ${inTime('$6::text')}
            INSERT INTO webhook_anomalies (event_id, kind, type, payment_id, body, received_at)
            SELECT $1, $2, $3, $4, $5, $6::text::timestamptz WHERE (SELECT in_time.is_so FROM in_time)
            ON CONFLICT (event_id) DO NOTHING`,
-          eventId,
-          kind,
-          type === undefined ? null : field(type),
-          subject.paymentId ?? null,
-          storable(body.slice(0, isForOperator(kind) ? MAX_BODY_CHARS : MAX_UNKNOWN_BODY_CHARS)),
-          recordedAt,
-        );
-        if (stored === 0) throw new WriteRaceLost();
-      });
+            eventId,
+            kind,
+            type === undefined ? null : field(type),
+            subject.paymentId ?? null,
+            storable(body.slice(0, isForOperator(kind) ? MAX_BODY_CHARS : MAX_UNKNOWN_BODY_CHARS)),
+            recordedAt,
+          );
+          if (stored === 0) throw new WriteRaceLost();
+        },
+      );
       return true;
     } catch (error) {
       if (error instanceof WriteRaceLost) return false;

@@ -10,6 +10,15 @@ export interface ServiceDatabase {
   $disconnect(): Promise<void>;
 }
 
+/** A client inside an interactive transaction. */
+export type DatabaseTransaction = Pick<ServiceDatabase, '$queryRawUnsafe' | '$executeRawUnsafe'>;
+export interface TransactionalDatabase extends ServiceDatabase {
+  $transaction<Result>(
+    work: (tx: DatabaseTransaction) => Promise<Result>,
+    options: { maxWait: number; timeout: number },
+  ): Promise<Result>;
+}
+
 /** A generated client class, such as `PrismaClient` of `#prisma/order`. */
 export type DatabaseClass = abstract new (options: { adapter: PrismaPg }) => ServiceDatabase;
 

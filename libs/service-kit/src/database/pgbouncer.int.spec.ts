@@ -2,12 +2,14 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import pg from 'pg';
 import { pino } from 'pino';
 import { DATABASE_SERVICES, migrate, roleOf } from '../../../../prisma/migrate.js';
 import { PrismaClient } from '#prisma/stock';
+import { until } from '../../../messaging/src/testing/until.js';
 import { onFreePort, startPostgres, testPasswords, type TestPostgres } from '../testing/index.js';
+import { OutboxListener } from '../outbox/outbox-listener.js';
 import { openDatabase } from './database.js';
 import { PrismaInbox } from './prisma-inbox.js';
 
@@ -127,6 +129,30 @@ function ended(server: ChildProcess): Promise<void> {
       );
       expect(raw).toEqual(Array.from({ length: 20 }, () => ({ startsAt })));
       expect(await database.inboxMessage.count()).toBe(20);
+    });
+
+    test('LISTEN hears nothing, which is told once: the outbox is polled', async () => {
+      const told: string[] = [];
+      let heard = 0;
+      const listener = new OutboxListener({
+        ...{ url: through(postgres.url('stock')), channel: 'spec', database, probeTimeoutMs: 200 },
+        heard: () => (heard += 1),
+        logger: pino({ level: 'warn' }, { write: (line) => void told.push(line) }),
+        askPoolerAgainMs: 10,
+      });
+      let probes = 0;
+      const ask = database.$queryRawUnsafe.bind(database);
+      const asked = jest.spyOn(database, '$queryRawUnsafe').mockImplementation((...query) => {
+        probes += 1;
+        return ask(...query);
+      });
+      listener.start();
+      await until(() => probes >= 3, 'it to have tried again');
+      await listener.stop();
+      asked.mockRestore();
+      expect(listener.isHearing).toBe(false);
+      expect(heard).toBe(0);
+      expect(told.map((line) => line.includes('notifications do not come through'))).toEqual([true]);
     });
 
     test('a session keeps nothing of those who used it before', async () => {

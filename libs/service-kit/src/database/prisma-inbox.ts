@@ -1,14 +1,5 @@
 import type { InboxStore } from '#libs/messaging';
-import type { ServiceDatabase } from './database.js';
-
-/** A client inside an interactive transaction. */
-type Transaction = Pick<ServiceDatabase, '$queryRawUnsafe' | '$executeRawUnsafe'>;
-interface TransactionalDatabase extends ServiceDatabase {
-  $transaction<Result>(
-    work: (tx: Transaction) => Promise<Result>,
-    options: { maxWait: number; timeout: number },
-  ): Promise<Result>;
-}
+import type { ServiceDatabase, TransactionalDatabase } from './database.js';
 
 /** More deliveries may be in flight than there are connections; they wait their turn. */
 const MAX_WAIT_FOR_CONNECTION_MS = 10_000;

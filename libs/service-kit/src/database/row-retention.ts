@@ -17,6 +17,9 @@ export type OldRows = {
 /** Far longer than any message is redelivered. A replay that reaches further back runs its handlers again. */
 export const OLD_INBOX_ROWS: OldRows = { table: 'inbox', since: 'handled_at', keepDays: 14 };
 
+/** What is sent is deleted at once; these are what nobody could send, and nobody has given back since. */
+export const OLD_OUTBOX_DEAD_LETTERS: OldRows = { table: 'outbox', since: 'dead_at', keepDays: 400 };
+
 const EVERY_MS = 60 * 60 * 1000;
 /** Small enough that a deletion holds its locks for a moment only. */
 const MAX_ROWS_PER_STATEMENT = 10_000;
