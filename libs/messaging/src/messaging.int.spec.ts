@@ -33,7 +33,7 @@ const declare = (tag: string) =>
 const [Single, Batched, Written] = [declare('single'), declare('batched'), declare('written')];
 const Slow = declare('slow');
 const ForPull = declare('pulled');
-const SLOW_LEASE_MS = 300;
+const SLOW_LEASE_MS = 600;
 type Numbered = { n: number };
 
 const retry = fixedInterval({ attempts: 3, everyMs: 10 });
@@ -65,7 +65,7 @@ class BatchedConsumer {
 class SlowConsumer {
   @Consume(Slow, { group: 'shop.slow', leaseMs: SLOW_LEASE_MS, retry })
   async handle({ payload, attempt }: Delivery<Numbered>): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, 3 * SLOW_LEASE_MS));
+    await new Promise((resolve) => setTimeout(resolve, 2 * SLOW_LEASE_MS));
     handled.push(`slow ${payload.n}, attempt ${attempt}`);
   }
 }
@@ -133,6 +133,7 @@ describe('on the embedded broker', () => {
     const [letter] = await port.admin.deadLetters('shop.single');
     expect(letter).toMatchObject({ id: 'm13', reason: 'retries-exhausted', error: 'Error: thirteen' });
     expect(letter?.attempts.map(({ error }) => error)).toContain('Error: thirteen');
+    await until(() => handled.length === 2, 'the others');
     expect([...handled].sort()).toEqual(['single 12', 'single 14']);
     isFixed = true;
     expect(await port.admin.redrive('shop.single', 'm13')).toBe(true);
@@ -178,7 +179,7 @@ describe('on the embedded broker', () => {
   });
 
   it('pulls what waits for a group, which settles each by itself; what makes no sense is dead-lettered', async () => {
-    const pull = () => bus.pull(ForPull, { group: 'puller', maxMessages: 10, waitMs: 2_000 });
+    const pull = () => bus.pull(ForPull, { group: 'puller', maxMessages: 10, waitMs: 10_000 });
     await port.send([{ topic: 'shop', tag: 'pulled', body: Buffer.from('no JSON') }]);
     expect(await pull()).toEqual([]);
     expect(await port.admin.deadLetters('puller')).toMatchObject([{ reason: 'not-parseable' }]);
