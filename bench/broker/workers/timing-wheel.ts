@@ -54,7 +54,7 @@ function measureWheel(count: number): { insertNs: number; expiryNs: number } {
 
 function measureStore(count: number): { insertNs: number; expiryNs: number; bytes: number } {
   const bytesBefore = memoryBytes();
-  const store = new TimerStore();
+  const store = new TimerStore(START_MS);
   store.start(START_MS);
   const insertNs = cpuNs(count, () => {
     for (let timer = 0; timer < count; timer++) {

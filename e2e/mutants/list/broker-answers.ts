@@ -269,7 +269,7 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
       ],
       [
         'no-bound',
-        'if (this.live + more > MAX_TIMERS) {',
+        'if (this.size + more > MAX_TIMERS) {',
         'if (more < 0) {',
         { specs: [`${BROKER}/timers/timer-store.spec.ts`] },
       ],

@@ -2,6 +2,7 @@ import type { Mutant } from '../mutant.js';
 import { BROKER_ANSWERS } from './broker-answers.js';
 import { BROKER_DELIVERY } from './broker-delivery.js';
 import { BROKER_STORAGE } from './broker-storage.js';
+import { BROKER_TIMERS } from './broker-timers.js';
 import { EDGE } from './edge.js';
 import { MESSAGING } from './messaging.js';
 import { MONEY } from './money.js';
@@ -24,4 +25,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...BROKER_STORAGE,
   ...BROKER_ANSWERS,
   ...BROKER_DELIVERY,
+  ...BROKER_TIMERS,
 ];

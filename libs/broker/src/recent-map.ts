@@ -11,6 +11,10 @@ export class RecentMap<Key, Value extends NonNullable<unknown>> {
 
   constructor(private readonly least: number) {}
 
+  get isEmpty(): boolean {
+    return this.young.size === 0 && this.old.size === 0;
+  }
+
   set(key: Key, value: Value): void {
     this.delete(key);
     this.young.set(key, value);

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { DeadLetter, GroupInfo, TransactionInfo } from '#libs/messaging/port';
 import {
   BrokerSandbox,
@@ -10,12 +10,14 @@ import {
   until,
 } from '../testing/engine-client.js';
 import { MemoryFiles } from '../testing/memory-files.js';
+import { HORIZON_MS } from '../timers/far-timers.js';
 import type { EmbeddedBroker } from './embedded-broker.js';
 
 const SEGMENT_BYTES = 64 * 1024;
 const MAX_BYTES = 4 * SEGMENT_BYTES;
 const HOUR_MS = 3_600_000;
 
+let timerHorizonMs: number;
 let clock: ManualClock;
 let files: MemoryFiles;
 let sandbox: BrokerSandbox;
@@ -26,7 +28,10 @@ beforeEach(async () => {
   clock = new ManualClock();
   files = new MemoryFiles();
   const retention = { maxBytes: MAX_BYTES };
-  sandbox = await BrokerSandbox.make({ clock, segmentBytes: SEGMENT_BYTES, retention, traceSteps: 0 });
+  sandbox = await BrokerSandbox.make({
+    ...{ clock, timerHorizonMs, segmentBytes: SEGMENT_BYTES },
+    ...{ retention, traceSteps: 0 },
+  });
   await start(files);
 });
 afterEach(() => sandbox.cleanUp());
@@ -58,7 +63,11 @@ async function traffic(): Promise<void> {
   }
 }
 
-describe('what is old and still owed', () => {
+describe.each([HORIZON_MS, 20])('what is old and still owed, with a horizon of %p ms,', (horizonMs) => {
+  beforeAll(() => {
+    timerHorizonMs = horizonMs;
+  });
+
   it('does not keep what came after it, and is there when it is due, decided or redriven', async () => {
     await client.session.append([message('poison', { id: 'p' }), message('again', { id: 'r' })]);
     await until(() => client.delivered.length === 2);

@@ -64,6 +64,7 @@ export class Engine implements BrokerHost, CommitObserver {
     this.state = new BrokerState({
       deduplication: options.deduplication,
       transactions: options.transactions,
+      timerHorizonMs: options.timerHorizonMs,
       now: () => options.clock.now(),
       wake: (group) => this.dispatcher.wake(group),
       touched: (partition) => this.touch(partition),

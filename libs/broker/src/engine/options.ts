@@ -1,6 +1,7 @@
 import { DEAD_LETTER_DEFAULTS, type DeadLetterRetention } from '../dead-letters/letter-retention.js';
 import type { Files } from '../journal/files.js';
 import { nodeFiles } from '../journal/files.js';
+import { HORIZON_MS } from '../timers/far-timers.js';
 import type { Flush } from '../topics/topics.js';
 import { TRANSACTION_DEFAULTS, type TransactionOptions } from '../transactions/transactions.js';
 
@@ -41,6 +42,8 @@ export type BrokerOptions = {
   retention?: Partial<RetentionOptions>;
   /** When dead letters are dropped that nobody redrove or discarded. Default: after 30 days, or when a group has more than 100,000. */
   deadLetters?: Partial<DeadLetterRetention>;
+  /** Delayed messages that are due later take a quarter of the memory, and are read once more when that time comes near. Default 2 hours, at least 2 ms. */
+  timerHorizonMs?: number;
   /** Steps of messages' lives that are remembered. Default 100,000; 0 switches the trace off, and removes its files. */
   traceSteps?: number;
   /** Told about things that no caller hears of: a failed journal, a record that cannot be read, what recovery cut off. Default: nobody. */
@@ -76,6 +79,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     ...options,
     clock: { now: () => clock.now(), monotonicMs: () => clock.monotonicMs?.() ?? clock.now() },
     segmentBytes: Math.max(64 * 1024, options.segmentBytes ?? 64 * MIB),
+    timerHorizonMs: Math.max(2, options.timerHorizonMs ?? HORIZON_MS),
     retention: { ...RETENTION_DEFAULTS, ...options.retention },
     deadLetters: { ...DEAD_LETTER_DEFAULTS, ...options.deadLetters },
     transactions: { ...TRANSACTION_DEFAULTS, ...options.transactions },

@@ -2,12 +2,10 @@ import { MessagingError, retryTopic } from '#libs/messaging/port';
 import type { Block } from '../journal/block.js';
 import { isStamp, readStamp } from '../producers/stamp.js';
 import type { FiredTimer } from '../timers/fired-entry.js';
-import { timerHandleOf } from '../timers/handles.js';
-import { hashOfPosition } from '../timers/timer-store.js';
+import { hashOfPosition, timerHandleOf, timerHashAt } from '../timers/handles.js';
 import { hashOfIdAt } from '../topics/id-hash.js';
 import { provenanceOf } from '../topics/provenance.js';
 import { DEFAULT_PRIORITY, NO_PARTITION, endOfRecord, positionsOf, recordAt } from '../topics/record.js';
-import { hashOf } from '../topics/text-hash.js';
 import type { Partition, Topic } from '../topics/topics.js';
 import type { Facts } from './facts.js';
 import type { Gap } from './gap.js';
@@ -100,15 +98,10 @@ export class Records {
   }
 
   private applyTimer(block: Block, position: number, topic: Topic): void {
-    const isRetry = recordAt.isRetry(block, position);
-    const dueAtMs = recordAt.deliverAtMs(block, position);
-    if (isRetry) {
-      this.stores.timers.set(hashOfPosition(position), position, dueAtMs);
-      return this.countWaitingRetry(topic, 1);
-    }
-    const handle = timerHandleOf(block, position);
-    this.stores.timers.set(hashOf(handle), position, dueAtMs);
-    this.stores.recalls.reused(handle, topic.id);
+    const { timers, recalls } = this.stores;
+    timers.set(timerHashAt(block, position), position, recordAt.deliverAtMs(block, position));
+    if (recordAt.isRetry(block, position)) return this.countWaitingRetry(topic, 1);
+    if (!recalls.isEmpty) recalls.reused(timerHandleOf(block, position), topic.id);
   }
 
   applyCarried(

@@ -35,6 +35,7 @@ import type { Stores } from './stores.js';
 export type StateOptions = {
   deduplication: { windowMs: number; maxIds: number };
   transactions: TransactionOptions;
+  timerHorizonMs: number;
   now: () => number;
   wake: (group: Group) => void;
   touched: (partition: Partition) => void;
@@ -48,7 +49,7 @@ export type StateOptions = {
 export class BrokerState implements Stores {
   readonly topics = new Topics();
   readonly groups: Groups;
-  readonly timers = new TimerStore();
+  readonly timers: TimerStore;
   readonly recalls = new Recalls();
   readonly transactions: Transactions;
   readonly deadLetters = new DeadLetters();
@@ -60,6 +61,7 @@ export class BrokerState implements Stores {
 
   constructor(options: StateOptions) {
     this.groups = new Groups(options.wake);
+    this.timers = new TimerStore(options.now(), options.timerHorizonMs);
     this.transactions = new Transactions(options.transactions);
     this.recentIds = new RecentIds(
       options.deduplication.windowMs,

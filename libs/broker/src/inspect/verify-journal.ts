@@ -39,10 +39,13 @@ export async function verifyJournal(dir: string, files: Files = nodeFiles): Prom
     : new Map<number, number>();
   const entries = new Map<string, number>();
   const contradictions: string[] = [];
-  const { transactions, deduplication } = resolveOptions({ dir });
+  const { transactions, deduplication, timerHorizonMs } = resolveOptions({ dir });
   const nothing = (): void => undefined;
   const now = (): number => Date.now();
-  const state = new BrokerState({ transactions, deduplication, now, wake: nothing, touched: nothing });
+  const state = new BrokerState({
+    ...{ transactions, deduplication, timerHorizonMs, now },
+    ...{ wake: nothing, touched: nothing },
+  });
   const { lost, cut } = await recover({
     files,
     segments,

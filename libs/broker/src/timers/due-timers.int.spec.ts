@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TimerInfo } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import type { JournalFile } from '../journal/files.js';
@@ -13,6 +13,7 @@ import {
   until,
 } from '../testing/engine-client.js';
 import { MemoryFiles } from '../testing/memory-files.js';
+import { HORIZON_MS } from './far-timers.js';
 
 /** A disk that can be stopped, and of which a part can be unreadable. */
 class FaultyDisk extends MemoryFiles {
@@ -46,13 +47,20 @@ class FaultyDisk extends MemoryFiles {
   }
 }
 
+let timerHorizonMs: number;
 let clock: ManualClock;
 let sandbox: BrokerSandbox;
 
 beforeEach(async () => {
   clock = new ManualClock();
   // Nothing but the newest block stays in memory.
-  sandbox = await BrokerSandbox.make({ clock, traceSteps: 0, tailCacheBytes: 1, readCacheBytes: 1 });
+  sandbox = await BrokerSandbox.make({
+    clock,
+    timerHorizonMs,
+    traceSteps: 0,
+    tailCacheBytes: 1,
+    readCacheBytes: 1,
+  });
 });
 afterEach(() => sandbox.cleanUp());
 
@@ -84,7 +92,11 @@ async function firedLog(): Promise<{ path: string; whole: Buffer; before: number
   return { path, whole: Buffer.from(files.content(path)), before };
 }
 
-describe('firing', () => {
+describe.each([HORIZON_MS, 20])('firing, with a horizon of %p ms,', (horizonMs) => {
+  beforeAll(() => {
+    timerHorizonMs = horizonMs;
+  });
+
   it('is whole or not at all: killed at any byte of its entry, each message comes once', async () => {
     const { path, whole, before } = await firedLog();
     for (let length = before; length <= whole.byteLength; length++) {

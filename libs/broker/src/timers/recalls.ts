@@ -16,6 +16,10 @@ export type RecallFacts = [handle: string, topicId: number, position: number] | 
 export class Recalls {
   private readonly handles = new RecentMap<string, Map<number, number>>(REMEMBERED_RECALLS);
 
+  get isEmpty(): boolean {
+    return this.handles.isEmpty;
+  }
+
   add(handle: string, topicId = ANY_TOPIC, position = 0): void {
     const byTopic = this.handles.get(handle) ?? new Map<number, number>();
     byTopic.set(topicId, position);

@@ -1,12 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { HORIZON_MS } from './far-timers.js';
 import { MAX_TIMERS, TimerStore } from './timer-store.js';
 
 const START_MS = 1_700_000_000_000;
+/** So near that most timers are beyond it. */
+const NARROW_MS = 40;
+
+/** What a broker does with the records that come within the horizon: here the time is known by position. */
+function bringNear(store: TimerStore, now: number, dueOf: (position: number) => [number, number]): void {
+  for (let positions = store.approaching(now, 3); positions; positions = store.approaching(now, 3))
+    for (const position of positions) store.approached(dueOf(position)[0], position, dueOf(position)[1]);
+}
 
 describe('TimerStore', () => {
   it('has room for so many and no more', () => {
-    const store = new TimerStore();
+    const store = new TimerStore(START_MS);
     expect(() => store.checkRoom(MAX_TIMERS)).not.toThrow();
     store.set(1, 1, START_MS);
     expect(() => store.checkRoom(MAX_TIMERS)).toThrow('BUFFER_FULL');
@@ -19,37 +28,42 @@ describe('TimerStore', () => {
       maxLength: 40,
     });
     fc.assert(
-      fc.property(commands, fc.boolean(), (steps, isStarted) => {
-        const store = new TimerStore();
-        if (isStarted) store.start(START_MS);
-        const pending = new Map<number, Set<number>>();
-        let position = 0;
-        for (const { hash, removes, times } of steps) {
-          const spread = Math.imul(hash, 0x9e3779b1) >>> 0;
-          const known = pending.get(spread) ?? new Set();
-          pending.set(spread, known);
-          for (let i = 0; i < times; i++) {
-            const [oldest] = known;
-            if (removes && oldest !== undefined) {
-              expect(store.remove(spread, oldest)).toBe(true);
-              expect(store.remove(spread, oldest)).toBe(false);
-              known.delete(oldest);
-            } else {
-              position += 1;
-              store.set(spread, position, START_MS + position);
-              known.add(position);
+      fc.property(
+        commands,
+        fc.boolean(),
+        fc.constantFrom(HORIZON_MS, NARROW_MS),
+        (steps, isStarted, horizonMs) => {
+          const store = new TimerStore(START_MS, horizonMs);
+          if (isStarted) store.start(START_MS);
+          const pending = new Map<number, Set<number>>();
+          let position = 0;
+          for (const { hash, removes, times } of steps) {
+            const spread = Math.imul(hash, 0x9e3779b1) >>> 0;
+            const known = pending.get(spread) ?? new Set();
+            pending.set(spread, known);
+            for (let i = 0; i < times; i++) {
+              const [oldest] = known;
+              if (removes && oldest !== undefined) {
+                expect(store.remove(spread, oldest)).toBe(true);
+                expect(store.remove(spread, oldest)).toBe(false);
+                known.delete(oldest);
+              } else {
+                position += 1;
+                store.set(spread, position, START_MS + position);
+                known.add(position);
+              }
             }
           }
-        }
-        for (const [hash, known] of pending) expect(new Set(store.candidates(hash))).toEqual(known);
-        expect(store.size).toBe([...pending.values()].reduce((sum, { size }) => sum + size, 0));
-      }),
+          for (const [hash, known] of pending) expect(new Set(store.candidates(hash))).toEqual(known);
+          expect(store.size).toBe([...pending.values()].reduce((sum, { size }) => sum + size, 0));
+        },
+      ),
       { numRuns: 50 },
     );
   });
 
   it('gives out what is due by time, then in the order in which it was set', () => {
-    const store = new TimerStore();
+    const store = new TimerStore(START_MS);
     store.start(START_MS);
     const count = 5_000;
     for (let i = 1; i <= count; i++) store.set(i, i, START_MS + 1 + ((i * 7919) % 50));
@@ -60,7 +74,7 @@ describe('TimerStore', () => {
   });
 
   it('uses the places of fired timers again', () => {
-    const store = new TimerStore();
+    const store = new TimerStore(START_MS);
     store.start(START_MS);
     for (let round = 0; round < 5; round++) {
       const now = START_MS + round * 1_000;
@@ -77,7 +91,7 @@ describe('TimerStore', () => {
   it.each([50, 500, 5_000])(
     'gives out what is set after the clock went back by %p ms, 100 ms late at most',
     (backMs) => {
-      const store = new TimerStore();
+      const store = new TimerStore(START_MS);
       store.start(START_MS);
       store.takeDue(START_MS + 10_000, 1);
       const now = START_MS + 10_000 - backMs;
@@ -98,9 +112,10 @@ describe('TimerStore', () => {
       fc.record({ take: fc.integer({ min: 1, max: 5 }), fires: fc.boolean() }),
       fc.record({ recall: fc.nat(20) }),
     );
+    const horizonMs = fc.constantFrom(HORIZON_MS, NARROW_MS, 10_000);
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), fc.nat(30), (steps, setBefore) => {
-        const store = new TimerStore();
+      fc.property(fc.array(step, { maxLength: 60 }), fc.nat(30), horizonMs, (steps, setBefore, horizon) => {
+        const store = new TimerStore(START_MS, horizon);
         const pending = new Map<number, number>();
         let [now, latest, position] = [START_MS, START_MS, 0];
         const set = (dueAtMs: number): void => {
@@ -109,6 +124,7 @@ describe('TimerStore', () => {
           pending.set(position, dueAtMs);
         };
         const take = (limit: number, fires: boolean): void => {
+          bringNear(store, now, (taken) => [taken % 7, pending.get(taken)!]);
           const due = store.takeDue(now, limit);
           expect(due.length).toBeLessThanOrEqual(limit);
           for (const { hash, position: taken, dueAtMs } of due) {
@@ -135,10 +151,16 @@ describe('TimerStore', () => {
           } else now += 'pass' in command ? command.pass : -command.back;
           latest = Math.max(latest, now);
           expect(store.size).toBe(pending.size);
-          expect(store.earliestDue()).toBe(pending.size === 0 ? undefined : Math.min(...pending.values()));
+          const earliest = pending.size === 0 ? undefined : Math.min(...pending.values());
+          if (horizon === HORIZON_MS) expect(store.earliestDue()).toBe(earliest);
+          else expect(store.earliestDue() ?? Infinity).toBeLessThanOrEqual(earliest ?? Infinity);
+          expect(store.earliestDue() === undefined).toBe(earliest === undefined);
           const lowest = Math.min(...pending.keys());
           expect(store.lowestPosition()).toBeLessThanOrEqual(lowest);
         }
+        expect(new Set(store.before(position + 1))).toEqual(
+          new Set([...pending.keys()].map((at) => ({ hash: at % 7, position: at }))),
+        );
         // Long enough also for what could not be fired.
         now = Math.max(latest, ...pending.values()) + 20_000;
         latest = now;
@@ -150,7 +172,7 @@ describe('TimerStore', () => {
   });
 
   it('gives out a flood in the order of its times, and first come first served within a millisecond', () => {
-    const store = new TimerStore();
+    const store = new TimerStore(START_MS);
     for (let i = 1; i <= 3_000; i++) store.set(i, i, START_MS - 1_000_000 + (i % 3) * 1_000);
     store.start(START_MS);
     const order: number[] = [];
@@ -167,7 +189,7 @@ describe('TimerStore', () => {
   });
 
   it('keeps no more places than are needed when timers that are due much later are recalled', () => {
-    const store = new TimerStore();
+    const store = new TimerStore(START_MS);
     store.start(START_MS);
     const before = process.memoryUsage().arrayBuffers;
     for (let i = 1; i <= 400_000; i++) {

@@ -1,4 +1,5 @@
 import { MessagingError } from '#libs/messaging/port';
+import { FarTimers, HORIZON_MS } from './far-timers.js';
 import { HandleTable } from './handle-table.js';
 import { NumberColumn } from './number-column.js';
 import { TimingWheel } from './timing-wheel.js';
@@ -11,7 +12,7 @@ export type DueTimer = {
   readonly slot: number;
 };
 
-/** Most delayed messages and waiting retries. At 30 bytes each they take 600 MB. */
+/** Most delayed messages and waiting retries. At 30 bytes each, were all of them due within two hours, they take 600 MB. */
 export const MAX_TIMERS = 20_000_000;
 /**
  * A clock that goes back further than this has the wheel set up anew. Less is waited for, and what is set meanwhile
@@ -30,9 +31,9 @@ const STRETCH_BYTES = 1024 * 1024;
 const FREE = 0;
 
 /**
- * All pending timers. The messages are in the journal; a timer here is 30 bytes outside of the heap: due
- * time, journal position and hash of its handle (20), the wheel's link (4), and what finds it by its
- * hash (6). Handles are compared in the record itself by whoever looks one up.
+ * All pending timers. The messages are in the journal; a timer that is due within the horizon is 30 bytes outside of the heap here:
+ * due time, journal position and hash of its handle (20), the wheel's link (4), and what finds it by its
+ * hash (6). Those due later are 7 bytes each (`far-timers.ts`). Handles are compared in the record itself by whoever looks one up.
  */
 export class TimerStore {
   private readonly due = new NumberColumn((length) => new Float64Array(length));
@@ -43,7 +44,9 @@ export class TimerStore {
   private slots = 0;
   /** Free slots below `slots`, each naming the next one in its due time. */
   private firstFree = -1;
+  /** Of those that are near. */
   private live = 0;
+  private readonly far: FarTimers;
   private wheel: TimingWheel | undefined;
   /** Out of the wheel and due, earliest first. */
   private readonly expired: number[] = [];
@@ -57,30 +60,57 @@ export class TimerStore {
   private lowestStretch = 0;
   private stretches = 0;
 
+  constructor(nowMs: number, horizonMs = HORIZON_MS) {
+    this.far = new FarTimers(nowMs, horizonMs);
+  }
+
   /** Pending timers, those that are due and not yet fired included. */
   get size(): number {
-    return this.live;
+    return this.live + this.far.size;
   }
 
   /** @throws {MessagingError} `BUFFER_FULL` */
   checkRoom(more: number): void {
-    if (this.live + more > MAX_TIMERS) {
+    if (this.size + more > MAX_TIMERS) {
       throw new MessagingError(
         'BUFFER_FULL',
-        `${this.live} delayed messages are pending, the bound is ${MAX_TIMERS}`,
+        `${this.size} delayed messages are pending, the bound is ${MAX_TIMERS}`,
       );
     }
   }
 
   set(hash: number, position: number, dueAtMs: number): void {
+    this.count(position, 1);
+    this.put(hash, position, dueAtMs);
+  }
+
+  private put(hash: number, position: number, dueAtMs: number): void {
+    if (this.far.take(hash, position, dueAtMs)) return;
     const slot = this.takeSlot();
     this.due.set(slot, dueAtMs);
     this.positions.set(slot, position);
     this.hashes.set(slot, hash);
     this.live += 1;
-    this.count(position, 1);
     this.table.add(slot);
     this.wheel?.add(slot);
+  }
+
+  /**
+   * One step towards all timers within the horizon being in the wheel: positions of records, at most `limit` and in order, each
+   * for `approached` or `cannotBeRead`. Empty when the step was one in memory; undefined when there is nothing to do.
+   */
+  approaching(nowMs: number, limit: number): readonly number[] | undefined {
+    return this.far.approaching(nowMs, limit);
+  }
+
+  /** The time and the hash in a record that `approaching` named; nothing happens when its timer was taken back meanwhile. */
+  approached(hash: number, position: number, dueAtMs: number): void {
+    if (this.far.remove(hash, position)) this.put(hash, position, dueAtMs);
+  }
+
+  /** A record that `approaching` named: it is named again in 10 s. */
+  cannotBeRead(nowMs: number): void {
+    this.far.cannotBeRead(nowMs);
   }
 
   private count(position: number, change: 1 | -1): void {
@@ -120,24 +150,25 @@ export class TimerStore {
     for (let slot = this.table.first(hash); slot >= 0; slot = this.table.after(slot)) {
       if (this.hashes.get(slot) === hash) (found ??= []).push(this.positions.get(slot));
     }
-    return found;
+    return this.far.candidates(hash, found);
   }
 
   /** Takes a timer out because it fired or was recalled. False when it is not pending. */
   remove(hash: number, position: number): boolean {
     const slot = this.slotOf(hash, position);
-    if (slot < 0) return false;
+    if (slot < 0 && !this.far.remove(hash, position)) return false;
+    this.count(position, -1);
+    if (slot < 0) return true;
     this.table.remove(slot);
     this.positions.set(slot, FREE);
     this.live -= 1;
-    this.count(position, -1);
     // A slot that the wheel still links is freed when the wheel comes to it.
     if (!this.wheel) this.giveSlotBack(slot);
     return true;
   }
 
   has(hash: number, position: number): boolean {
-    return this.slotOf(hash, position) >= 0;
+    return this.slotOf(hash, position) >= 0 || this.far.has(hash, position);
   }
 
   /** From now on timers expire. Before it, while the journal is replayed, nothing does. */
@@ -172,7 +203,8 @@ export class TimerStore {
     if (nowMs < this.wheel.nowMs - CLOCK_STEP_MS) this.rebuild(nowMs);
     if (this.stuck.length > 0 && Math.abs(nowMs - this.stuckAtMs) >= RETRY_MS)
       this.expired.unshift(...this.stuck.splice(0, limit));
-    this.wheel.advance(nowMs, this.expire, limit - this.expired.length);
+    // Not past what is still to come from beyond the horizon: times stay in their order.
+    this.wheel.advance(Math.min(nowMs, this.far.readyMs - 1), this.expire, limit - this.expired.length);
     const batch: DueTimer[] = [];
     for (const slot of this.expired.splice(0, limit)) {
       const position = this.positions.get(slot);
@@ -205,9 +237,12 @@ export class TimerStore {
     this.taken.length = 0;
   }
 
-  /** Timers whose time has come but that have not fired; looks at every timer when there are more than are fired at once. */
+  /**
+   * Timers whose time has come but that have not fired; looks at every near timer when there are more than are fired at once. When
+   * the clock was set forward, those that may be past due too, until they have been looked at.
+   */
   pastDue(nowMs: number): number {
-    let count = 0;
+    let count = this.far.pastDue(nowMs);
     const isBehind = (this.wheel?.soonest() ?? Infinity) <= nowMs;
     if (isBehind) {
       for (let slot = 0; slot < this.slots; slot++)
@@ -226,9 +261,10 @@ export class TimerStore {
     return this.stuck.length === 0 ? soonest : Math.min(soonest ?? Infinity, this.stuckAtMs + RETRY_MS);
   }
 
-  /** The earliest due time. */
+  /** The earliest due time. When nothing is due within the horizon, and what was first was taken back, a time before that. */
   earliestDue(): number | undefined {
     let earliest = this.wheel?.earliest((slot) => this.positions.get(slot) !== FREE) ?? Infinity;
+    earliest = Math.min(earliest, this.far.earliest());
     for (const slots of [this.expired, this.taken, this.stuck])
       for (const slot of slots)
         if (this.positions.get(slot) !== FREE) earliest = Math.min(earliest, this.due.get(slot));
@@ -241,13 +277,14 @@ export class TimerStore {
       const at = this.positions.get(slot);
       if (at !== FREE && at < position) yield { hash: this.hashes.get(slot), position: at };
     }
+    yield* this.far.before(position);
   }
 
   /** A journal position before which no pending timer has its record; at most 1 MiB before the first that has. */
   lowestPosition(): number {
     while (this.lowestStretch < this.stretches && this.perStretch.get(this.lowestStretch) === 0)
       this.lowestStretch += 1;
-    return this.live === 0 ? Infinity : this.lowestStretch * STRETCH_BYTES;
+    return this.size === 0 ? Infinity : this.lowestStretch * STRETCH_BYTES;
   }
 }
 
@@ -270,7 +307,3 @@ function inOrder(batch: DueTimer[]): void {
 
 const isBefore = (a: DueTimer, b: DueTimer): boolean =>
   a.dueAtMs < b.dueAtMs || (a.dueAtMs === b.dueAtMs && a.position < b.position);
-
-/** Stands for the handle of a timer that has none (a retry); found again by its position. */
-export const hashOfPosition = (position: number): number =>
-  (Math.imul(position % 2 ** 32, 0x9e3779b1) ^ Math.floor(position / 2 ** 32)) >>> 0;

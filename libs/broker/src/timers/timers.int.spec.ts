@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import type { TimerInfo } from '#libs/messaging/port';
 import type { EmbeddedBroker } from '../engine/embedded-broker.js';
 import {
@@ -11,7 +11,9 @@ import {
   until,
 } from '../testing/engine-client.js';
 import { hashOf } from '../topics/text-hash.js';
+import { HORIZON_MS } from './far-timers.js';
 
+let timerHorizonMs: number;
 let clock: ManualClock;
 let sandbox: BrokerSandbox;
 let broker: EmbeddedBroker;
@@ -20,7 +22,7 @@ let client: EngineClient;
 beforeEach(async () => {
   clock = new ManualClock();
   // A small tail: what was set early has to be read back from its file to fire.
-  sandbox = await BrokerSandbox.make({ clock, tailCacheBytes: 1, readCacheBytes: 1 });
+  sandbox = await BrokerSandbox.make({ clock, timerHorizonMs, tailCacheBytes: 1, readCacheBytes: 1 });
   broker = await sandbox.open();
   client = new EngineClient(broker);
 });
@@ -37,7 +39,11 @@ const pending = async () =>
   ((await client.session.admin({ method: 'timers', args: [] })) as TimerInfo).pending;
 const after = (ms: number) => ({ deliverAtMs: clock.now() + ms });
 
-describe('delayed messages', () => {
+describe.each([HORIZON_MS, 20])('delayed messages, with a horizon of %p ms,', (horizonMs) => {
+  beforeAll(() => {
+    timerHorizonMs = horizonMs;
+  });
+
   it('come when they are due, not before, in the order of their times', async () => {
     await client.attach(PATIENT);
     await client.session.append([message('late', after(3_600_000)), message('soon', after(100))]);

@@ -10,7 +10,7 @@ import { copyToTimers } from '../topics/write-record.js';
 import type { Topics } from '../topics/topics.js';
 import { stepNumber } from '../trace/trace.js';
 import { FIRED_TIMER_BYTES, type FiredTimer, putFired } from './fired-entry.js';
-import { isTimerOf } from './handles.js';
+import { isTimerOf, timerHashAt } from './handles.js';
 import type { Recalls } from './recalls.js';
 import type { DueTimer, TimerStore } from './timer-store.js';
 
@@ -20,6 +20,9 @@ const MAX_READ_AT_ONCE = 10_000;
 const MAX_ENTRY_TIMERS = 1_000;
 /** Bytes of messages in one entry, unless one alone is larger. */
 const MAX_ENTRY_RECORD_BYTES = 1024 * 1024;
+
+/** Records read in one go of what comes within the horizon: small, because what is due waits for it. */
+const MAX_BROUGHT_AT_ONCE = 256;
 
 const TIMER_FIRED = stepNumber('timer-fired');
 
@@ -72,8 +75,9 @@ export class Timers {
     const { timers } = this.stores;
     try {
       while (!this.stopped) {
+        const wasBehind = await this.bringNear();
         const due = timers.takeDue(host.now(), MAX_READ_AT_ONCE);
-        if (due.length === 0) return;
+        if (due.length === 0 && !wasBehind) return;
         try {
           await this.fire(due);
         } finally {
@@ -83,6 +87,26 @@ export class Timers {
     } catch (error) {
       this.report(error);
     }
+  }
+
+  /** One step of taking in what comes within the horizon; false when all of it is there. */
+  private async bringNear(): Promise<boolean> {
+    const { host } = this;
+    const { timers } = this.stores;
+    const named = timers.approaching(host.now(), MAX_BROUGHT_AT_ONCE);
+    if (!named) return false;
+    // Retention carries what still waits to the end before it drops a segment.
+    const positions = named.filter((position) => position >= host.journal.start);
+    if (positions.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    else {
+      const records = await host.journal.loadScattered(positions);
+      for (const position of positions) {
+        const block = records.get(position) ?? (await this.load({ position }));
+        if (!block) timers.cannotBeRead(host.now());
+        else timers.approached(timerHashAt(block, position), position, recordAt.deliverAtMs(block, position));
+      }
+    }
+    return true;
   }
 
   private report(error: unknown): void {
@@ -112,7 +136,7 @@ export class Timers {
   }
 
   /** One message that cannot be read must not hold up all others. */
-  private async load({ position }: DueTimer): Promise<Block | undefined> {
+  private async load({ position }: Pick<DueTimer, 'position'>): Promise<Block | undefined> {
     try {
       return await this.host.load(position);
     } catch (error) {
