@@ -134,7 +134,7 @@ export class ShopClient {
     buyer: string,
     orderNo: string,
     statuses: readonly OrderStatus[],
-    withinMs = 15_000,
+    withinMs = 30_000,
   ): Promise<OrderView> {
     let last: unknown;
     const order = await eventually(
