@@ -3,6 +3,7 @@ import { BROKER_ANSWERS } from './broker-answers.js';
 import { BROKER_DELIVERY } from './broker-delivery.js';
 import { BROKER_STORAGE } from './broker-storage.js';
 import { BROKER_TIMERS } from './broker-timers.js';
+import { BROKER_TRACE } from './broker-trace.js';
 import { EDGE } from './edge.js';
 import { MESSAGING } from './messaging.js';
 import { MONEY } from './money.js';
@@ -26,4 +27,5 @@ export const MUTANTS: readonly Mutant[] = [
   ...BROKER_ANSWERS,
   ...BROKER_DELIVERY,
   ...BROKER_TIMERS,
+  ...BROKER_TRACE,
 ];

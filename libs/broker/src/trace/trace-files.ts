@@ -39,25 +39,24 @@ export class TraceFiles {
   async read(onBatch: (batch: Batch) => void, onProblem: (what: string) => void): Promise<void> {
     for (const number of await this.numbers()) {
       this.goesOn = false;
+      const kept = { number, bytes: 0, steps: 0 };
+      this.kept.push(kept);
       try {
-        await this.readFile(number, onBatch, onProblem);
+        await this.readFile(kept, onBatch, onProblem);
       } catch (error) {
-        this.kept.push({ number, bytes: 0, steps: 0 });
         onProblem(`${this.pathOf(number)} cannot be read: ${String(error)}`);
       }
     }
   }
 
   private async readFile(
-    number: number,
+    kept: Kept,
     onBatch: (batch: Batch) => void,
     onProblem: (what: string) => void,
   ): Promise<void> {
-    const path = this.pathOf(number);
-    const file = await this.contentOf(path);
-    const kept = { number, bytes: file.byteLength, steps: 0 };
-    this.kept.push(kept);
-    if (file.byteLength > MAX_READ_BYTES) return onProblem(`${path} is longer than a file of the trace`);
+    const path = this.pathOf(kept.number);
+    const file = await this.contentOf(path, kept);
+    if (!file) return onProblem(`${path} is longer than a file of the trace`);
     // Its writer ended before it was begun.
     if (file.byteLength < HEADER_BYTES) return;
     const problem = headerProblem(file);
@@ -73,11 +72,13 @@ export class TraceFiles {
     if (!this.goesOn && !isTorn) onProblem(`${path} cannot be read from byte ${at} on`);
   }
 
-  /** Of one that is too long only so much that this shows. */
-  private async contentOf(path: string): Promise<Buffer> {
+  /** Undefined when it is too long to be one of ours. */
+  private async contentOf(path: string, kept: Kept): Promise<Buffer | undefined> {
     const file = await this.files.open(path, 'read');
     try {
-      const bytes = Buffer.allocUnsafeSlow(Math.min(await file.size(), MAX_READ_BYTES + 1));
+      kept.bytes = await file.size();
+      if (kept.bytes > MAX_READ_BYTES) return undefined;
+      const bytes = Buffer.allocUnsafeSlow(kept.bytes);
       return bytes.subarray(0, await file.read(bytes, 0));
     } finally {
       await file.close();

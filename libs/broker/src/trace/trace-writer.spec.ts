@@ -28,7 +28,7 @@ class Run {
     this.trace = new Trace(size);
     const host = {
       journal: { flush, failed: undefined },
-      now: () => nowMs,
+      monotonicMs: () => nowMs,
       report: ({ message }: { message: string }) => problems.push(message),
     };
     this.writer = new TraceWriter(host, this.trace, disk, 'data');
@@ -173,10 +173,14 @@ describe('the trace in files', () => {
     for (let atMs = 0; atMs < 9_000; atMs += 300) {
       for (let i = 0; i < 300; i++) run.trace.addRecord(100, STORED, atMs + i, consumer);
       await run.write();
-      if (atMs % 900 === 0) run = await Run.open(size);
+      const recorded = atMs + 300;
+      const again = await Run.open(size);
+      expect(again.times).toEqual(
+        Array.from({ length: recorded }, (_, i) => i).slice(-Math.min(size, recorded)),
+      );
+      if (atMs % 900 === 0) run = again;
+      expect(disk.paths().length).toBeLessThan(5);
     }
-    expect((await Run.open(size)).times).toEqual(Array.from({ length: size }, (_, i) => 8_000 + i));
-    expect(disk.paths().length).toBeLessThan(5);
 
     const detail = 'x'.repeat(40_000);
     for (let round = 0; round < 30; round++) {
@@ -199,11 +203,13 @@ describe('the trace in files', () => {
     expect((await Run.open(1_000)).times.slice(-10)).toEqual([40, 41, 42, 43, 44, 45, 46, 47, 48, 49]);
   });
 
-  it('writes more than one batch takes in as many as it needs', async () => {
+  it('writes more than one batch takes in as many as it needs, and nothing that the ring has lapped', async () => {
     const run = await Run.open(50_000);
-    for (let i = 0; i < 70_000; i++) run.trace.addRecord(100, STORED, i);
+    for (let i = 0; i < 120_000; i++) run.trace.addRecord(100, STORED, i);
     await run.write();
-    expect((await Run.open(50_000)).times).toEqual(Array.from({ length: 50_000 }, (_, i) => 20_000 + i));
+    expect((await Run.open(50_000)).times).toEqual(Array.from({ length: 50_000 }, (_, i) => 70_000 + i));
+    const bytes = disk.paths().reduce((sum, path) => sum + disk.content(path).byteLength, 0);
+    expect(bytes).toBeLessThan(50_000 * 20 + 1_000);
   });
 
   it('names nobody else when numbers of actors are given again', async () => {
@@ -231,6 +237,28 @@ describe('the trace in files', () => {
     expect((await Run.open()).times).toEqual([1, 4, 5]);
   });
 
+  it('forgets them for good also when the disk fails at the start that finds it out', async () => {
+    await (await Run.open()).record(1, 2, 3).write();
+    disk.failAt(disk.calls + 1, 'EIO');
+    const cut = await Run.open(100, { end: 200 });
+    nowMs += 60_000;
+    await cut.record(4).write();
+    expect((await Run.open()).times).toEqual([1, 4]);
+  });
+
+  it('leaves out a file that cannot be read, tells it, and writes beside it', async () => {
+    for (const atMs of [1, 2]) await (await Run.open(2)).record(atMs).close();
+    disk.failsToRead = (path) => path.endsWith('2.trace');
+    const run = await Run.open(2);
+    expect(problems).toEqual([
+      expect.stringMatching(/00000002.trace cannot be read: .*; it is missing from/),
+    ]);
+    expect(run.times).toEqual([1]);
+    for (const atMs of [3, 4, 5]) await run.record(atMs).write();
+    expect((await Run.open(2)).times).toEqual([4, 5]);
+    expect(problems).toHaveLength(1);
+  });
+
   it.each(['ENOSPC', 'EIO'] as const)(
     'never rejects for %s, tells it once, and writes all that is remembered a minute later',
     async (code) => {
@@ -238,7 +266,9 @@ describe('the trace in files', () => {
       await run.record(1).write();
       disk.failAt(disk.calls + 1, code, true);
       await run.record(2).write();
+      const { calls } = disk;
       await run.record(3).write();
+      expect(disk.calls).toBe(calls);
       expect(problems).toEqual(['the trace is kept in memory only; it is tried again every minute']);
       nowMs += 60_000;
       await run.record(4).write();

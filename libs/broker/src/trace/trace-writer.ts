@@ -11,7 +11,7 @@ const RETRY_MS = 60_000;
 /** What it needs of the engine. */
 export interface TraceWriterHost {
   readonly journal: Pick<Journal, 'flush' | 'failed'>;
-  now(): number;
+  monotonicMs(): number;
   report(problem: { message: string; error?: unknown }): void;
 }
 
@@ -27,6 +27,8 @@ export class TraceWriter {
   private running: Promise<void> | undefined;
   private retryAtMs = -Infinity;
   private isTold = false;
+  /** Where the journal ended, when it ended before what was read back: the files do not say it yet. */
+  private cutAt: number | undefined;
 
   constructor(
     private readonly host: TraceWriterHost,
@@ -50,7 +52,9 @@ export class TraceWriter {
         (message) => this.host.report({ message: `${message}; it is missing from the trace` }),
       );
       this.written = this.trace.total;
-      if (this.trace.forgetRecordsFrom(end) > 0) await this.append(this.written, end);
+      if (this.trace.forgetRecordsFrom(end) === 0) return;
+      this.cutAt = end;
+      await this.append(this.written);
     } catch (error) {
       await this.failed(error);
     }
@@ -65,7 +69,7 @@ export class TraceWriter {
 
   /** Begins to write what is new, unless that is under way. */
   write(): void {
-    if (this.running || this.trace.total === this.written || this.host.now() < this.retryAtMs) return;
+    if (this.running || this.trace.total === this.written || this.host.monotonicMs() < this.retryAtMs) return;
     this.running = this.writeNew().finally(() => {
       this.running = undefined;
     });
@@ -88,7 +92,8 @@ export class TraceWriter {
     while (this.written < upTo) await this.append(upTo);
   }
 
-  private async append(upTo: number, cutAt?: number): Promise<void> {
+  private async append(upTo: number): Promise<void> {
+    const { cutAt } = this;
     let { written } = this;
     await this.files.append((at, isFirst) => {
       // Copied in one go: the ring goes on, and what is written is not what it was a moment ago.
@@ -99,10 +104,11 @@ export class TraceWriter {
       return { bytes: encodeBatch(batch, at), steps: steps.whats.length };
     });
     this.written = written;
+    this.cutAt = undefined;
   }
 
   private async failed(error: unknown): Promise<void> {
-    this.retryAtMs = this.host.now() + RETRY_MS;
+    this.retryAtMs = this.host.monotonicMs() + RETRY_MS;
     if (!this.isTold)
       this.host.report({
         message: 'the trace is kept in memory only; it is tried again every minute',
@@ -126,7 +132,7 @@ export class TraceWriter {
   async close(): Promise<void> {
     await this.running;
     try {
-      if (!this.host.journal.failed && this.host.now() >= this.retryAtMs)
+      if (!this.host.journal.failed && this.host.monotonicMs() >= this.retryAtMs)
         await this.appendUpTo(this.trace.total);
       await this.files.close();
     } catch (error) {
