@@ -8,14 +8,13 @@ const LANES = `${BROKER}/positions/lanes.spec.ts`;
 const RETRIES = `${BROKER}/groups/retries.int.spec.ts`;
 const UNREADABLE = `${BROKER}/groups/unreadable.int.spec.ts`;
 const WINDOW = `${BROKER}/positions/settled-window.spec.ts`;
-const MODEL = `${BROKER}/engine/model.int.spec.ts`;
 
 /** Every message reaches whoever takes it, in the order that was asked for, until somebody has settled it. */
 export const BROKER_DELIVERY: readonly Mutant[] = [
   ...slipsIn(
     `${BROKER}/groups/dispatcher.ts`,
     'broker-delivery',
-    [DELIVERY, ROLLOUT],
+    [DELIVERY],
     [
       [
         'a-tag-filter-trusts-its-hash',
@@ -68,9 +67,9 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         'a-message-held-back-comes-twice',
         'if (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset)) continue;\n      if (this',
         'if (this',
-        { specs: [ORDER, DELIVERY, MODEL] },
+        { specs: [ORDER] },
       ],
-      ['delivers-after-a-failed-write', 'if (this.journal.failed) return;\n', '', { specs: [DELIVERY] }],
+      ['delivers-after-a-failed-write', 'if (this.journal.failed) return;\n', ''],
       [
         'at-most-once-before-it-is-on-disk',
         'if (!isNoted && !member.atMostOnce && member.flushes === 0) {',
@@ -101,7 +100,7 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         'own-dead-letters-by-a-wildcard',
         '&& topic !== deadLetterTopic(this.group)',
         '',
-        { specs: [ROLLOUT, DELIVERY, `${BROKER}/dead-letters/dead-letters.int.spec.ts`] },
+        { specs: [`${BROKER}/groups/interests.spec.ts`] },
       ],
       [
         'a-star-takes-retries-of-others',
@@ -123,7 +122,7 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
   ...slipsIn(
     `${BROKER}/groups/memberships.ts`,
     'broker-rollout',
-    [ROLLOUT, DELIVERY],
+    [ROLLOUT],
     [
       [
         'members-with-two-orders',
@@ -158,19 +157,14 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
   ...slipsIn(
     `${BROKER}/groups/settlements.ts`,
     'broker-delivery',
-    [DELIVERY, ORDER],
+    [DELIVERY],
     [
       [
         'a-late-verdict-counts',
         'if (!consumer || !delivery) return false;',
         'if (!consumer || !delivery) return true;',
       ],
-      [
-        'an-ack-is-not-recorded',
-        'this.pendingAcks.note(cursor, offset);\n',
-        '',
-        { specs: [DELIVERY, `${BROKER}/engine/embedded-broker.int.spec.ts`] },
-      ],
+      ['an-ack-is-not-recorded', 'this.pendingAcks.note(cursor, offset);\n', ''],
       [
         'a-retry-has-no-history',
         'const history = [...delivery.history, failed].slice(-MAX_HISTORY);',
@@ -211,9 +205,7 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         'a-lease-without-end',
         "if (settlement.verdict === 'extend') bounded('leaseMs', settlement.leaseMs, MAX_LEASE_MS);\n",
         '',
-        {
-          specs: [DELIVERY, `${BROKER}/engine/limits.int.spec.ts`, `${BROKER}/engine/arguments.int.spec.ts`],
-        },
+        { specs: [`${BROKER}/engine/arguments.int.spec.ts`] },
       ],
     ],
   ),
@@ -226,7 +218,6 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         'no-bound',
         'return offset - this.base < MAX_RING || this.stragglers.size < MAX_STRAGGLERS;',
         'return offset >= 0;',
-        { specs: [WINDOW, `${BROKER}/groups/group.spec.ts`] },
       ],
       ['settles-twice', 'if (this.isSettled(offset)) return false;\n', ''],
       ['forgets-who-stays-behind', 'return this.stragglers.values().next().value!;', 'return this.base;'],
@@ -235,14 +226,14 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
   ...slipsIn(
     `${BROKER}/positions/cursor.ts`,
     'broker-delivery',
-    [`${BROKER}/groups/group.spec.ts`, DELIVERY],
+    [`${BROKER}/groups/group.spec.ts`],
     [
       ['stands-still-once-its-window-was-full', 'if (!this.queued) this.group.activate(this);\n', ''],
       [
         'tries-are-forgotten-with-the-order',
         'if (attempt > 1) this.heldBack.set(',
         'if (attempt < 0) this.heldBack.set(',
-        { specs: [DELIVERY, ORDER] },
+        { specs: [ORDER] },
       ],
       [
         'a-reset-keeps-old-tries',
@@ -255,19 +246,17 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
   ...slipsIn(
     `${BROKER}/positions/lanes.ts`,
     'broker-delivery',
-    [ORDER],
+    [LANES],
     [
       [
         'a-key-is-of-no-topic',
         'const lanes = this.byTopic.get(topic) ?? new',
         'topic = "";\n    const lanes = this.byTopic.get(topic) ?? new',
-        { specs: [LANES] },
       ],
       [
         'whoever-is-done-frees-a-key',
         'if (!lanes || !lane || !isAt(lane[0], cursor, offset)) return undefined;',
         'if (!lanes || !lane) return undefined;',
-        { specs: [LANES] },
       ],
     ],
   ),
@@ -295,13 +284,6 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
     `${BROKER}/groups/reset-group.ts`,
     'broker-delivery',
     [DELIVERY],
-    [
-      [
-        'a-reset-leaves-what-waited',
-        'group.withdraw(({ cursor }) => targets.has(cursor));\n',
-        '',
-        { specs: [DELIVERY, ORDER] },
-      ],
-    ],
+    [['a-reset-leaves-what-waited', 'group.withdraw(({ cursor }) => targets.has(cursor));\n', '']],
   ),
 ];

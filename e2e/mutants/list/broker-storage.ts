@@ -3,7 +3,6 @@ import { slipsIn, type Mutant } from '../mutant.js';
 const BROKER = 'libs/broker/src';
 const CUTS = `${BROKER}/engine/answers-and-power-cuts.int.spec.ts`;
 const JOURNAL = `${BROKER}/journal/journal.spec.ts`;
-const STORAGE = `${BROKER}/journal/storage-faults.int.spec.ts`;
 const RECOVERY = `${BROKER}/journal/recovery.int.spec.ts`;
 const TORN = `${BROKER}/journal/torn-tail.int.spec.ts`;
 const CHANGE = `${BROKER}/journal/segment-change.int.spec.ts`;
@@ -18,7 +17,7 @@ export const BROKER_STORAGE: readonly Mutant[] = [
   ...slipsIn(
     `${BROKER}/journal/segments.ts`,
     'broker-durable',
-    [CHANGE, STORAGE],
+    [START],
     [
       ['the-old-file-is-not-synced', 'await this.writing.file.datasync();\n', '', { specs: [CHANGE] }],
       [
@@ -31,47 +30,46 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'a-segment-goes-before-the-mark-says-so',
         "await writeMark(this.files, this.directory, 'start', second.base);\n    await this.files.unlink(oldest.path);",
         "await this.files.unlink(oldest.path);\n    await writeMark(this.files, this.directory, 'start', second.base);",
-        { specs: [START, CARRYING] },
       ],
       [
         'no-mark-where-the-journal-begins',
         "await writeMark(this.files, this.directory, 'start', second.base);\n",
         '',
-        { specs: [START] },
       ],
     ],
   ),
   ...slipsIn(
     `${BROKER}/journal/journal.ts`,
     'broker-durable',
-    [`${BROKER}/journal/journal.spec.ts`, CUTS],
+    [JOURNAL],
     [
-      ['confirms-before-the-sync', 'this.durableWaiters.push(waiter);', 'this.writtenWaiters.push(waiter);'],
-      ['syncs-nothing', 'await this.segments.current?.datasync();\n', ''],
+      [
+        'confirms-before-the-sync',
+        'this.durableWaiters.push(waiter);',
+        'this.writtenWaiters.push(waiter);',
+        { specs: [CUTS] },
+      ],
+      ['syncs-nothing', 'await this.segments.current?.datasync();\n', '', { specs: [CUTS] }],
       [
         'forgets-who-waits-when-a-sync-fails',
         'this.durableWaiters.unshift(...durableWaiters);',
         'void durableWaiters;',
-        { specs: [JOURNAL] },
       ],
-      ['goes-on-after-a-failure', 'this.failure = failure;\n', '', { specs: [JOURNAL] }],
+      ['goes-on-after-a-failure', 'this.failure = failure;\n', ''],
       [
         'takes-more-after-a-failure',
         'if (this.failure) throw this.failure;\n    if (this.closed)',
         'if (this.closed)',
-        { specs: [JOURNAL] },
       ],
       [
         'takes-more-when-it-is-closed',
         "if (this.closed) throw new MessagingError('CLOSED', 'the broker is closed');\n",
         '',
-        { specs: [`${BROKER}/journal/journal.spec.ts`, `${BROKER}/engine/embedded-broker.int.spec.ts`] },
       ],
       [
         'an-entry-may-be-longer-than-recovery-reads',
         'if (!fitsEntry(maxBodyBytes)) throw tooLong(maxBodyBytes);\n',
         '',
-        { specs: [JOURNAL] },
       ],
       [
         'says-more-was-durable-than-was',
@@ -83,61 +81,47 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'says-nothing-was-durable',
         'view.setFloat64(entryAt + 10, this.durable, true);',
         'view.setFloat64(entryAt + 10, 0, true);',
-        { specs: [RECOVERY, QUARANTINE] },
+        { specs: [TORN] },
       ],
-      [
-        'async-messages-are-never-synced',
-        'if (this.durable < this.written) this.syncLater();\n',
-        '',
-        { specs: [JOURNAL] },
-      ],
+      ['async-messages-are-never-synced', 'if (this.durable < this.written) this.syncLater();\n', ''],
       [
         'closes-without-a-sync',
         "if (!this.failure) await this.flush('durable');\n      this.closed = true;",
         "if (!this.failure) await this.flush('written');\n      this.closed = true;",
-        {
-          specs: [
-            `${BROKER}/journal/journal.spec.ts`,
-            `${BROKER}/engine/embedded-broker.int.spec.ts`,
-            KILLED,
-          ],
-        },
       ],
     ],
   ),
   ...slipsIn(
     `${BROKER}/journal/recovery.ts`,
     'broker-recovery',
-    [RECOVERY, STORAGE],
+    [TORN],
     [
-      ['a-torn-tail-is-not-cut', 'await file.truncate(position - segment.base);\n', '', { specs: [TORN] }],
+      ['a-torn-tail-is-not-cut', 'await file.truncate(position - segment.base);\n', ''],
       [
         'a-cut-is-not-synced',
         'await file.truncate(position - segment.base);\n      await file.datasync();',
         'await file.truncate(position - segment.base);',
-        { specs: [TORN] },
       ],
       [
         'segments-behind-a-cut-stay',
         'for (const later of segments.all.splice(index + 1)) await files.unlink(later.path);',
         'segments.all.splice(index + 1);',
-        { specs: [TORN] },
       ],
       ['damage-passes-for-a-torn-tail', 'if (provenDurable <= position)', 'if (position >= 0)'],
-      ['a-torn-tail-passes-for-damage', 'if (provenDurable <= position)', 'if (provenDurable < 0)'],
+      [
+        'a-torn-tail-passes-for-damage',
+        'if (provenDurable <= position)',
+        'if (provenDurable < 0)',
+        { specs: [RECOVERY] },
+      ],
       [
         'damage-is-left-out-unasked',
         "if (options.onDamage === 'refuse') throw damaged(segment, position, to);\n",
         '',
       ],
-      ['what-is-left-out-is-not-told', 'lost.push(range);\n', '', { specs: [QUARANTINE, RECOVERY] }],
+      ['what-is-left-out-is-not-told', 'lost.push(range);\n', '', { specs: [QUARANTINE] }],
       ['the-gap-is-not-told-in-its-place', 'options.onLost?.(range);\n', '', { specs: [QUARANTINE] }],
-      [
-        'a-missing-end-is-no-damage',
-        'if (end < options.durableBefore) {',
-        'if (end < 0) {',
-        { specs: [TORN] },
-      ],
+      ['a-missing-end-is-no-damage', 'if (end < options.durableBefore) {', 'if (end < 0) {'],
       [
         'a-missing-start-is-no-damage',
         'if (missing) {',
@@ -166,14 +150,13 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'looks-no-further-than-a-mark',
         'await durableBehind(options.files, segments, index, block, next),\n',
         '0,\n',
-        { specs: [RECOVERY, QUARANTINE] },
       ],
     ],
   ),
   ...slipsIn(
     `${BROKER}/journal/scan.ts`,
     'broker-recovery',
-    [`${BROKER}/journal/scan.spec.ts`, RECOVERY],
+    [`${BROKER}/journal/scan.spec.ts`],
     [
       [
         'later-segments-prove-nothing',
@@ -181,70 +164,47 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'segments.all.slice(index + 2)',
         { specs: [TORN] },
       ],
-      [
-        'damage-of-a-header-is-overlooked',
-        'return false;\n  }\n}',
-        'return true;\n  }\n}',
-        { specs: [`${BROKER}/journal/scan.spec.ts`] },
-      ],
+      ['damage-of-a-header-is-overlooked', 'return false;\n  }\n}', 'return true;\n  }\n}'],
       [
         'a-newer-format-passes-for-damage',
         "if (error instanceof MessagingError && error.message.includes('format version')) throw error;\n",
         '',
-        { specs: [`${BROKER}/journal/scan.spec.ts`] },
       ],
     ],
   ),
   ...slipsIn(
     `${BROKER}/journal/format.ts`,
     'broker-recovery',
-    [`${BROKER}/journal/scan.spec.ts`, RECOVERY],
+    [`${BROKER}/journal/scan.spec.ts`],
     [
-      [
-        'a-copy-of-the-log-passes-for-entries',
-        'crc32(rest, position % 2 ** 32)',
-        'crc32(rest, 0)',
-        { specs: [`${BROKER}/journal/scan.spec.ts`] },
-      ],
+      ['a-copy-of-the-log-passes-for-entries', 'crc32(rest, position % 2 ** 32)', 'crc32(rest, 0)'],
       ['a-checksum-is-not-compared', '? length\n    : 0;', '? length\n    : length;'],
-      [
-        'a-header-of-another-place-passes',
-        'if (found !== base) fail(',
-        'if (found < 0) fail(',
-        { specs: [`${BROKER}/journal/scan.spec.ts`] },
-      ],
+      ['a-header-of-another-place-passes', 'if (found !== base) fail(', 'if (found < 0) fail('],
     ],
   ),
   ...slipsIn(
     `${BROKER}/journal/marks.ts`,
     'broker-recovery',
-    [START, RECOVERY],
+    [TORN],
     [
       [
         'a-torn-mark-is-believed',
         'bytes.readUInt32LE(8) !== crc32(bytes.subarray(0, 8))',
         'bytes.readUInt32LE(8) < 0',
-        { specs: [TORN] },
       ],
     ],
   ),
   ...slipsIn(
     `${BROKER}/engine/engine.ts`,
     'broker-recovery',
-    [RECOVERY, START, QUARANTINE],
+    [TORN],
     [
       [
         'a-clean-end-leaves-no-mark',
         "await writeMark(this.options.files, this.segments.directory, 'durable', this.journal.durable);\n",
         '',
-        { specs: [RECOVERY, `${BROKER}/cli/file-commands.int.spec.ts`] },
       ],
-      [
-        'a-cut-tail-is-not-told',
-        'if (cut && cut.to > cut.from) {',
-        'if (cut && cut.to < cut.from) {',
-        { specs: [TORN] },
-      ],
+      ['a-cut-tail-is-not-told', 'if (cut && cut.to > cut.from) {', 'if (cut && cut.to < cut.from) {'],
       [
         'what-was-recovered-is-not-secured',
         'await secure(files, segments, recovered);\n',
@@ -255,6 +215,7 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'damage-is-not-set-aside',
         'await setAside(files, dir, range, this.segments.at(from)?.base ?? from);\n',
         '',
+        { specs: [START] },
       ],
       [
         'shows-what-is-not-on-disk',
@@ -266,20 +227,19 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'acks-do-not-go-with-a-commit',
         'this.pendingAcks.record(this.journal);\n',
         '',
-        { specs: [`${BROKER}/engine/embedded-broker.int.spec.ts`, `${BROKER}/groups/delivery.int.spec.ts`] },
+        { specs: [`${BROKER}/engine/embedded-broker.int.spec.ts`] },
       ],
     ],
   ),
   ...slipsIn(
     `${BROKER}/engine/retention.ts`,
     'broker-retention',
-    [CARRYING, `${BROKER}/engine/snapshot.int.spec.ts`],
+    [CARRYING],
     [
       [
         'drops-what-is-owed',
         "if (!(await this.carryForward.empty(oldest, this.host.segments.nextBase(oldest.base)))) return;\n        // What made it droppable must be on disk first: where a retry was moved to, for one.\n        await this.host.journal.flush('durable');\n        if (this.droppable() !== oldest || this.owes(oldest)) return;\n",
         "await this.host.journal.flush('durable');\n",
-        { specs: [CARRYING] },
       ],
       [
         'drops-before-it-is-on-disk-where-things-went',
@@ -292,7 +252,6 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'transactions.lowestPosition() < before || ',
         '',
         {
-          specs: [CARRYING],
           equivalent:
             'what is owed was carried forward by then, and nothing comes to lie where only older things do; a drop cannot be undone, so it is asked again',
         },
@@ -302,7 +261,6 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         '!deadLetters.before(before).next().done) return true;',
         'before < 0) return true;',
         {
-          specs: [CARRYING],
           equivalent:
             'what is owed was carried forward by then, and nothing comes to lie where only older things do; a drop cannot be undone, so it is asked again',
         },
@@ -312,7 +270,6 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'return timers.lowestPosition() < before && !timers.before(before).next().done;',
         'return false;',
         {
-          specs: [CARRYING],
           equivalent:
             'what is owed was carried forward by then, and nothing comes to lie where only older things do; a drop cannot be undone, so it is asked again',
         },
@@ -328,7 +285,6 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'journal.failed || journal.durable <= second.base',
         'journal.failed',
         {
-          specs: [CARRYING],
           equivalent:
             'all that was written is synced before anything is dropped; to ask first only spares the sync of a segment that has just begun',
         },
@@ -375,12 +331,7 @@ export const BROKER_STORAGE: readonly Mutant[] = [
     [
       ['what-is-missed-is-not-recorded', 'host.commit(EntryType.MISSED, { atMs, groups: passed });\n', ''],
       ['what-is-missed-is-not-counted', 'missed.messages += 1;\n', ''],
-      [
-        'counts-what-was-settled',
-        'if (!settled.isSettled(offset)) last =',
-        'last =',
-        { specs: [`${BROKER}/groups/missing.int.spec.ts`] },
-      ],
+      ['counts-what-was-settled', 'if (!settled.isSettled(offset)) last =', 'last ='],
     ],
   ),
 ];

@@ -127,6 +127,16 @@ describe('an entry', () => {
     expect(findValidEntry(blockOf(bytes, 1_000), 1_001)).toMatchObject({ position: 1_077 });
   });
 
+  it('is none when any bit of it is flipped', () => {
+    const entry = entryAt(1_077);
+    for (let byte = 0; byte < entry.byteLength; byte++) {
+      const damaged = Buffer.from(entry);
+      damaged[byte]! ^= 1 << (byte % 8);
+      damaged.copy(bytes.fill(0), 77);
+      expect(findValidEntry(blockOf(bytes, 1_000), 1_001)).toBeUndefined();
+    }
+  });
+
   it('is none in another place than it was written for: a message may hold a copy of the journal', () => {
     entryAt(1_077).copy(bytes.fill(0), 78);
     expect(findValidEntry(blockOf(bytes, 1_000), 1_001)).toBeUndefined();
