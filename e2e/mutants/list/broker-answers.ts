@@ -314,6 +314,38 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
     ],
   ),
   ...slipsIn(
+    `${BROKER}/dead-letters/edit-letter.ts`,
+    'broker-letters',
+    [`${BROKER}/dead-letters/edit-letter.int.spec.ts`],
+    [
+      [
+        'an-edit-before-it-is-on-disk',
+        "await host.journal.flush('durable');\n    return true;",
+        'return true;',
+        { specs: [CUTS] },
+      ],
+      [
+        'an-edit-of-what-was-given-back',
+        'if (deadLetters.find(group, id, offset) !== letter) continue;\n',
+        '',
+      ],
+      ['an-edit-undoes-another', 'if (letter.position !== position) continue;\n', ''],
+      ['an-edit-is-not-audited', '{ group, offset, audit }', '{ group, offset }'],
+      [
+        'an-edit-forgets-what-it-died-of',
+        'encodeProvenance(provenance)',
+        'encodeProvenance({ ...provenance, history: [] })',
+      ],
+      [
+        'an-edit-of-nothing',
+        'if (body === undefined && headers === undefined)',
+        'if (body === headers && body === "")',
+      ],
+      ['an-edit-makes-what-no-message-may-be', 'if (headers !== undefined) checkHeaders(headers);\n', ''],
+      ['an-edit-of-any-size', 'if (body !== undefined) checkBody(body);\n', ''],
+    ],
+  ),
+  ...slipsIn(
     `${BROKER}/dead-letters/dead-letters.ts`,
     'broker-letters',
     [LETTERS],

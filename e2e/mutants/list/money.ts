@@ -262,6 +262,32 @@ export const MONEY: readonly Mutant[] = [
     ],
   ),
   ...slipsIn(
+    `${PAYMENT}/ask-provider/hear-events.ts`,
+    'hear-events',
+    [`${PAYMENT}/ask-provider/hear-events.int.spec.ts`],
+    [
+      [
+        'before-their-webhook-is-overdue',
+        'if (webhook && Math.abs(this.ageMs(webhook)) < this.config.RECONCILE_AFTER_MS) return true;\n',
+        '',
+      ],
+      ['one-dated-ahead-holds-up-the-others', 'Math.abs(this.ageMs(webhook))', 'this.ageMs(webhook)'],
+      ['older-than-what-is-known', 'if (this.ageMs(webhook) >= MAX_AGE_MS) return true;\n', ''],
+      ['again-what-its-webhook-told', ' || payment.known_event', ''],
+      [
+        'none-behind-one-that-fails',
+        "return kindOf(error) !== 'transient' || isOfOnePayment(error);",
+        'return false;',
+      ],
+      [
+        'none-behind-one-that-nobody-can-read',
+        'webhook === undefined || (await this.take(webhook, news))',
+        'webhook !== undefined && (await this.take(webhook, news))',
+      ],
+      ['what-failed-never-again', 'this.failed.add(webhook);\n', ''],
+    ],
+  ),
+  ...slipsIn(
     `${PAYMENT}/ask-provider/ask-provider.ts`,
     'ask-provider',
     [`${PAYMENT}/ask-provider/ask-provider.int.spec.ts`],

@@ -302,4 +302,49 @@ export const OPERATING: readonly Mutant[] = [
       ],
     ],
   ),
+  ...slipsIn(
+    `${OPS}/domain/standstill.ts`,
+    'standstill',
+    [`${OPS}/domain/standstill.spec.ts`],
+    [
+      ['is-told-at-once', 'if (nowMs - sinceMs < STANDSTILL_MS) return [];\n', ''],
+      ['of-what-waits-for-its-next-try', 'if (lag <= retrying) return [];', 'if (lag === 0) return [];'],
+      ['of-a-group-that-gives-up', 'acked + deadLetters + positions', 'acked + positions'],
+      ['of-a-group-that-works', 'before?.done === done ? before', 'before ? before'],
+      [
+        'that-fires-begins-anew-with-ops',
+        'before === undefined && firingNames.includes(STANDSTILL_PREFIX + group)',
+        'before === undefined && firingNames.length < 0',
+      ],
+      [
+        'counts-times-without-work',
+        'this.standing = standing;',
+        'for (const [group, each] of standing) this.standing.set(group, each);',
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${OPS}/redrive-dead-letters/edit-dead-letter.ts`,
+    'edits',
+    [`${OPS}/redrive-dead-letters/edit-dead-letter.int.spec.ts`],
+    [
+      [
+        'two-at-once-cross',
+        'return this.store.exclusively(id, async (database) => {',
+        'return this.store.exclusively(`${id} ${Math.random()}`, async (database) => {',
+      ],
+      ['of-what-was-given-back', "if (letter.status !== 'DEAD') throw deadLetterResolved(id);\n", ''],
+      [
+        'that-the-broker-did-not-make',
+        'if (!(await this.tell(letter, edit))) throw deadLetterResolved(id);',
+        'await this.tell(letter, edit);',
+      ],
+      [
+        'that-no-message-may-be-are-an-outage',
+        "if (error instanceof MessagingError && error.kind === 'invalid')",
+        'if (error instanceof MessagingError && error.kind === undefined)',
+      ],
+      ['are-not-told-to-the-row', 'await this.store.edit(letter, edit, actor, database);\n', ''],
+    ],
+  ),
 ];

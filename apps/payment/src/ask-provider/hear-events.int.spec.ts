@@ -12,7 +12,7 @@ beforeAll(async () => {
   ask = payments.get(AskProvider);
   await ask.onModuleDestroy();
   captured = [];
-  for (let n = 0; n < 9; n++) captured.push(await payments.captured());
+  for (let n = 0; n < 10; n++) captured.push(await payments.captured());
   // From here on no webhook is sent.
   await payments.get(WebhookDispatcher).beforeApplicationShutdown();
 }, 60_000);
@@ -88,6 +88,22 @@ test.each([
   await spoil(first.paymentId);
   await ask.execute();
   expect(payments.messagesOf(next.paymentId)).toContain('payment.refunded');
+});
+
+test('an event that could not be taken is taken once it can be, though the list is read no more from there', async () => {
+  const { paymentId, intentId } = nextPayment();
+  const is = (status: string) =>
+    payments.database.$executeRawUnsafe(
+      `UPDATE payments SET status = '${status}' WHERE id = $1::uuid`,
+      paymentId,
+    );
+  await inDashboard('refunds', { intentId });
+  await age(6);
+  await is('PENDING');
+  expect(await ask.execute()).toBe(0);
+  await is('SUCCEEDED');
+  expect(await ask.execute()).toBe(1);
+  expect(payments.messagesOf(paymentId)).toContain('payment.refunded');
 });
 
 test('events that nobody can read, a whole page of them, keep nobody from hearing of the next', async () => {
