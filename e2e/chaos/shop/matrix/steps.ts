@@ -59,8 +59,8 @@ const step = (
 const movement = (kind: string): RegExp => new RegExp(`INSERT INTO ledger[^]*${kind}`);
 
 /**
- * Every step of an order that writes, in the order in which it is taken. (The relay of an outbox is not among them: on this broker
- * the shop sends half messages. On Kafka it is what takes their place.)
+ * Every step of an order that writes, in the order in which it is taken. (The relay of an outbox is not among them: the shop's
+ * services send half messages. `e2e/outbox/crash-points.ts` has its steps.)
  */
 export const STEPS: readonly Step[] = [
   step('reserve', 'the hold is made', ['gateway', 'redis'], script('stockReserve'), 'buys'),
