@@ -78,6 +78,13 @@ module.exports = {
       to: { path: '^libs/(?!messaging/)' },
     },
     {
+      name: 'apps-know-no-kafka',
+      comment: 'A shop moves to Kafka by a setting: the kit wires it, no service changes by a line.',
+      severity: 'error',
+      from: { path: '^apps/' },
+      to: { path: ['^libs/kafka/', 'node_modules/kafkajs/'] },
+    },
+    {
       name: 'kafka-knows-the-port-and-the-wheel',
       comment: 'Of the embedded broker it takes the timing wheel alone.',
       severity: 'error',

@@ -18,6 +18,7 @@ describe('the boundaries of the house', () => {
     symlinkSync(resolve('node_modules'), join(planted, 'node_modules'));
     plant('apps/order/src/place-order.ts', 'export const place = 1;');
     plant('libs/broker/src/index.ts', 'export const broker = 1;');
+    plant('libs/kafka/src/index.ts', 'export const kafka = 1;');
     plant('libs/broker/src/engine/engine.ts', 'export type Engine = 1;');
     plant('libs/messaging/src/index.ts', 'export const port = 1;');
     // Half of a circle, of types alone.
@@ -56,6 +57,7 @@ describe('the boundaries of the house', () => {
       'libs/kafka/src/engine.ts',
       "export type { Engine } from '../../broker/src/engine/engine.js';",
     ],
+    ['apps-know-no-kafka', 'apps/order/src/order.module.ts', "export * from '#libs/kafka';"],
     ['kafkajs-stays-behind-its-seam', 'libs/kafka/src/consume.ts', "export { Kafka } from 'kafkajs';"],
     ['the-broker-needs-no-framework', 'apps/broker/src/nest.ts', "export * from '#libs/nest-user';"],
     [

@@ -26,6 +26,8 @@ export const MESSAGING_ERRORS = {
   INVALID_ARGUMENT: 'invalid',
   /** The message is not what its contract says. */
   INVALID_PAYLOAD: 'invalid',
+  /** The broker in use cannot do that; the detail says what, and where to read what it does instead. */
+  UNSUPPORTED: 'invalid',
   UNKNOWN_TOPIC: 'not-found',
   UNKNOWN_GROUP: 'not-found',
   UNKNOWN_TRANSACTION: 'not-found',

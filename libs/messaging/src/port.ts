@@ -6,4 +6,5 @@ export * from './message.js';
 export * from './broker-port.js';
 export * from './broker-admin.js';
 export * from './errors.js';
+export * from './check-message.js';
 export * from './trace-context.js';

@@ -1,7 +1,6 @@
-import { MAX_BODY_BYTES, MessagingError } from '#libs/messaging/port';
+import { MAX_BODY_BYTES, MessagingError, concernsOneMessage } from '#libs/messaging/port';
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import type { BrokerSession } from '../session.js';
-import { concernsOneMessage } from '../topics/check-message.js';
 
 /** One append carries at most this many coalesced messages … */
 const MAX_APPEND_MESSAGES = 1024;

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { MessagingError } from '#libs/messaging/port';
+import { MessagingError, concernsOneMessage } from '#libs/messaging/port';
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import type { BrokerSession, ProducerIdentity } from '../session.js';
-import { concernsOneMessage } from '../topics/check-message.js';
 
 /**
  * Numbers the appends of one client, so that a batch that is sent again (after a lost connection, say) is

@@ -1,7 +1,6 @@
-import { type DeadLetterEdit, MessagingError } from '#libs/messaging/port';
+import { type DeadLetterEdit, MessagingError, checkBody, checkHeaders } from '#libs/messaging/port';
 import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
-import { checkBody, checkHeaders } from '../topics/check-message.js';
 import { encodeProvenance } from '../topics/provenance.js';
 import { maxRecordBytes, writeRecord } from '../topics/write-record.js';
 import type { Topics } from '../topics/topics.js';

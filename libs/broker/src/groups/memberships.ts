@@ -4,10 +4,11 @@ import {
   type Subscription,
   type TopicFilter,
   retryTopic,
+  checkTopicName,
 } from '#libs/messaging/port';
 import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
-import { type Partition, type Topic, type Topics, checkTopicName } from '../topics/topics.js';
+import { type Partition, type Topic, type Topics } from '../topics/topics.js';
 import { type Consumer, boundsOf } from './consumer.js';
 import { type Group, blockTimesOf } from './group.js';
 import type { Groups } from './groups.js';

@@ -1,4 +1,10 @@
-import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
+import {
+  type OutgoingMessage,
+  type SendReceipt,
+  MAX_BATCH_MESSAGES,
+  checkMessages,
+  concernsOneMessage,
+} from '#libs/messaging/port';
 import type { CursorGroup } from '../positions/cursor.js';
 import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
@@ -6,7 +12,6 @@ import { EntryType } from '../journal/format.js';
 import type { Out } from '../journal/journal.js';
 import type { ProducerStamp } from '../session.js';
 import type { TimerStore } from '../timers/timer-store.js';
-import { MAX_BATCH_MESSAGES, checkMessages, concernsOneMessage } from '../topics/check-message.js';
 import { hashOfId } from '../topics/id-hash.js';
 import { NO_PROVENANCE } from '../topics/provenance.js';
 import { DEFAULT_PRIORITY, NO_OFFSET, NO_PARTITION } from '../topics/record.js';

@@ -1,8 +1,7 @@
-import { MessagingError } from '#libs/messaging/port';
+import { MessagingError, checkDeliverAt } from '#libs/messaging/port';
 import type { BrokerHost } from '../host.js';
 import type { Block } from '../journal/block.js';
 import { EntryType } from '../journal/format.js';
-import { checkDeliverAt } from '../topics/check-message.js';
 import { PartitionAppender } from '../topics/partition-appender.js';
 import { recordAt } from '../topics/record.js';
 import { hashOf } from '../topics/text-hash.js';

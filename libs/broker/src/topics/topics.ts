@@ -1,4 +1,10 @@
-import { MessagingError, type TopicLimit, type TopicOptions, deadLetterTopic } from '#libs/messaging/port';
+import {
+  MessagingError,
+  type TopicLimit,
+  type TopicOptions,
+  checkTopicName,
+  deadLetterTopic,
+} from '#libs/messaging/port';
 import { OffsetIndex } from './offset-index.js';
 import { hashOf } from './text-hash.js';
 import { checkLimit } from './topic-limit.js';
@@ -153,18 +159,7 @@ const DEFAULT_PARTITIONS = 4;
 export const MAX_PARTITIONS = 1_024;
 /** Longest that a send is kept waiting to be told that it is durable. */
 const MAX_FLUSH_TIMEOUT_MS = 600_000;
-const NAME = /^[A-Za-z0-9._-]{1,128}$/;
 const INTERNAL_NAME = /^%(DLQ|RETRY)%[A-Za-z0-9._:-]{1,128}$/;
-
-/** @throws {MessagingError} `INVALID_ARGUMENT` */
-export function checkTopicName(name: string): void {
-  // `test` would take the number 5 for its name.
-  if (typeof name === 'string' && NAME.test(name)) return;
-  throw new MessagingError(
-    'INVALID_ARGUMENT',
-    `topic ${JSON.stringify(name)}: 1 to 128 letters, digits, dots, underscores or dashes are allowed`,
-  );
-}
 
 function checkFlushTimeout(topic: string, flushTimeoutMs: number): void {
   if (Number.isInteger(flushTimeoutMs) && flushTimeoutMs >= 1 && flushTimeoutMs <= MAX_FLUSH_TIMEOUT_MS)

@@ -4,6 +4,7 @@ import {
   type OutgoingMessage,
   type SendReceipt,
   type TransactionDecision,
+  checkMessages,
 } from '#libs/messaging/port';
 import type { AuditNote } from '../audit/audit.js';
 import type { BrokerHost } from '../host.js';
@@ -13,7 +14,6 @@ import { Admission } from '../producers/admission.js';
 import { storedReceipt, waitingReceipt } from '../producers/receipts.js';
 import { timerHandleOf } from '../timers/handles.js';
 import type { Recalls } from '../timers/recalls.js';
-import { checkMessages } from '../topics/check-message.js';
 import { PartitionAppender } from '../topics/partition-appender.js';
 import { readRecord } from '../topics/read-message.js';
 import { DEFAULT_PRIORITY, NO_OFFSET, NO_PARTITION, recordAt } from '../topics/record.js';

@@ -1,21 +1,21 @@
 import { describe, expect, it } from '@jest/globals';
 import kafkajs from 'kafkajs';
-import { assignEvenly, decodePlaces, decodeTopics, encodePlaces, encodeTopics } from './assignment.js';
+import { assignByNumber, decodePlaces, decodeTopics, encodePlaces, encodeTopics } from './assignment.js';
 
 const { AssignerProtocol } = kafkajs;
 
 describe('dividing partitions among members', () => {
-  it('gives them in turn, going on from topic to topic, as its example says', () => {
+  it('gives those of one number to the same member, as its example says', () => {
     const members = ['b', 'a'].map((memberId) => ({ memberId, topics: ['stock', 'order'] }));
-    const assigned = assignEvenly(members, () => 3);
+    const assigned = assignByNumber(members, () => 3);
     const of = (member: string) =>
       assigned.get(member)?.map(({ topic, partition }) => `${topic} ${partition}`);
-    expect(of('a')).toEqual(['order 0', 'order 2', 'stock 1']);
-    expect(of('b')).toEqual(['order 1', 'stock 0', 'stock 2']);
+    expect(of('a')).toEqual(['order 0', 'order 2', 'stock 0', 'stock 2']);
+    expect(of('b')).toEqual(['order 1', 'stock 1']);
   });
 
   it('gives a topic only to those that take it, and every partition to one', () => {
-    const assigned = assignEvenly(
+    const assigned = assignByNumber(
       [
         { memberId: 'old', topics: ['order'] },
         { memberId: 'new', topics: ['order', 'added'] },
@@ -31,7 +31,7 @@ describe('dividing partitions among members', () => {
 
   it('leaves a member without partitions when there are more members than those', () => {
     const members = ['a', 'b', 'c'].map((memberId) => ({ memberId, topics: ['order'] }));
-    expect([...assignEvenly(members, () => 2).values()].map(({ length }) => length)).toEqual([1, 1, 0]);
+    expect([...assignByNumber(members, () => 2).values()].map(({ length }) => length)).toEqual([1, 1, 0]);
   });
 
   it('writes and reads what Kafka’s other clients and tools write and read', () => {

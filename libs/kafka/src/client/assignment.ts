@@ -6,26 +6,26 @@ const VERSION = 0;
 export type MemberTopics = { memberId: string; topics: readonly string[] };
 
 /**
- * Divides partitions among members: those of one topic in turn, beginning where the topic before it ended, among those that
- * take the topic. Example with members a and b and three partitions each of `order` and `stock`:
+ * Divides partitions among members: those of one number go to the same member, of every topic that it takes. So what comes back
+ * through a group's retry topic comes to the member that has the partition it was in. The price is that of Kafka's range assignor:
+ * topics with one partition are all the first member's. Example with members a and b and three partitions each:
  *
  *     order  0:a 1:b 2:a
- *     stock  0:b 1:a 2:b
+ *     stock  0:a 1:b 2:a
  *
  * The result depends on the names only, so that whoever divides comes to the same.
  */
-export function assignEvenly(
+export function assignByNumber(
   members: readonly MemberTopics[],
   partitionsOf: (topic: string) => number,
 ): Map<string, Place[]> {
   const assigned = new Map<string, Place[]>(members.map(({ memberId }) => [memberId, []]));
   const sorted = [...members].sort((a, b) => (a.memberId < b.memberId ? -1 : 1));
   const topics = [...new Set(members.flatMap((member) => member.topics))].sort();
-  let turn = 0;
   for (const topic of topics) {
     const takers = sorted.filter((member) => member.topics.includes(topic));
     for (let partition = 0; partition < partitionsOf(topic); partition++) {
-      const taker = takers[turn++ % takers.length];
+      const taker = takers[partition % takers.length];
       if (taker !== undefined) assigned.get(taker.memberId)?.push({ topic, partition });
     }
   }

@@ -96,10 +96,12 @@ class KafkajsClient implements Seam.KafkaClient {
     });
   }
 
-  offsets(topic: string, at: Seam.StartOffset): Promise<number[]> {
-    return this.told(`offsets of ${topic} could not be read`, async () => {
-      const found = await (await this.lookingAt(topic)).offsets(topic, at);
-      return [...found].sort(([a], [b]) => a - b).map(([, offset]) => offset);
+  offsets(topics: readonly string[], at: Seam.StartOffset): Promise<ReadonlyMap<string, readonly number[]>> {
+    return this.told('offsets could not be read', async () => {
+      const reader = await this.connectedReader();
+      await reader.lookAt([]);
+      const there = topics.filter((topic) => reader.partitionsOf(topic) > 0);
+      return reader.offsetsOf(there, at);
     });
   }
 
@@ -120,11 +122,9 @@ class KafkajsClient implements Seam.KafkaClient {
     });
   }
 
-  committed(group: string, topics: readonly string[]): Promise<Seam.Committed[]> {
+  committed(group: string): Promise<Seam.Committed[]> {
     return this.told(`places of group ${group} could not be read`, async () => {
-      if (topics.length === 0) return [];
-      const admin = await this.connectedAdmin();
-      const found = await admin.fetchOffsets({ groupId: group, topics: [...topics] });
+      const found = await (await this.connectedAdmin()).fetchOffsets({ groupId: group });
       return found.flatMap(({ topic, partitions }) =>
         partitions
           .map(({ partition, offset, metadata }) => ({

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Broker } from 'kafkajs/src/cluster/index.js';
 import { MessagingError } from '#libs/messaging/port';
-import { assignEvenly, decodePlaces, decodeTopics, encodePlaces, encodeTopics } from './assignment.js';
+import { assignByNumber, decodePlaces, decodeTopics, encodePlaces, encodeTopics } from './assignment.js';
 import { isLostMembership, isRebalance, messagingError } from './failures.js';
 import type { Committed, Membership, MembershipOptions, Place } from './kafka-client.js';
 import type { LogReader } from './log-reader.js';
 import { PartitionFetcher } from './partition-fetcher.js';
 import { byTopic } from './places.js';
 
-const PROTOCOL = 'stampede-even';
+const PROTOCOL = 'stampede-by-number';
 /** Between two tries to join while the coordinator is away. */
 const REJOIN_MS = 500;
 /** For so long the first time: a cluster that has just started still makes what it keeps groups in. */
@@ -220,7 +220,7 @@ export class GroupMember implements Membership {
     const own = [...this.reader.cluster.targetTopics];
     const all = await this.existing([...new Set([...own, ...wishes.flatMap(({ topics }) => topics)])]);
     await this.reader.lookAt(all);
-    const assigned = assignEvenly(wishes, (topic) =>
+    const assigned = assignByNumber(wishes, (topic) =>
       all.includes(topic) ? this.reader.partitionsOf(topic) : 0,
     );
     return [...assigned].map(([memberId, places]) => ({ memberId, memberAssignment: encodePlaces(places) }));

@@ -111,10 +111,11 @@ export interface KafkaClient {
   /** False when it is there already. */
   createTopic(topic: string, spec: TopicSpec): Promise<boolean>;
   deleteTopic(topic: string): Promise<void>;
-  /** Of each partition; `latest` is the offset that the next record gets. */
-  offsets(topic: string, at: StartOffset): Promise<number[]>;
+  /** Topic → offset of each partition; `latest` is what the next record gets. Topics that are not there are left out. */
+  offsets(topics: readonly string[], at: StartOffset): Promise<ReadonlyMap<string, readonly number[]>>;
   groups(): Promise<GroupDescription[]>;
-  committed(group: string, topics: readonly string[]): Promise<Committed[]>;
+  /** All places that the group has. */
+  committed(group: string): Promise<Committed[]>;
   /** Sets places of a group without members. Rejects with `IN_USE` while it has some. */
   setCommitted(group: string, offsets: readonly Committed[]): Promise<void>;
   deleteGroup(group: string): Promise<void>;

@@ -87,4 +87,24 @@ export class LogReader {
     for (const [partition, offset] of await this.offsets(topic, 'latest', none)) found.set(partition, offset);
     return found;
   }
+
+  /** Of whole topics, which are known. */
+  async offsetsOf(topics: readonly string[], at: StartOffset): Promise<Map<string, number[]>> {
+    const found = new Map<string, number[]>();
+    if (typeof at === 'object') {
+      for (const topic of topics) found.set(topic, inOrder(await this.offsets(topic, at)));
+      return found;
+    }
+    const asked = topics.map((topic) => ({
+      topic,
+      partitions: Array.from({ length: this.partitionsOf(topic) }, (_, partition) => ({ partition })),
+      fromBeginning: at === 'earliest',
+    }));
+    for (const { topic, partitions } of await this.cluster.fetchTopicsOffset(asked))
+      found.set(topic, inOrder(partitions.map(({ partition, offset }) => [partition, Number(offset)])));
+    return found;
+  }
 }
+
+const inOrder = (offsets: Iterable<readonly [number, number]>): number[] =>
+  [...offsets].sort(([a], [b]) => a - b).map(([, offset]) => offset);

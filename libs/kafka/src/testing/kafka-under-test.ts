@@ -42,7 +42,7 @@ export const textOf = ({ value }: { value: Buffer | null }): string => value?.to
 
 /** All that stands in a partition. */
 export async function readAll(client: KafkaClient, place: Place): Promise<LogRecord[]> {
-  const end = (await client.offsets(place.topic, 'latest'))[place.partition] ?? 0;
+  const end = (await client.offsets([place.topic], 'latest')).get(place.topic)?.[place.partition] ?? 0;
   const records: LogRecord[] = [];
   for (let offset = 0; offset < end;) {
     const result = await client.read(place, offset, 1_000);

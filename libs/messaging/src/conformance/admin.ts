@@ -1,5 +1,6 @@
-import { expect, it } from '@jest/globals';
+import { expect } from '@jest/globals';
 import type { GroupInfo, TopicInfo } from '../broker-admin.js';
+import { it } from './promise.js';
 import { gathered, keep, range, until } from './stage.js';
 import type { Stage } from './stage.js';
 
@@ -35,6 +36,8 @@ export function adminSection(stage: () => Stage): void {
     );
     await stage().sendAll(topic, range(10).map(String));
     await gathered(collector, 4);
+    // A member of another process tells what it has in flight a moment later.
+    await until(async () => (await groupInfo(group))?.inFlight === 4, 'the flight');
     expect(await groupInfo(group)).toMatchObject({
       group,
       mode: 'shared',

@@ -1,6 +1,7 @@
-import { expect, it } from '@jest/globals';
+import { expect } from '@jest/globals';
 import type { GroupInfo } from '../broker-admin.js';
 import type { DeliveredMessage } from '../broker-port.js';
+import { it } from './promise.js';
 import { gathered, keep, range, textOf, until } from './stage.js';
 import type { Stage } from './stage.js';
 

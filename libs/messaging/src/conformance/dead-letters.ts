@@ -1,6 +1,7 @@
-import { expect, it } from '@jest/globals';
+import { expect } from '@jest/globals';
 import type { DeadLetter } from '../message.js';
 import { deadLetterTopic } from '../message.js';
+import { it } from './promise.js';
 import { gathered, range, textOf, until } from './stage.js';
 import type { Collector, Stage } from './stage.js';
 

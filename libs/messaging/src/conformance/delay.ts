@@ -1,4 +1,5 @@
-import { expect, it } from '@jest/globals';
+import { expect } from '@jest/globals';
+import { it } from './promise.js';
 import { gathered, inTime, range } from './stage.js';
 import type { Stage } from './stage.js';
 

@@ -15,6 +15,7 @@ import { expirySection } from './expiry.js';
 import { maximumLengthSection } from './maximum-length.js';
 import { orderSection } from './order.js';
 import { producerSection } from './producers.js';
+import { type Refusals, withRefusals } from './promise.js';
 import { publishSubscribeSection } from './publish-subscribe.js';
 import { pullSection } from './pull.js';
 import { replaySection } from './replay.js';
@@ -25,6 +26,7 @@ import { Stage } from './stage.js';
 import { traceSection } from './trace.js';
 import { transactionSection } from './transactions.js';
 
+export type { Refusals } from './promise.js';
 export type { BrokerFactory, BrokerSettings, BrokerUnderTest, ClientOptions } from './broker-under-test.js';
 
 /** Tests that wait for a state give up after this. */
@@ -54,7 +56,8 @@ const SECTIONS: Record<string, (stage: () => Stage, times: BrokerTimes) => void>
 /** What a section's broker is opened with beside the times. */
 const SETTINGS: Record<string, Omit<BrokerSettings, keyof BrokerTimes>> = { retention: RETENTION };
 
-export function describeBrokerConformance(name: string, open: BrokerFactory): void {
+/** `refusals`: what the implementation says that it does not do. */
+export function describeBrokerConformance(name: string, open: BrokerFactory, refusals: Refusals = {}): void {
   jest.setTimeout(TEST_TIMEOUT_MS);
   describe(`${name} as a broker`, () => {
     for (const [title, section] of Object.entries(SECTIONS)) {
@@ -69,7 +72,7 @@ export function describeBrokerConformance(name: string, open: BrokerFactory): vo
         });
         afterEach(() => stage.end());
         afterAll(() => broker.close());
-        section(() => stage, TIMES);
+        withRefusals(refusals, title, () => section(() => stage, TIMES));
       });
     }
   });

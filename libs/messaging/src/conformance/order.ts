@@ -1,4 +1,5 @@
-import { expect, it } from '@jest/globals';
+import { expect } from '@jest/globals';
+import { it } from './promise.js';
 import { ack, gathered, keep, range, textOf, until } from './stage.js';
 import type { Collector, Stage } from './stage.js';
 

@@ -1,5 +1,6 @@
-import { expect, it } from '@jest/globals';
+import { expect } from '@jest/globals';
 import type { GroupInfo } from '../broker-admin.js';
+import { it } from './promise.js';
 import { gathered, range, until } from './stage.js';
 import type { Stage } from './stage.js';
 

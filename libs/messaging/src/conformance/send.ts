@@ -1,5 +1,6 @@
-import { expect, it } from '@jest/globals';
+import { expect } from '@jest/globals';
 import { MAX_BODY_BYTES } from '../message.js';
+import { it } from './promise.js';
 import { gathered, range } from './stage.js';
 import type { Stage } from './stage.js';
 

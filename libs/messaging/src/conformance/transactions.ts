@@ -1,5 +1,6 @@
-import { expect, it } from '@jest/globals';
+import { expect } from '@jest/globals';
 import type { PendingTransaction, TransactionDecision } from '../broker-port.js';
+import { it } from './promise.js';
 import type { BrokerTimes } from './broker-under-test.js';
 import { gathered, inTime, range, until } from './stage.js';
 import type { Stage } from './stage.js';

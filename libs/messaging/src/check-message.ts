@@ -1,5 +1,5 @@
-import { MAX_BODY_BYTES, MessagingError, type OutgoingMessage } from '#libs/messaging/port';
-import { checkTopicName } from './topics.js';
+import { MessagingError } from './errors.js';
+import { MAX_BODY_BYTES, type OutgoingMessage } from './message.js';
 
 /** Most messages of one send or transaction. */
 export const MAX_BATCH_MESSAGES = 10_000;
@@ -13,6 +13,17 @@ const MAX_HEADER_CHARS = 16 * 1024;
 /** RocketMQ allows 3 days, we allow what a year's subscription needs. */
 const MAX_DELAY_MS = 400 * 24 * 3_600_000;
 const MAX_TTL_MS = 2 ** 32 - 1;
+const TOPIC_NAME = /^[A-Za-z0-9._-]{1,128}$/;
+
+/** @throws {MessagingError} `INVALID_ARGUMENT` */
+export function checkTopicName(name: string): void {
+  // `test` would take the number 5 for its name.
+  if (typeof name === 'string' && TOPIC_NAME.test(name)) return;
+  throw new MessagingError(
+    'INVALID_ARGUMENT',
+    `topic ${JSON.stringify(name)}: 1 to 128 letters, digits, dots, underscores or dashes are allowed`,
+  );
+}
 
 /**
  * Refuses what the log could not hold, before anything is written.

@@ -1,0 +1,1 @@
+export { connectKafkaBroker, type KafkaBrokerOptions } from './connect-kafka-broker.js';
