@@ -18,9 +18,9 @@ const orderNo = '0123456789-0123456789abcdef';
 const unavailable = { status: 503, body: { code: 'SERVICE_UNAVAILABLE' } };
 
 async function until(reached: () => boolean): Promise<void> {
-  const deadlineMs = Date.now() + 5_000;
+  const deadlineMs = Date.now() + 15_000;
   while (!reached()) {
-    if (Date.now() > deadlineMs) throw new Error('not reached within 5 s');
+    if (Date.now() > deadlineMs) throw new Error('not reached within 15 s');
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

@@ -33,7 +33,7 @@ const statusOf = async (subjectId: string): Promise<string | undefined> =>
 
 /** Waits for a state, not for a time. */
 async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 15_000;
   while (!(await isSo())) {
     if (Date.now() > deadline) throw new Error('not in time');
     await new Promise((resolve) => setTimeout(resolve, 5));

@@ -26,7 +26,7 @@ const message = (text: string, more: Partial<OutgoingMessage> = {}): OutgoingMes
 const text = ({ message: { body } }: DeliveredMessage): string => Buffer.from(body).toString();
 
 async function until(condition: () => boolean | Promise<boolean>, what = 'the state'): Promise<void> {
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 15_000;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`${what} did not come`);
     await new Promise((resolve) => setTimeout(resolve, 2));

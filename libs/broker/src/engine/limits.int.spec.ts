@@ -17,7 +17,8 @@ describe('a broker at its limits', () => {
   const clock = new ManualClock();
 
   beforeEach(async () => {
-    sandbox = await BrokerSandbox.make({ clock });
+    // In memory, so that a few turns of the event loop are enough for whatever is written and read.
+    sandbox = await BrokerSandbox.make({ clock, files: new MemoryFiles() });
   });
   afterEach(() => sandbox.cleanUp());
 
@@ -143,11 +144,13 @@ describe('a broker at its limits', () => {
       await client.session.append([message('x'.repeat(20_000))]);
       await client.ack(await client.take());
     }
-    const before = files.paths().length;
+    const segments = () =>
+      files.paths().filter((path) => path.includes('/journal/') && path.endsWith('.log'));
+    const before = segments().length;
     await client.retry(retried);
     clock.advance(10_001);
     broker.tick();
-    await until(() => files.paths().length < before, 'a drop');
+    await until(() => segments().length < before, 'a drop');
     const again = new EngineClient(await sandbox.reopen({ ...options, files: files.crash() }));
     await again.attach();
     expect(textOf(await again.take())).toBe('retried');

@@ -36,7 +36,8 @@ let broker: EmbeddedBroker;
 let client: EngineClient;
 
 beforeEach(async () => {
-  sandbox = await BrokerSandbox.make({ clock });
+  // In memory, so that a few turns of the event loop are enough for whatever is written and read.
+  sandbox = await BrokerSandbox.make({ clock, files: new MemoryFiles() });
   broker = await sandbox.open();
   await broker.createTopic('t', { partitions: 1 });
   client = new EngineClient(broker);

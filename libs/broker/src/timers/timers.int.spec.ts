@@ -10,6 +10,7 @@ import {
   textOf,
   until,
 } from '../testing/engine-client.js';
+import { MemoryFiles } from '../testing/memory-files.js';
 import { hashOf } from '../topics/text-hash.js';
 import { HORIZON_MS } from './far-timers.js';
 
@@ -22,7 +23,11 @@ let client: EngineClient;
 beforeEach(async () => {
   clock = new ManualClock();
   // A small tail: what was set early has to be read back from its file to fire.
-  sandbox = await BrokerSandbox.make({ clock, timerHorizonMs, tailCacheBytes: 1, readCacheBytes: 1 });
+  sandbox = await BrokerSandbox.make({
+    ...{ clock, timerHorizonMs, tailCacheBytes: 1, readCacheBytes: 1 },
+    // In memory, so that a few turns of the event loop are enough for whatever is written and read.
+    files: new MemoryFiles(),
+  });
   broker = await sandbox.open();
   client = new EngineClient(broker);
 });
