@@ -37,7 +37,7 @@ import { Ticker, type TimedWork } from './ticker.js';
 export class Engine implements BrokerHost, CommitObserver {
   readonly state: BrokerState;
   readonly trace: Trace;
-  private readonly traceWriter: TraceWriter;
+  private traceWriter!: TraceWriter;
   readonly dispatcher: Dispatcher;
   readonly pendingAcks = new PendingAcks();
   readonly settlements: Settlements;
@@ -60,7 +60,6 @@ export class Engine implements BrokerHost, CommitObserver {
 
   private constructor(readonly options: ResolvedOptions) {
     this.trace = new Trace(options.traceSteps);
-    this.traceWriter = new TraceWriter(this, this.trace, options.files, options.dir);
     this.state = new BrokerState({
       deduplication: options.deduplication,
       transactions: options.transactions,
@@ -145,6 +144,8 @@ export class Engine implements BrokerHost, CommitObserver {
     if (startsAt === undefined) await engine.noteStart();
     await engine.quarantine(known, end);
     engine.journal = new Journal(segments, { ...options, now: () => options.clock.now() }, engine, end);
+    // By the bare files: what is kept free for the journal is not for the trace.
+    engine.traceWriter = new TraceWriter(engine, engine.trace, options.files, dir);
     await engine.traceWriter.open(end);
     engine.start();
     return engine;
