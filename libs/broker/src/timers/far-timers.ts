@@ -1,4 +1,4 @@
-import { CODES, HashCells, type WalkPlace } from './hash-cells.js';
+import { ALL_CODES, CODES, HashCells, type WalkPlace } from './hash-cells.js';
 
 /** Timers due later than this wait with 7 bytes each, and their due times in the journal alone. */
 export const HORIZON_MS = 2 * 3_600_000;
@@ -125,7 +125,7 @@ export class FarTimers {
   *before(position: number): Generator<{ hash: number; position: number }> {
     for (let place: WalkPlace | undefined = START; place;) {
       const found: { hash: number; position: number }[] = [];
-      place = this.cells.walk(place, FOUND_AT_ONCE, (at, _code, hash) => {
+      place = this.cells.walk(place, FOUND_AT_ONCE, ALL_CODES, (at, _code, hash) => {
         if (at < position) found.push({ hash, position: at });
       });
       yield* found;
@@ -151,7 +151,7 @@ export class FarTimers {
       pass.count = 0;
       pass.given = 0;
     }
-    pass.place = this.cells.walk(pass.place, WALKED_AT_ONCE, (position, code) => pick(pass, position, code));
+    pass.place = this.cells.walk(pass.place, WALKED_AT_ONCE, pass.codes, (position) => pick(pass, position));
     if (pass.place) return [];
     keepLowest(pass);
     if (pass.count === 0) this.end(pass);
@@ -213,8 +213,8 @@ export class FarTimers {
 
 const START: WalkPlace = { region: 0, bucket: 0 };
 
-function pick(pass: Pass, position: number, code: number): void {
-  if (pass.codes[code] === 0 || position <= pass.after || position > pass.last) return;
+function pick(pass: Pass, position: number): void {
+  if (position <= pass.after || position > pass.last) return;
   pass.picked[pass.count++] = position;
   if (pass.count === pass.picked.length) keepLowest(pass);
 }

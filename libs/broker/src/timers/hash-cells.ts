@@ -12,6 +12,7 @@ const WORD = 2 ** 32;
 
 /** Codes are below it. */
 export const CODES = 64;
+export const ALL_CODES: Readonly<Uint8Array> = new Uint8Array(CODES).fill(1);
 
 /** Odd, so that multiplying by it can be undone (Knuth's multiplicative hashing). */
 const FACTOR = 0x9e3779b1;
@@ -173,28 +174,35 @@ export class HashCells {
   }
 
   /**
-   * Calls `visit` for all that are in some buckets from `from` on, for at least `least` of them unless it is the end; answers where to
+   * Calls `visit` for all with one of the `codes` that are in some buckets from `from` on, after a look at `least` of them unless it is the end; answers where to
    * go on, undefined at the end. What is added or removed in between is visited or not; what stays is visited once.
    */
-  walk(from: WalkPlace, least: number, visit: Visit): WalkPlace | undefined {
+  walk(from: WalkPlace, least: number, codes: Readonly<Uint8Array>, visit: Visit): WalkPlace | undefined {
     let left = least;
     for (const { number, heads } of this.regions) {
       if (number < from.region) continue;
       for (let bucket = number === from.region ? from.bucket : 0; bucket < BUCKETS; bucket++) {
         if (left <= 0) return { region: number, bucket };
-        left -= 1 + this.visitBucket(number, bucket, heads[bucket]!, visit);
+        left -= 1 + this.visitBucket(number, bucket, heads[bucket]!, codes, visit);
       }
     }
     return undefined;
   }
 
-  private visitBucket(region: number, bucket: number, head: number, visit: Visit): number {
+  private visitBucket(
+    region: number,
+    bucket: number,
+    head: number,
+    codes: Readonly<Uint8Array>,
+    visit: Visit,
+  ): number {
     let count = 0;
     for (let place = head; place !== NONE; place = this.before(place), count++) {
       const { tag, rest } = this.pageOf(place);
       const at = place & (PAGE - 1);
-      const hash = unspread(((bucket << 16) | tag[at]!) >>> 0);
-      visit(this.positionAt(region, place), rest[at]! >> 2, hash);
+      const code = rest[at]! >> 2;
+      if (codes[code] === 0) continue;
+      visit(this.positionAt(region, place), code, unspread(((bucket << 16) | tag[at]!) >>> 0));
     }
     return count;
   }
