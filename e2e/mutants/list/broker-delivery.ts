@@ -12,7 +12,7 @@ const WINDOW = `${BROKER}/positions/settled-window.spec.ts`;
 /** Every message reaches whoever takes it, in the order that was asked for, until somebody has settled it. */
 export const BROKER_DELIVERY: readonly Mutant[] = [
   ...slipsIn(
-    `${BROKER}/groups/dispatcher.ts`,
+    `${BROKER}/groups/triage.ts`,
     'broker-delivery',
     [DELIVERY],
     [
@@ -24,19 +24,13 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
       [
         'what-nobody-takes-is-passed-over',
         'this.host.unwanted(cursor, offset, { stored, attempt: attempt - 1, history });',
-        'this.skip(cursor, offset);',
+        'this.host.pendingAcks.settle(cursor, offset);',
         { specs: [ROLLOUT] },
       ],
       [
         'what-waits-for-others-stops-all',
-        'if (group.hasRoom(takers) || !group.hasRoom()) return false;',
+        'if (group.turns.hasRoom(takers) || !group.turns.hasRoom()) return false;',
         'if (takers.length > 0) return false;',
-        { specs: [ROLLOUT] },
-      ],
-      [
-        'what-waits-is-never-looked-at',
-        'left = this.deliverReserved(group, left, now);\n',
-        '',
         { specs: [ROLLOUT] },
       ],
       [
@@ -45,48 +39,79 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         'return group.interests.differ',
         { specs: [ROLLOUT] },
       ],
+      ['outlives-its-time', 'return ttlMs > 0 && this.nowMs >=', 'return ttlMs < 0 && this.nowMs >='],
       [
-        'a-suspect-goes-with-others',
-        'return this.deliverWaiting(group, suspects, item, (takers) => group.examinerFor(takers), now);',
-        'return this.deliverWaiting(group, suspects, item, (takers) => group.nextWithRoom(takers), now);',
-      ],
-      ['outlives-its-time', 'return ttlMs > 0 && now >=', 'return ttlMs < 0 && now >='],
-      [
-        'keys-run-side-by-side',
-        "if (group.order === 'by-key' && !this.enterLane(group, cursor, offset, block, position)) continue;\n",
+        'at-most-once-comes-again',
+        'if (member.atMostOnce) this.host.pendingAcks.settle(cursor, offset);\n',
         '',
-        { specs: [ORDER] },
-      ],
-      [
-        'a-lane-stays-taken',
-        'this.leaveLane(group, cursor, offset, block, position);\n        cursor.next = offset;',
-        'cursor.next = offset;',
-        { specs: [ORDER] },
-      ],
-      [
-        'a-message-held-back-comes-twice',
-        'if (cursor.heldBack.size > 0 && this.isHeldBack(cursor, offset)) continue;\n      if (this',
-        'if (this',
-        { specs: [ORDER] },
-      ],
-      ['delivers-after-a-failed-write', 'if (this.journal.failed) return;\n', ''],
-      [
-        'at-most-once-before-it-is-on-disk',
-        'if (!isNoted && !member.atMostOnce && member.flushes === 0) {',
-        'if (member.flushes === 0) {',
-      ],
-      ['at-most-once-comes-again', 'if (member.atMostOnce) this.skipDelivered(cursor, offset);\n', ''],
-      [
-        'an-unreadable-one-holds-up-the-ready',
-        'return cursor.unreadable ? this.putAside(list, item, now) : false;',
-        'return false;',
-        { specs: [UNREADABLE] },
       ],
       [
         'what-makes-no-sense-ends-the-round',
         'return this.host.undecodable(cursor, offset, error);',
         'throw error;',
         { specs: [UNREADABLE] },
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/groups/waiting-turns.ts`,
+    'broker-delivery',
+    [DELIVERY],
+    [
+      [
+        'what-waits-is-never-looked-at',
+        'left = this.drain(group, items, left, takers);\n',
+        '',
+        { specs: [ROLLOUT] },
+      ],
+      [
+        'a-suspect-goes-with-others',
+        'return this.deliverOne(group, suspects, item, (takers) => group.turns.examinerFor(takers));',
+        'return this.deliverOne(group, suspects, item, (takers) => group.turns.nextWithRoom(takers));',
+      ],
+      [
+        'an-unreadable-one-holds-up-the-ready',
+        'return cursor.unreadable ? this.putAside(list, item) : false;',
+        'return false;',
+        { specs: [UNREADABLE] },
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/groups/dispatcher.ts`,
+    'broker-delivery',
+    [DELIVERY],
+    [
+      [
+        'keys-run-side-by-side',
+        "if (group.order === 'by-key' && !triage.enterLane(group, cursor, offset, block, position)) continue;\n",
+        '',
+        { specs: [ORDER] },
+      ],
+      [
+        'a-lane-stays-taken',
+        'triage.leaveLane(group, cursor, offset, block, position);\n        cursor.next = offset;',
+        'cursor.next = offset;',
+        { specs: [ORDER] },
+      ],
+      [
+        'a-message-held-back-comes-twice',
+        'if (cursor.heldBack.size > 0 && triage.isHeldBack(cursor, offset)) continue;\n      if (triage',
+        'if (triage',
+        { specs: [ORDER] },
+      ],
+      ['delivers-after-a-failed-write', 'if (this.host.journal.failed) return;\n', ''],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/groups/hand-over.ts`,
+    'broker-delivery',
+    [DELIVERY],
+    [
+      [
+        'at-most-once-before-it-is-on-disk',
+        'if (!isNoted && !member.atMostOnce && member.flushes === 0) {',
+        'if (member.flushes === 0) {',
       ],
       ['what-kills-is-not-noted', 'this.host.noteUnderWay(delivery);\n', ''],
     ],
@@ -131,14 +156,14 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
       ],
       [
         'what-a-lost-member-had-is-no-try',
-        'if (isLost) this.settlements.loseLeases(',
-        'if (had.length < 0) this.settlements.loseLeases(',
+        'if (isLost) this.leases.lose(',
+        'if (had.length < 0) this.leases.lose(',
         { specs: [DELIVERY] },
       ],
       [
         'what-a-member-gave-back-is-a-try',
-        "if (isLost) this.settlements.loseLeases(had, 'the connection",
-        "if (had) this.settlements.loseLeases(had, 'the connection",
+        "if (isLost) this.leases.lose(had, 'the connection",
+        "if (had) this.leases.lose(had, 'the connection",
         { specs: [DELIVERY] },
       ],
       [
@@ -164,7 +189,6 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         'if (!consumer || !delivery) return false;',
         'if (!consumer || !delivery) return true;',
       ],
-      ['an-ack-is-not-recorded', 'this.pendingAcks.note(cursor, offset);\n', ''],
       [
         'a-retry-has-no-history',
         'const history = [...delivery.history, failed].slice(-MAX_HISTORY);',
@@ -185,22 +209,16 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
       ],
       [
         'the-next-of-a-key-never-comes',
-        'cursor.group.freeLane(topic, key, { cursor, offset });\n',
-        '',
+        'this.pendingAcks.settle(delivery.cursor, delivery.offset);\n    delivery.leaveLane();',
+        'this.pendingAcks.settle(delivery.cursor, delivery.offset);',
         { specs: [ORDER] },
       ],
       [
         'a-held-back-message-is-not-recorded',
-        'this.host.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...again, dueAtMs });\n',
+        'recordHeldBack(this.host, delivery, { ...again, dueAtMs });\n',
         '',
         { specs: [ORDER] },
       ],
-      [
-        'a-lost-lease-is-no-try',
-        'attempt: tries.attempt + 1,\n    history: [...tries.history, failed]',
-        'attempt: tries.attempt,\n    history: [...tries.history, failed]',
-      ],
-      ['nobody-is-a-suspect', 'const lost = tries.lost + 1;', 'const lost = 0;'],
       [
         'a-lease-without-end',
         "if (settlement.verdict === 'extend') bounded('leaseMs', settlement.leaseMs, MAX_LEASE_MS);\n",
@@ -208,6 +226,25 @@ export const BROKER_DELIVERY: readonly Mutant[] = [
         { specs: [`${BROKER}/engine/arguments.int.spec.ts`] },
       ],
     ],
+  ),
+  ...slipsIn(
+    `${BROKER}/groups/leases.ts`,
+    'broker-delivery',
+    [DELIVERY],
+    [
+      [
+        'a-lost-lease-is-no-try',
+        'attempt: tries.attempt + 1,\n    history: [...tries.history, failed]',
+        'attempt: tries.attempt,\n    history: [...tries.history, failed]',
+      ],
+      ['nobody-is-a-suspect', 'const lost = tries.lost + 1;', 'const lost = 0;'],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/positions/pending-acks.ts`,
+    'broker-delivery',
+    [DELIVERY],
+    [['an-ack-is-not-recorded', 'cursor.unrecorded.push(offset);\n', '']],
   ),
   ...slipsIn(
     `${BROKER}/positions/settled-window.ts`,

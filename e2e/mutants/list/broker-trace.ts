@@ -114,8 +114,8 @@ export const BROKER_TRACE: readonly Mutant[] = [
     [
       [
         'an-ack-names-nobody',
-        'this.host.trace.addRecord(position, ACKED, now, consumer.actor);',
-        'this.host.trace.addRecord(position, ACKED, now);',
+        'this.host.trace.addRecord(delivery.position, ACKED, now, delivery.consumer.actor);',
+        'this.host.trace.addRecord(delivery.position, ACKED, now);',
       ],
       [
         'a-death-names-its-group-alone',

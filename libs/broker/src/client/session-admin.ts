@@ -8,7 +8,6 @@ import type {
   PageQuery,
   RedriveReport,
   ResetTarget,
-  StorageInfo,
   StoredMessage,
   TimerInfo,
   TopicInfo,
@@ -48,10 +47,6 @@ export class SessionAdmin implements BrokerAdmin {
 
   transactions(): Promise<TransactionInfo> {
     return this.call('transactions', []);
-  }
-
-  storage(): Promise<StorageInfo> {
-    return this.call('storage', []);
   }
 
   decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void> {

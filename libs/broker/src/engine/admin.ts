@@ -14,7 +14,6 @@ import {
   type RedriveReport,
   type ResetTarget,
   type StoredMessage,
-  type StorageInfo,
   type TimerInfo,
   type TopicInfo,
   type TopicOptions,
@@ -82,10 +81,6 @@ export class Admin implements BrokerAdmin {
     return pageOfGroups(this.engine.state, query);
   }
 
-  storage(): Promise<StorageInfo> {
-    return Promise.resolve(this.engine.space.info);
-  }
-
   timers(): Promise<TimerInfo> {
     const { timers } = this.engine.state;
     return Promise.resolve({
@@ -127,8 +122,8 @@ export class Admin implements BrokerAdmin {
 
   async resetGroup(group: string, to: ResetTarget): Promise<void> {
     const audit = { ...this.note('reset-group'), group, subject: JSON.stringify(to) };
-    const { settlements, state } = this.engine;
-    await resetGroup(this.engine, settlements, state.groups.require(group), to, audit);
+    const { leases, state } = this.engine;
+    await resetGroup(this.engine, leases, state.groups.require(group), to, audit);
   }
 
   deleteGroup(group: string): Promise<void> {

@@ -300,7 +300,6 @@ const OPERATOR: Record<keyof BrokerAdmin, Answer<unknown> | Exempt> = {
   groupsPage: READS,
   timers: READS,
   transactions: READS,
-  storage: READS,
   read: READS,
   deadLetters: READS,
   trace: READS,

@@ -10,6 +10,7 @@ export const READ_AGAIN_MS = 1_000;
 const MAX_LOADS = 32;
 
 type BlockReadsHost = {
+  readonly journal: Journal;
   /** A block could not be read from its file; told once for each offset. */
   held(cursor: Cursor, offset: number, error: unknown): void;
 };
@@ -19,13 +20,8 @@ export class BlockReads {
   private loads = 0;
   /** Cursors that wait for one of the loads to end. */
   private readonly starved = new Set<Cursor>();
-  private journal!: Journal;
 
   constructor(private readonly host: BlockReadsHost) {}
-
-  use(journal: Journal): void {
-    this.journal = journal;
-  }
 
   /** The block with the record of `offset`, which is at `position`; undefined while it is read from its file. */
   of(cursor: Cursor, offset: number, position: number): Block | undefined {
@@ -33,7 +29,7 @@ export class BlockReads {
     if (loaded && position >= loaded.start && position + 4 <= loaded.end) {
       if (position + recordAt.length(loaded, position) <= loaded.end) return loaded;
     }
-    const found = this.journal.borrow(position);
+    const found = this.host.journal.borrow(position);
     if (found) return found;
     this.load(cursor, offset, position);
     return undefined;
@@ -53,7 +49,7 @@ export class BlockReads {
       return;
     }
     this.loads += 1;
-    this.journal
+    this.host.journal
       .loadToBorrow(position)
       .then((block) => {
         cursor.loaded = block;

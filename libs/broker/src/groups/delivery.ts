@@ -72,8 +72,14 @@ export class Delivery implements RawDelivery, StoredRecord {
   }
 
   /** Where its key waits in order: a retried message is of the topic that it came from. */
-  get laneTopic(): string {
+  private get laneTopic(): string {
     return this.cursor.isRetry ? this.withProvenance().message.topic : this.topic;
+  }
+
+  /** It is done with: the next message of its key may go out. */
+  leaveLane(): void {
+    const { group } = this.cursor;
+    if (group.order === 'by-key') group.freeLane(this.laneTopic, this.key, this);
   }
 
   get asStored(): StoredRecord | undefined {

@@ -1,9 +1,16 @@
 import type { TopicFilter } from '#libs/messaging/port';
 import type { Audited } from '../audit/audit.js';
 import type { HeldBack } from '../positions/tries.js';
+import type { Partition } from '../topics/topics.js';
 
 /** An offset as the journal names it. */
 export type RecordedPlace = [topicId: number, partition: number, offset: number];
+
+export const recordedPlace = ({ topic, number }: Partition, offset: number): RecordedPlace => [
+  topic.id,
+  number,
+  offset,
+];
 
 /** What the entries of groups record beside their message records. */
 export type GroupFacts = {

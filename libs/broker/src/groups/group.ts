@@ -10,6 +10,7 @@ import type { Consumer } from './consumer.js';
 import { Cursor, type CursorGroup, type Place, type Ready } from '../positions/cursor.js';
 import { type Interest, Interests } from './interests.js';
 import { Lanes } from '../positions/lanes.js';
+import { MemberTurns } from './member-turns.js';
 import type { Priorities } from '../positions/priority-lookahead.js';
 import { FIRST_TRY, type HeldBack } from '../positions/tries.js';
 
@@ -26,6 +27,7 @@ export type GroupOrder = 'unordered' | 'by-key';
 /** Members that share messages, and how far they are. A broadcast member is a group of one that is never recorded. */
 export class Group implements CursorGroup {
   readonly members: Consumer[] = [];
+  readonly turns = new MemberTurns(this.members);
   readonly cursors = new Map<Partition, Cursor>();
   /** Cursors that have something to read, in turn. */
   readonly queue: Cursor[] = [];
@@ -35,8 +37,6 @@ export class Group implements CursorGroup {
    * neighbours do not die with it again and again.
    */
   readonly suspects: Ready[] = [];
-  /** The member that is kept free for suspects, while there are any. */
-  private examiner: Consumer | undefined;
   /** Messages that wait for certain members while others go on, by who takes them. */
   readonly reserved = new Map<string, Reserved>();
   /** Messages held back, with a place in this list until they are due. */
@@ -63,7 +63,6 @@ export class Group implements CursorGroup {
   isDeleted = false;
   /** Its place among all groups of this run, in the order in which they were made. */
   readonly ordinal = ++ordinals;
-  private turn = 0;
 
   constructor(
     readonly id: number,
@@ -113,7 +112,8 @@ export class Group implements CursorGroup {
   }
 
   /** The next message of the key may go out. */
-  freeLane(topic: string, key: string, { cursor, offset }: Place): void {
+  freeLane(topic: string, key: string | undefined, { cursor, offset }: Place): void {
+    if (key === undefined) return;
     const next = this.lanes.free(topic, key, cursor, offset);
     if (next) this.resume(next);
   }
@@ -131,8 +131,8 @@ export class Group implements CursorGroup {
 
   /** Whether something could go out if a member had room. */
   get hasWork(): boolean {
-    const { queue, ready, suspects, reserved, examiner } = this;
-    return queue.length + ready.length + suspects.length + reserved.size > 0 || examiner !== undefined;
+    const { queue, ready, suspects, reserved, turns } = this;
+    return queue.length + ready.length + suspects.length + reserved.size > 0 || turns.isExamining;
   }
 
   /** Whether the highest priority comes first, whatever partition it is in. */
@@ -229,47 +229,6 @@ export class Group implements CursorGroup {
     return name === retryTopic(this.name) || this.interests.wants(name);
   }
 
-  /** The next member in turn that may take another message; `takers`: if only they take it. */
-  nextWithRoom(takers?: readonly Interest[]): Consumer | undefined {
-    const { members } = this;
-    for (let i = 0; i < members.length; i++) {
-      this.turn = (this.turn + 1) % members.length;
-      const member = members[this.turn]!;
-      if (member.hasRoom && isFor(member, takers)) return member;
-    }
-    return undefined;
-  }
-
-  /** The same without a turn. */
-  hasRoom(takers?: readonly Interest[]): boolean {
-    return this.members.some((member) => member.hasRoom && isFor(member, takers));
-  }
-
-  /** The member to give a suspect to that only `takers` take: kept free from now on, and ready once it has nothing else. */
-  examinerFor(takers?: readonly Interest[]): Consumer | undefined {
-    const { examiner, members } = this;
-    if (!examiner || examiner.paused || !members.includes(examiner) || !isFor(examiner, takers)) {
-      this.dismissExaminer();
-      if (members.length === 0) return undefined;
-      this.turn = (this.turn + 1) % members.length;
-      this.examiner = [...members.slice(this.turn), ...members.slice(0, this.turn)].find(
-        (member) => !member.paused && isFor(member, takers),
-      );
-      if (this.examiner) this.examiner.isReserved = true;
-    }
-    return this.examiner?.isIdle ? this.examiner : undefined;
-  }
-
-  /** Nobody is suspected any more. */
-  endExamination(): void {
-    if (this.examiner?.inFlight.size === 0) this.dismissExaminer();
-  }
-
-  private dismissExaminer(): void {
-    if (this.examiner) this.examiner.isReserved = false;
-    this.examiner = undefined;
-  }
-
   /** Whether a topic of it keeps what it confirms over a power cut. */
   get isSynced(): boolean {
     for (const { topic } of this.cursors.keys()) if (topic.flush === 'sync') return true;
@@ -296,9 +255,6 @@ export class Group implements CursorGroup {
     }
   }
 }
-
-const isFor = ({ interest }: Consumer, takers: readonly Interest[] | undefined): boolean =>
-  !takers || takers.includes(interest);
 
 /** How often a failing message may hold its key back. */
 export function blockTimesOf({ whenFailing = 'block' }: Subscription): number {

@@ -11,9 +11,10 @@ import { EntryType } from '../journal/format.js';
 import { type Partition, type Topic, type Topics } from '../topics/topics.js';
 import { type Consumer, boundsOf } from './consumer.js';
 import { type Group, blockTimesOf } from './group.js';
+import { recordedPlace } from './group-facts.js';
 import type { Groups } from './groups.js';
 import type { Interest } from './interests.js';
-import type { Settlements } from './settlements.js';
+import type { Leases } from './leases.js';
 import type { Starts } from './start-offsets.js';
 
 export type Membership = { readonly group: Group; readonly consumer: Consumer };
@@ -23,7 +24,7 @@ export class Memberships {
   constructor(
     private readonly host: BrokerHost,
     private readonly stores: { readonly topics: Topics; readonly groups: Groups },
-    private readonly settlements: Settlements,
+    private readonly leases: Leases,
   ) {}
 
   /**
@@ -111,8 +112,8 @@ export class Memberships {
       group.interests.leave(consumer.interest, this.host.monotonicMs());
     }
     const had = consumer.inFlight.all();
-    if (isLost) this.settlements.loseLeases(had, 'the connection of its consumer was lost');
-    else this.settlements.giveBack(had);
+    if (isLost) this.leases.lose(had, 'the connection of its consumer was lost');
+    else this.leases.giveBack(had);
     if (group.mode !== 'broadcast') return;
     for (const [partition, cursor] of group.cursors) {
       const listener = partition.listeners.indexOf(cursor);
@@ -140,7 +141,7 @@ export class Memberships {
     if (group.mode === 'broadcast') {
       for (const { partition, offset } of starts) group.addCursor(partition, offset);
     } else {
-      const cursors = starts.map(({ partition, offset }) => [partition.topic.id, partition.number, offset]);
+      const cursors = starts.map(({ partition, offset }) => recordedPlace(partition, offset));
       this.host.commit(EntryType.CURSORS_CREATED, { groupId: group.id, cursors });
     }
     for (const cursor of group.cursors.values()) group.activate(cursor);

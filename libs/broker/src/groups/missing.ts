@@ -3,7 +3,7 @@ import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import type { Cursor, Place } from '../positions/cursor.js';
 import type { Group } from './group.js';
-import type { RecordedPlace } from './group-facts.js';
+import { type RecordedPlace, recordedPlace } from './group-facts.js';
 import type { Groups } from './groups.js';
 
 /** Ranges that a group's account of what it missed holds; the sum goes on. */
@@ -18,7 +18,7 @@ export async function passOver(host: BrokerHost, groups: Groups, before: number)
     for (const [partition, cursor] of group.cursors) {
       const kept = partition.index.firstAtOrBehind(before, partition.start);
       if (cursor.settled.committed >= kept) continue;
-      const place: RecordedPlace = [partition.topic.id, partition.number, kept];
+      const place = recordedPlace(partition, kept);
       // Nothing is recorded of a broadcast.
       if (group.mode === 'shared') passed.push({ groupId: group.id, place });
       else miss(group, cursor, kept, atMs);
@@ -85,7 +85,7 @@ export function passOverUndecodable(host: BrokerHost, cursor: Cursor, offset: nu
   const { group, partition } = cursor;
   const atMs = host.now();
   if (group.mode === 'shared') {
-    const place: RecordedPlace = [partition.topic.id, partition.number, offset];
+    const place = recordedPlace(partition, offset);
     host.commit(EntryType.UNDECODABLE, { atMs, groupId: group.id, place });
   } else missUndecodable(cursor, offset, atMs);
   group.freeUnread({ cursor, offset });

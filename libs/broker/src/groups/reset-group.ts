@@ -6,7 +6,8 @@ import { recordAt } from '../topics/record.js';
 import type { Partition } from '../topics/topics.js';
 import type { Cursor } from '../positions/cursor.js';
 import type { Group } from './group.js';
-import type { Settlements } from './settlements.js';
+import { recordedPlace } from './group-facts.js';
+import type { Leases } from './leases.js';
 
 /**
  * Sets where the group reads on, in all its topics. Deliveries in flight lose their lease. What waits for a
@@ -14,7 +15,7 @@ import type { Settlements } from './settlements.js';
  */
 export async function resetGroup(
   host: BrokerHost,
-  settlements: Settlements,
+  leases: Leases,
   group: Group,
   to: ResetTarget,
   audit: AuditNote,
@@ -32,7 +33,7 @@ export async function resetGroup(
   for (const member of group.members) {
     const lost = member.inFlight.all();
     if (lost.length === 0) continue;
-    settlements.giveBack(lost);
+    leases.giveBack(lost);
     member.events.leaseLost(
       member.id,
       lost.map(({ deliveryId }) => deliveryId),
@@ -41,7 +42,7 @@ export async function resetGroup(
   group.withdraw(({ cursor }) => targets.has(cursor));
   host.commit(EntryType.GROUP_RESET, {
     groupId: group.id,
-    cursors: [...targets].map(([{ partition }, offset]) => [partition.topic.id, partition.number, offset]),
+    cursors: [...targets].map(([{ partition }, offset]) => recordedPlace(partition, offset)),
     audit,
   });
   await host.journal.flush('durable');

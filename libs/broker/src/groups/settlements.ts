@@ -9,7 +9,7 @@ import type { BrokerHost } from '../host.js';
 import { EntryType } from '../journal/format.js';
 import type { Settlement } from '../session.js';
 import { type Provenance, encodeProvenance } from '../topics/provenance.js';
-import { NO_PARTITION } from '../topics/record.js';
+import { NO_OFFSET, NO_PARTITION } from '../topics/record.js';
 import { maxRecordBytes, writeRecord } from '../topics/write-record.js';
 import { Actor } from '../trace/actors.js';
 import { stepNumber } from '../trace/trace.js';
@@ -17,9 +17,9 @@ import { MAX_ERROR_CHARS, MAX_HISTORY } from './as-delivered.js';
 import { type Consumer, MAX_LEASE_MS, bounded } from './consumer.js';
 import type { Cursor } from '../positions/cursor.js';
 import type { Delivery, Recipient } from './delivery.js';
-import { SUSPECT_AFTER } from './group.js';
+import { recordedPlace } from './group-facts.js';
+import { type Leases, recordHeldBack } from './leases.js';
 import type { PendingAcks } from '../positions/pending-acks.js';
-import type { HeldBack } from '../positions/tries.js';
 
 const ACKED = stepNumber('acked');
 /** Longest wait before the next try. */
@@ -44,11 +44,12 @@ export function checkSettlement(settlement: Settlement): void {
   }
 }
 
-/** What becomes of a delivery: done, tried again, dead, or lost to its member. */
+/** What becomes of a delivery by its consumer's verdict: done, tried again, or dead. */
 export class Settlements {
   constructor(
     private readonly host: BrokerHost,
     private readonly pendingAcks: PendingAcks,
+    private readonly leases: Leases,
   ) {}
 
   /** False when the delivery is not (or no longer) with this consumer. */
@@ -61,11 +62,11 @@ export class Settlements {
     }
     const { group } = delivery.cursor;
     if (settlement.verdict === 'release') {
-      this.giveBack([delivery]);
+      this.leases.giveBack([delivery]);
       return true;
     }
     consumer.remove(delivery);
-    if (consumer.atMostOnce || group.mode === 'broadcast') this.forget(delivery);
+    if (consumer.atMostOnce || group.mode === 'broadcast') this.pass(delivery);
     else if (settlement.verdict === 'ack') this.ack(delivery, now);
     else if (settlement.verdict === 'retry') this.retry(delivery, settlement);
     else this.giveUp(delivery, settlement);
@@ -74,18 +75,14 @@ export class Settlements {
     return true;
   }
 
-  private forget(delivery: Delivery): void {
-    const { cursor, offset } = delivery;
-    cursor.settle(offset);
-    this.leaveLane(delivery);
+  private pass(delivery: Delivery): void {
+    this.pendingAcks.settle(delivery.cursor, delivery.offset);
+    delivery.leaveLane();
   }
 
   private ack(delivery: Delivery, now: number): void {
-    const { cursor, offset, position, consumer } = delivery;
-    cursor.settle(offset);
-    this.pendingAcks.note(cursor, offset);
-    this.leaveLane(delivery);
-    this.host.trace.addRecord(position, ACKED, now, consumer.actor);
+    this.pass(delivery);
+    this.host.trace.addRecord(delivery.position, ACKED, now, delivery.consumer.actor);
   }
 
   private retry(delivery: Delivery, failure: Failure & { delayMs: number }): void {
@@ -112,11 +109,10 @@ export class Settlements {
   /** An ordered group's message stays where it is, and its key with it. */
   private holdBack(delivery: Delivery, failed: Attempt, dueAtMs: number): void {
     const { cursor, offset, tries } = delivery;
-    const { group, partition } = cursor;
+    const { group } = cursor;
     const history = [...tries.history, failed].slice(-MAX_HISTORY);
     const again = { attempt: tries.attempt + 1, history, lost: 0 };
-    const place = [partition.topic.id, partition.number, offset];
-    this.host.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...again, dueAtMs });
+    recordHeldBack(this.host, delivery, { ...again, dueAtMs });
     group.putOff({ cursor, offset, ...again, dueAtMs });
     this.host.dueAt(dueAtMs);
     // Looks at all that wait: once for each of them would be seconds for a batch of 40,000.
@@ -184,13 +180,13 @@ export class Settlements {
     const target = topic.partitions[0]!;
     const now = host.now();
     const encodedProvenance = encodeProvenance(provenance);
-    const facts = { groupId: group.id, place: [partition.topic.id, partition.number, offset], to };
+    const facts = { groupId: group.id, place: recordedPlace(partition, offset), to };
     host.commit(EntryType.MOVED, facts, maxRecordBytes(message) + encodedProvenance.byteLength, (out) => {
       const record = {
         ...message,
         topicId: topic.id,
         partition: delayMs > 0 ? NO_PARTITION : target.number,
-        offset: delayMs > 0 ? -1 : target.end,
+        offset: delayMs > 0 ? NO_OFFSET : target.end,
         isRetry: to === 'retry',
         storedAtMs: now,
         deliverAtMs: delayMs > 0 ? now + delayMs : 0,
@@ -198,97 +194,9 @@ export class Settlements {
       };
       writeRecord(out, record, encodedProvenance);
     });
-    this.freeLane(cursor, offset, message.topic, message.key);
+    group.freeLane(message.topic, message.key, { cursor, offset });
     if (delayMs > 0) host.dueAt(now + delayMs);
   }
-
-  private leaveLane(delivery: Delivery): void {
-    const { cursor, offset } = delivery;
-    if (cursor.group.order === 'by-key') this.freeLane(cursor, offset, delivery.laneTopic, delivery.key);
-  }
-
-  /** The next message of the key may go out. */
-  private freeLane(cursor: Cursor, offset: number, topic: string, key: string | undefined): void {
-    if (!key) return;
-    cursor.group.freeLane(topic, key, { cursor, offset });
-  }
-
-  /**
-   * Takes deliveries away from their member and gives them to the group again: nobody knows what became of them, so
-   * that counts as a try. Resolves nothing: the member is told by its caller.
-   */
-  loseLeases(deliveries: readonly Delivery[], error: string): void {
-    const atMs = this.host.now();
-    for (const delivery of deliveries) {
-      this.takeBack(delivery, lostAgain(delivery, error, atMs));
-      this.host.trace.add(delivery.stored.id, 'lease-expired', atMs, delivery.consumer.actor, error);
-    }
-    for (const group of new Set(deliveries.map(({ cursor }) => cursor.group))) group.wake();
-  }
-
-  /** Takes away from a member what it had for too long, and tells it. */
-  leasesRanOut(member: Consumer, nowMs: number): void {
-    const expired = member.expired(nowMs);
-    if (expired.length === 0) return;
-    this.loseLeases(expired, 'the lease ran out');
-    member.events.leaseLost(
-      member.id,
-      expired.map(({ deliveryId }) => deliveryId),
-    );
-  }
-
-  /** Gives the group deliveries again that nobody failed with: the member leaves in good order, or never began. */
-  giveBack(deliveries: readonly Delivery[]): void {
-    for (const delivery of deliveries) {
-      const { attempt, history, lost } = delivery.tries;
-      const again = { attempt, history, lost, dueAtMs: 0 };
-      if (delivery.isNoted) this.note(delivery, again);
-      this.takeBack(delivery, again);
-    }
-  }
-
-  /**
-   * Records before it is handed over that a delivery is under way: were the process to end, which broker and consumer
-   * share, nobody else would know that this message was tried.
-   */
-  noteUnderWay(delivery: Delivery): void {
-    this.note(delivery, lostAgain(delivery, 'the process ended', this.host.now()));
-    delivery.isNoted = true;
-  }
-
-  private note({ cursor, offset }: Delivery, held: HeldBack): void {
-    const { group, partition } = cursor;
-    const place = [partition.topic.id, partition.number, offset];
-    this.host.commit(EntryType.HELD_BACK, { groupId: group.id, place, ...held });
-    // That is what the next start has to know. Now it is with somebody.
-    cursor.heldBack.delete(offset);
-  }
-
-  private takeBack(delivery: Delivery, again: HeldBack): void {
-    const { consumer, cursor, offset } = delivery;
-    consumer.remove(delivery);
-    if (consumer.atMostOnce || cursor.group.mode === 'broadcast') return this.forget(delivery);
-    if (again.dueAtMs === 0) return cursor.group.makeReady({ cursor, offset, ...again });
-    cursor.group.putOff({ cursor, offset, ...again });
-    this.host.dueAt(again.dueAtMs);
-  }
-}
-
-/** Of one that was lost as a suspect, alone with its consumer: its next try waits 1 s, 2 s, 4 s … 1 min, and all others go on meanwhile. */
-const FIRST_SUSPECT_WAIT_MS = 1_000;
-const MAX_SUSPECT_WAIT_MS = 60_000;
-
-/** What is known of a delivery that ends, or would end, without a verdict. */
-export function lostAgain({ tries, attempt, consumer }: Delivery, error: string, atMs: number): HeldBack {
-  const failed: Attempt = { attempt, atMs, consumer: consumer.clientName, error, isLost: true };
-  const lost = tries.lost + 1;
-  const waitMs = Math.min(MAX_SUSPECT_WAIT_MS, FIRST_SUSPECT_WAIT_MS * 2 ** (lost - SUSPECT_AFTER - 1));
-  return {
-    attempt: tries.attempt + 1,
-    history: [...tries.history, failed].slice(-MAX_HISTORY),
-    lost,
-    dueAtMs: lost > SUSPECT_AFTER ? atMs + waitMs : 0,
-  };
 }
 
 const originOf = ({ topic, partition, offset, storedAtMs }: StoredMessage): Provenance['origin'] => ({

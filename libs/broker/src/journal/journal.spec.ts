@@ -36,7 +36,6 @@ beforeEach(() => {
       },
     }),
     firstEntryTooLong: () => void (tooLong += 1),
-    mayGrow: true,
   };
   snapshotBytes = 0;
   tooLong = 0;

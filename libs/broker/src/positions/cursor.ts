@@ -30,7 +30,7 @@ export interface CursorGroup {
   /** Moves messages whose wait is over to the ready ones. */
   releaseDue(nowMs: number): void;
   /** The first of a lane is done with, or cannot be delivered any more: the next one's turn has come. */
-  freeLane(topic: string, key: string, place: Place): void;
+  freeLane(topic: string, key: string | undefined, place: Place): void;
   /** The same for one whose record cannot be read, and so whose key is not known. */
   freeUnread(place: Place): void;
   /** Messages of the cursor no longer stand in any lane. */

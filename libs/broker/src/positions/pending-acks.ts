@@ -6,7 +6,9 @@ import type { Cursor } from './cursor.js';
 export class PendingAcks {
   private cursors: Cursor[] = [];
 
-  note(cursor: Cursor, offset: number): void {
+  /** The group is done with a message. Nothing is recorded of a broadcast. */
+  settle(cursor: Cursor, offset: number): void {
+    if (!cursor.settle(offset) || cursor.group.mode === 'broadcast') return;
     cursor.unrecorded.push(offset);
     if (cursor.unrecorded.length === 1) this.cursors.push(cursor);
   }
