@@ -1,6 +1,13 @@
 import { afterAll, afterEach, describe, expect, it } from '@jest/globals';
-import { connectUnderTest, newName, newTopic, record } from '../testing/kafka-under-test.js';
-import type { Committed, Membership, MembershipOptions, Place } from './kafka-client.js';
+import {
+  brokersUnderTest,
+  connectUnderTest,
+  newName,
+  newTopic,
+  record,
+} from '../testing/kafka-under-test.js';
+import { ProduceProxy } from '../testing/produce-proxy.js';
+import type { Committed, KafkaClient, Membership, MembershipOptions, Place } from './kafka-client.js';
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
@@ -24,8 +31,12 @@ class Witness {
 
   constructor(readonly group: string) {}
 
-  async join(topics: readonly string[], more: Partial<MembershipOptions> = {}): Promise<this> {
-    this.membership = await client.join({
+  async join(
+    topics: readonly string[],
+    more: Partial<MembershipOptions> = {},
+    through: KafkaClient = client,
+  ): Promise<this> {
+    this.membership = await through.join({
       group: this.group,
       clientId: 'witness',
       topics,
@@ -143,6 +154,29 @@ describe('a member of a Kafka group', () => {
     await witness.membership.leave();
     const late = witness.membership.commit([{ topic, partition: 0, offset: 1, note: '' }]);
     await expect(late).rejects.toMatchObject({ code: 'LEASE_LOST' });
+  });
+
+  it('loses its partitions while it cannot be heard, knows it, and is a member again afterwards', async () => {
+    const place = { topic: await newTopic(client), partition: 0 };
+    const group = newName('group');
+    const proxy = await ProduceProxy.before(brokersUnderTest()[0] ?? '');
+    const away = connectUnderTest({ socketFactory: proxy.socketFactory, requestTimeoutMs: 1_000 });
+    try {
+      const first = await new Witness(group).join([place.topic], {}, away);
+      await sendTexts(place, ['a']);
+      await until(() => first.texts.length === 1, 'the message');
+      proxy.cut();
+      const second = await new Witness(group).join([place.topic]);
+      await until(() => second.texts.length === 1, 'the message at the other member');
+      await until(() => first.losses === 1, 'the first one to know');
+      proxy.mend();
+      await until(() => first.assignments === 2, 'the first one to be a member again');
+      expect(first.stopped).toBeUndefined();
+      await first.membership.leave();
+    } finally {
+      await away.close();
+      await proxy.close();
+    }
   });
 
   it('goes on with its other topics when one is deleted, and takes up topics that come', async () => {

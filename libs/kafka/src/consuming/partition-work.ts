@@ -10,6 +10,8 @@ export type Item = {
   bytes: number;
   /** Those of one lane are delivered one at a time, in order. */
   lane: string | undefined;
+  /** Its verdict is written; only the commit may still fail, and be asked for again. */
+  isDone?: boolean;
 };
 
 /** A partition while it is this member's. */

@@ -46,7 +46,7 @@ export class Settlements {
   async settle(delivery: Delivery, verdict: Verdict, land: () => void): Promise<void> {
     const { item } = delivery;
     if (item.work.isGone) throw lost();
-    if (verdict.action !== 'ack') {
+    if (verdict.action !== 'ack' && item.isDone !== true) {
       const attempt = this.attemptOf(delivery, verdict.error);
       if (verdict.action === 'dead-letter') await this.bury(item, verdict, [...delivery.history, attempt]);
       else if (this.terms.isByKey) return this.retryInPlace(item, attempt, verdict, land);
@@ -91,8 +91,11 @@ export class Settlements {
 
   private async finish(item: Item, land: () => void): Promise<void> {
     if (item.work.isGone) throw lost();
-    land();
-    this.ends.finish(item);
+    if (item.isDone !== true) {
+      item.isDone = true;
+      land();
+      this.ends.finish(item);
+    }
     await this.parts.commits.add(item.work);
   }
 

@@ -12,6 +12,7 @@ export class ProduceProxy {
   private answersToDrop = 0;
   /** Answers that were dropped so far. */
   dropped = 0;
+  private isCut = false;
   private readonly sockets = new Set<Socket>();
 
   private constructor(
@@ -38,12 +39,23 @@ export class ProduceProxy {
     this.answersToDrop = count;
   }
 
+  /** The network is gone, until `mend`. */
+  cut(): void {
+    this.isCut = true;
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  mend(): void {
+    this.isCut = false;
+  }
+
   async close(): Promise<void> {
     for (const socket of this.sockets) socket.destroy();
     await new Promise((resolve) => this.server.close(resolve));
   }
 
   private relay(client: Socket): void {
+    if (this.isCut) return void client.destroy();
     const node = connect({ ...this.node, noDelay: true });
     const produces = new Set<number>();
     const toNode = frames((frame) => {
