@@ -7,20 +7,50 @@ import { kafkaTopicOf } from '../topic-names.js';
 /** A broadcast's member has a group of its own in Kafka: `ops.screen~4f1c…`. */
 const BROADCAST = /^(.+)~[0-9a-f-]{36}$/;
 
-/** All groups, from Kafka's own descriptions and from the notes of their members. What is in flight is as of the last 50 ms. */
-export async function describeGroups(client: KafkaClient, deadLetters: DeadLetters): Promise<GroupInfo[]> {
+/**
+ * Groups in the order of their names, from Kafka's own descriptions and from the notes of their members. What is in flight is as of
+ * the last 50 ms. Each group costs a few requests: with `page` only those from a name on are asked for, until there are more
+ * positions than that.
+ */
+export async function describeGroups(
+  client: KafkaClient,
+  deadLetters: DeadLetters,
+  page = { fromGroup: '', positions: Infinity },
+): Promise<GroupInfo[]> {
   const described = await client.groups();
-  const shared = described.filter(({ group }) => !BROADCAST.test(group));
-  const infos = await Promise.all(
-    shared.map(async (description) => {
-      const { group } = description;
-      const places = await client.committed(group);
-      const topics = [...new Set(places.map(({ topic }) => topic))];
-      const ends = topics.length === 0 ? new Map<string, number[]>() : await client.offsets(topics, 'latest');
-      return describe(description, places, ends, await deadLetters.count(group));
-    }),
-  );
-  return [...infos, ...broadcasts(described)].sort((a, b) => (a.group < b.group ? -1 : 1));
+  const inOrder = [
+    ...described.filter(({ group }) => !BROADCAST.test(group)).map(byName),
+    ...broadcasts(described),
+  ]
+    .filter(({ name }) => name >= page.fromGroup)
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+  const infos: GroupInfo[] = [];
+  let positions = 0;
+  for (const { shared, info } of inOrder) {
+    if (positions > page.positions) break;
+    const next = shared === undefined ? info : await describeShared(client, deadLetters, shared);
+    infos.push(next);
+    positions += next.positions.length;
+  }
+  return infos;
+}
+
+type Named = { name: string } & (
+  { shared: GroupDescription; info?: undefined } | { shared?: undefined; info: GroupInfo }
+);
+
+const byName = (shared: GroupDescription): Named => ({ name: shared.group, shared });
+
+async function describeShared(
+  client: KafkaClient,
+  deadLetters: DeadLetters,
+  description: GroupDescription,
+): Promise<GroupInfo> {
+  const { group } = description;
+  const places = await client.committed(group);
+  const topics = [...new Set(places.map(({ topic }) => topic))];
+  const ends = topics.length === 0 ? new Map<string, number[]>() : await client.offsets(topics, 'latest');
+  return describe(description, places, ends, await deadLetters.count(group));
 }
 
 function describe(
@@ -79,24 +109,27 @@ function describe(
   };
 }
 
-function broadcasts(described: readonly GroupDescription[]): GroupInfo[] {
-  const byName = new Map<string, GroupDescription['members']>();
+function broadcasts(described: readonly GroupDescription[]): Named[] {
+  const membersOf = new Map<string, GroupDescription['members']>();
   for (const { group, members } of described) {
     const name = BROADCAST.exec(group)?.[1];
-    if (name !== undefined) byName.set(name, [...(byName.get(name) ?? []), ...members]);
+    if (name !== undefined) membersOf.set(name, [...(membersOf.get(name) ?? []), ...members]);
   }
-  return [...byName].map(([group, members]) => ({
-    group,
-    mode: 'broadcast',
-    members: members.map(({ id, client }) => ({ id, client, inFlight: 0 })),
-    lag: 0,
-    inFlight: 0,
-    retrying: 0,
-    deadLetters: 0,
-    deadLettersDropped: 0,
-    acked: 0,
-    positions: [],
-    unreadable: [],
-    missed: { messages: 0, ranges: [] },
+  return [...membersOf].map(([group, members]) => ({
+    name: group,
+    info: {
+      group,
+      mode: 'broadcast',
+      members: members.map(({ id, client }) => ({ id, client, inFlight: 0 })),
+      lag: 0,
+      inFlight: 0,
+      retrying: 0,
+      deadLetters: 0,
+      deadLettersDropped: 0,
+      acked: 0,
+      positions: [],
+      unreadable: [],
+      missed: { messages: 0, ranges: [] },
+    },
   }));
 }

@@ -18,7 +18,7 @@ import { isInternal, kafkaTopicOf, topicOf } from '../topic-names.js';
 import { unsupported } from '../unsupported.js';
 import type { Audit } from './audit.js';
 import { describeGroups } from './describe-groups.js';
-import { pageOf } from './pages.js';
+import { pageOf, startOf } from './pages.js';
 import { placesAfterReset } from './reset-group.js';
 
 const MAX_PARTITIONS = 1_024;
@@ -53,16 +53,20 @@ export function kafkaAdmin(parts: Parts): BrokerAdmin {
         query,
       ),
     groups,
-    groupsPage: async (query?: PageQuery) =>
-      pageOf(
-        await groups(),
+    groupsPage: async (query: PageQuery = {}) => {
+      const { limit, from } = startOf(query);
+      await parts.tellFlight();
+      const page = { fromGroup: from.name, positions: from.skip + limit };
+      return pageOf(
+        await describeGroups(client, deadLetters, page),
         {
           nameOf: ({ group }) => group,
           countOf: ({ positions }) => positions.length,
-          slice: (info, from, to) => ({ ...info, positions: info.positions.slice(from, to) }),
+          slice: (info, first, end) => ({ ...info, positions: info.positions.slice(first, end) }),
         },
         query,
-      ),
+      );
+    },
     // None can be made: see the table in README.md.
     timers: async () => ({ pending: 0, pastDue: 0, nextDueAtMs: undefined }),
     transactions: async () => ({ pending: 0, parked: [] }),

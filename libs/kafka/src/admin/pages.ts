@@ -15,13 +15,7 @@ export type Parts<Item> = {
  * @throws {MessagingError} `INVALID_ARGUMENT`
  */
 export function pageOf<Item>(items: readonly Item[], parts: Parts<Item>, query: PageQuery = {}): Page<Item> {
-  const { limit = MAX_LIMIT, after } = query;
-  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
-    throw new MessagingError(
-      'INVALID_ARGUMENT',
-      `limit: a whole number from 1 to ${MAX_LIMIT}, not ${limit}`,
-    );
-  const from = after === undefined ? { name: '', skip: 0 } : readToken(after);
+  const { limit, from } = startOf(query);
   const sorted = [...items].sort((a, b) => (parts.nameOf(a) < parts.nameOf(b) ? -1 : 1));
   const rest = sorted.filter((item) => parts.nameOf(item) >= from.name);
   const page: Page<Item> = { items: [] };
@@ -43,6 +37,22 @@ export function pageOf<Item>(items: readonly Item[], parts: Parts<Item>, query: 
     room -= count;
   }
   return page;
+}
+
+/**
+ * What a page begins with, and how much goes on it.
+ * @throws {MessagingError} `INVALID_ARGUMENT`
+ */
+export function startOf({ limit = MAX_LIMIT, after }: PageQuery): {
+  limit: number;
+  from: { name: string; skip: number };
+} {
+  if (!Number.isInteger(limit) || limit < 1 || limit > MAX_LIMIT)
+    throw new MessagingError(
+      'INVALID_ARGUMENT',
+      `limit: a whole number from 1 to ${MAX_LIMIT}, not ${limit}`,
+    );
+  return { limit, from: after === undefined ? { name: '', skip: 0 } : readToken(after) };
 }
 
 const tokenOf = (name: string, skip: number): string => `${skip}:${name}`;
