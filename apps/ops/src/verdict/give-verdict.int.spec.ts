@@ -388,6 +388,13 @@ describe('the verdict over real books', () => {
         'unreadable',
       ],
       ['a timer past due', quiet({ timers: { pending: 1, pastDue: 1, nextDueAtMs: 0 } }), 'timers-past-due'],
+      ...(['order', 'payment'] as const).map((service): [string, () => unknown, string] => [
+        `a message that ${service} has not sent`,
+        () =>
+          admin.query(`INSERT INTO "${service}".outbox (shard, message_id, topic, tag, headers, options, body)
+                       VALUES (0, 'm', 't', 't', '{}', '{}', '')`),
+        'unsent',
+      ]),
       ['an undecided half message', quiet({ transactions: { pending: 1, parked: [] } }), 'undecided'],
       [
         'a parked half message',

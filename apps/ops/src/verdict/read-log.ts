@@ -4,7 +4,7 @@ import { BROKER_PORT, type BrokerPort, type StoredMessage } from '#libs/messagin
 import { PrismaClient } from '#prisma/ops';
 import { Gathered, type Finding } from './finding.js';
 import { WITHOUT_ROW } from './rules/order-rules.js';
-import type { BrokerState } from './rules/quiet-rules.js';
+import { UNSENT, type BrokerState } from './rules/quiet-rules.js';
 
 /** Messages in one read: a few hundred kilobytes at a time, whatever the topic holds. */
 const BATCH_MESSAGES = 2_000;
@@ -49,10 +49,11 @@ export class ReadLog {
 
   async state(): Promise<BrokerState> {
     const { admin } = this.broker;
-    // Groups last: a timer that fires or a transaction that is committed meanwhile is in their lag.
+    // Groups last: what is sent, a timer that fires or a transaction that is committed meanwhile is in their lag.
+    const outboxes = await this.prisma.$queryRawUnsafe<BrokerState['outboxes']>(UNSENT);
     const timers = await admin.timers();
     const transactions = await admin.transactions();
-    return { timers, transactions, groups: await admin.groups() };
+    return { outboxes, timers, transactions, groups: await admin.groups() };
   }
 
   /** Every retained message of a topic up to its present end, in batches. */

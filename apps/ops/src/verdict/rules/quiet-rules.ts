@@ -8,13 +8,22 @@ export type BrokerState = {
   >[];
   timers: Pick<TimerInfo, 'pastDue'>;
   transactions: TransactionInfo;
+  /** Messages that services have written and not sent, those that were given up among them. */
+  outboxes: readonly { service: string; unsent: number }[];
 };
+
+export const UNSENT = ['order', 'payment']
+  .map((service) => `SELECT '${service}' AS service, count(*)::int AS unsent FROM "${service}".outbox`)
+  .join(' UNION ALL ');
 
 /**
  * Nothing is under way any more, and the broker has lost nothing that a group was to get. Dead letters are at rest:
  * they are counted, an alert tells of them; those that retention has dropped nobody can bring back.
  */
-export function unrest({ groups, timers, transactions }: BrokerState): { findings: Finding[]; note: string } {
+export function unrest({ groups, timers, transactions, outboxes }: BrokerState): {
+  findings: Finding[];
+  note: string;
+} {
   const gathered = new Gathered();
   const add = (rule: string, says: string, examples: string[], count: number): void => {
     if (count > 0) gathered.add({ check: 'quiet', rule, says }, examples, count);
@@ -38,6 +47,9 @@ export function unrest({ groups, timers, transactions }: BrokerState): { finding
   const { pending, parked } = transactions;
   add('timers-past-due', 'timers past due', ['see npm run broker -- timers'], timers.pastDue);
   add('undecided', 'half messages undecided', ['see npm run broker -- transactions'], pending);
+  for (const { service, unsent } of outboxes) {
+    add('unsent', 'messages of an outbox not sent', [`${service} has ${unsent}`], unsent);
+  }
   const parkedIds = parked.map(({ transactionId }) => transactionId);
   add('parked', 'half messages parked', parkedIds, parkedIds.length);
 
@@ -45,6 +57,6 @@ export function unrest({ groups, timers, transactions }: BrokerState): { finding
   const letters = dead.map(({ group, deadLetters }) => `${group} ${deadLetters}`).join(', ');
   return {
     findings: gathered.findings,
-    note: `no lag, no timer past due, no half message, nothing missed; dead letters: ${letters || 'none'}`,
+    note: `no lag, no timer past due, no half message, no outbox that is not empty, nothing missed; dead letters: ${letters || 'none'}`,
   };
 }

@@ -31,6 +31,7 @@ export class SoundShop {
     await this.admin.query(`
       ALTER TABLE stock.ticket_types DROP CONSTRAINT IF EXISTS ticket_types_not_oversold;
       ALTER TABLE "order".orders DROP CONSTRAINT IF EXISTS orders_status_known;
+      TRUNCATE "order".outbox, payment.outbox;
       TRUNCATE stock.ledger, stock.ticket_types, stock.sessions, stock.shows, "order".orders, payment.refunds,
         payment.payments, payment.provider_refunds, payment.webhook_anomalies, payment.provider_intents, payment.provider_webhooks, notification.deliveries,
         notification.mailbox;
