@@ -61,6 +61,14 @@ describe('the environment of npm run shop', () => {
     expect(read({ BROKER: 'rabbit' })).toBe('BROKER must be "embedded", not "rabbit".\n');
   });
 
+  test('with Kafka, which cannot carry the shop yet, is refused in one line, by the option too', () => {
+    const line = 'BROKER=kafka is not available yet.\n';
+    expect(read({ BROKER: 'kafka' })).toBe(line);
+    const shop = join(repositoryRoot(), 'scripts/shop.mjs');
+    const { stderr, status } = spawnSync(process.execPath, [shop, '--broker', 'kafka'], { encoding: 'utf8' });
+    expect([stderr, status]).toEqual([line, 1]);
+  });
+
   test('shows that npm kept an option that was meant for the shop', () => {
     expect(read({ npm_config_reset: 'true' })).toMatch(
       /^npm kept --reset [^\n]+: npm run shop -- --reset\n$/,

@@ -1,5 +1,5 @@
 // `npm run shop`: the whole shop on this machine, from a fresh clone, with nothing else set up.
-// `npm run shop -- --reset` empties its data first. Data, logs and secrets live in .stampede/.
+// `npm run shop -- --reset` empties its data first, `--broker NAME` is the same as BROKER=NAME. Data, logs and secrets live in .stampede/.
 import { chmodSync, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { isAbsolute, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -38,7 +38,10 @@ async function main() {
   const startedAt = Date.now();
   // Whoever read what we say may go away; the shop stays.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
-  const { values } = parseArgs({ options: { reset: { type: 'boolean', default: false } } });
+  const { values } = parseArgs({
+    options: { reset: { type: 'boolean', default: false }, broker: { type: 'string' } },
+  });
+  if (values.broker !== undefined) process.env.BROKER = values.broker;
   readEnvironment(process.env);
   prepare();
 

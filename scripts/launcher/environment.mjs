@@ -24,6 +24,7 @@ export function readEnvironment(env) {
   if (!Number.isInteger(port) || port < 1 || port > 65_500) {
     throw new Refusal(`PORT must be a number from 1 to 65500, not "${env.PORT}".`);
   }
+  if (env.BROKER === 'kafka') throw new Refusal('BROKER=kafka is not available yet.');
   if (env.BROKER !== undefined && env.BROKER !== 'embedded') {
     throw new Refusal(`BROKER must be "embedded", not "${env.BROKER}".`);
   }

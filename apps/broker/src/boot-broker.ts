@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { BrokerServer, EmbeddedBroker } from '#libs/broker';
-import { MessagingError } from '#libs/messaging/port';
+import { MessagingError, type StorageInfo } from '#libs/messaging/port';
 import { ConfigError, createLogger, exitCodeOf, loadConfig, stopOnSignals } from '#libs/service-kit/process';
 import { BrokerConfig, brokerOptions } from './broker.config.js';
 import { BrokerMetrics } from './observe/broker-metrics.js';
@@ -65,13 +65,20 @@ export async function startBroker(
     const port = broker.connect('broker-metrics');
     metrics.observe(port.admin, () => server.connectionCount);
     // Reads nothing from disk, but fails when the broker is no longer able to serve.
-    observation.ready(async () => void (await port.admin.timers()));
+    observation.ready(async () => ({ broker: 'ok', disk: wordsFor(await port.admin.storage()) }));
     return running(config, { broker, server, observation });
   } catch (error) {
     await observation.close();
     await broker?.close();
     throw error;
   }
+}
+
+/** A broker that drains is ready: its consumers need it, and no start of it makes room. */
+function wordsFor({ isShort, freeBytes, reserveBytes }: StorageInfo): string {
+  if (!isShort) return 'ok';
+  const free = freeBytes === undefined ? '' : `, ${freeBytes} bytes free`;
+  return `nearly full${free}: sends are refused until ${2 * reserveBytes} are, and consumers drain`;
 }
 
 type Parts = { broker: EmbeddedBroker; server: BrokerServer; observation: ObservationServer };

@@ -28,6 +28,8 @@ const journalSettings = {
   BROKER_DEAD_LETTERS_PER_GROUP: whole(1, 1_000_000).default(100_000),
   /** A start holds two segments in memory. */
   BROKER_SEGMENT_BYTES: whole(64 * 1024, 512 * MIB).default(64 * MIB),
+  /** Kept on the disk for consumers to drain; 0: none. */
+  BROKER_RESERVE_BYTES: whole(0, 1024 * MIB).default(8 * MIB),
   /** 20 bytes of memory each, up to 64 on disk; 0: no trace. */
   BROKER_TRACE_STEPS: whole(0, 10_000_000).default(100_000),
   BROKER_DEDUPLICATION_MS: whole(1_000, DAY_MS).default(2 * MINUTE_MS),
@@ -90,6 +92,7 @@ export const brokerOptions = (env: BrokerConfig): Omit<BrokerOptions, 'onProblem
     maxPerGroup: env.BROKER_DEAD_LETTERS_PER_GROUP,
   },
   segmentBytes: env.BROKER_SEGMENT_BYTES,
+  reserveBytes: env.BROKER_RESERVE_BYTES,
   traceSteps: env.BROKER_TRACE_STEPS,
   deduplication: { windowMs: env.BROKER_DEDUPLICATION_MS, maxIds: env.BROKER_DEDUPLICATION_IDS },
 });

@@ -1,7 +1,8 @@
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import fs, { type StatsFs } from 'node:fs';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { pino } from 'pino';
 import { connectBroker } from '#libs/broker';
 import { exitCodeOf, loadConfig } from '#libs/service-kit/process';
@@ -45,6 +46,35 @@ describe('the broker process', () => {
     const [topic] = await again.admin.topics();
     expect(topic?.partitions.reduce((sum, { endOffset }) => sum + endOffset, 0)).toBe(1);
     await again.close();
+  });
+
+  it('stays ready while its disk is nearly full, and tells it in words and figures', async () => {
+    await running.close();
+    const statfs = jest.spyOn(fs.promises, 'statfs');
+    statfs.mockResolvedValue({ bavail: 10, bsize: 100, blocks: 1_000 } as StatsFs);
+    running = await startBroker(loadConfig(BrokerConfig, env), logger);
+    const ready = await fetch(`${running.httpUrl}/health/ready`);
+    expect(ready.status).toBe(200);
+    expect(await ready.json()).toMatchObject({
+      status: 'ok',
+      checks: { broker: 'ok', disk: expect.stringContaining('nearly full, 1000 bytes free') as unknown },
+    });
+    const metrics = await (await fetch(`${running.httpUrl}/metrics`)).text();
+    expect(metrics).toMatch(/broker_storage_short\{.*\} 1/);
+    expect(metrics).toMatch(/broker_storage_free_bytes\{.*\} 1000/);
+    const port = connectBroker({ url: running.url, token: 'secret', clientName: 'spec', log: logger });
+    await expect(port.send([{ topic: 'order', tag: 'paid', body: Buffer.from('{}') }])).rejects.toMatchObject(
+      { code: 'STORAGE_FULL' },
+    );
+    statfs.mockRestore();
+    for (let disk = ''; disk !== 'ok';) {
+      const { checks } = (await (await fetch(`${running.httpUrl}/health/ready`)).json()) as {
+        checks: { disk: string };
+      };
+      disk = checks.disk;
+    }
+    await port.send([{ topic: 'order', tag: 'paid', body: Buffer.from('{}') }]);
+    await port.close();
   });
 
   it('answers what it does not have as a problem', async () => {
@@ -129,6 +159,7 @@ describe('the configuration of the broker process', () => {
       BROKER_DEAD_LETTER_RETENTION_MS: '60000',
       BROKER_DEAD_LETTERS_PER_GROUP: '10',
       BROKER_SEGMENT_BYTES: '65536',
+      BROKER_RESERVE_BYTES: '1048576',
       BROKER_TRACE_STEPS: '0',
       BROKER_DEDUPLICATION_MS: '5000',
       BROKER_DEDUPLICATION_IDS: '1000',
@@ -141,6 +172,7 @@ describe('the configuration of the broker process', () => {
       retention: { maxAgeMs: 3_600_000, maxBytes: 1_000_000, unsettled: 'drop' },
       deadLetters: { maxAgeMs: 60_000, maxPerGroup: 10 },
       segmentBytes: 65_536,
+      reserveBytes: 1_048_576,
       traceSteps: 0,
       deduplication: { windowMs: 5_000, maxIds: 1_000 },
     });

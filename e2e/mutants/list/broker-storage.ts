@@ -10,6 +10,8 @@ const START = `${BROKER}/journal/start-of-journal.int.spec.ts`;
 const QUARANTINE = `${BROKER}/journal/quarantine.int.spec.ts`;
 const CARRYING = `${BROKER}/engine/carry-forward.int.spec.ts`;
 const RETENTION = `${BROKER}/engine/retention.int.spec.ts`;
+const END = `${BROKER}/journal/end-of-journal.int.spec.ts`;
+const FULL_DISK = `${BROKER}/journal/full-disk.int.spec.ts`;
 const KILLED = `${BROKER}/journal/restart-after-kill.int.spec.ts`;
 
 /** What the broker has confirmed is on disk, and is found there again, or its absence is told. */
@@ -22,7 +24,7 @@ export const BROKER_STORAGE: readonly Mutant[] = [
       ['the-old-file-is-not-synced', 'await this.writing.file.datasync();\n', '', { specs: [CHANGE] }],
       [
         'a-new-file-is-not-in-its-directory',
-        'if (!exists) await this.files.syncDirectory(this.directory);',
+        'if (!exists) await this.noteNewest(file, segment.base);\n',
         '',
         { specs: [KILLED] },
       ],
@@ -102,11 +104,7 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'await file.truncate(position - segment.base);\n      await file.datasync();',
         'await file.truncate(position - segment.base);',
       ],
-      [
-        'segments-behind-a-cut-stay',
-        'for (const later of segments.all.splice(index + 1)) await files.unlink(later.path);',
-        'segments.all.splice(index + 1);',
-      ],
+      ['segments-behind-a-cut-stay', 'for (const { path } of gone) await files.unlink(path);\n', ''],
       ['damage-passes-for-a-torn-tail', 'if (provenDurable <= position)', 'if (position >= 0)'],
       [
         'a-torn-tail-passes-for-damage',
@@ -121,7 +119,7 @@ export const BROKER_STORAGE: readonly Mutant[] = [
       ],
       ['what-is-left-out-is-not-told', 'lost.push(range);\n', '', { specs: [QUARANTINE] }],
       ['the-gap-is-not-told-in-its-place', 'options.onLost?.(range);\n', '', { specs: [QUARANTINE] }],
-      ['a-missing-end-is-no-damage', 'if (end < options.durableBefore) {', 'if (end < 0) {'],
+      ['a-missing-end-is-no-damage', 'if (end < durableUpTo) {', 'if (end < 0) {'],
       [
         'a-missing-start-is-no-damage',
         'if (missing) {',
@@ -333,5 +331,147 @@ export const BROKER_STORAGE: readonly Mutant[] = [
       ['what-is-missed-is-not-counted', 'missed.messages += 1;\n', ''],
       ['counts-what-was-settled', 'if (!settled.isSettled(offset)) last =', 'last ='],
     ],
+  ),
+  ...slipsIn(
+    `${BROKER}/journal/segments.ts`,
+    'broker-end-of-journal',
+    [END],
+    [
+      [
+        'the-newest-segment-is-not-noted',
+        'if (!exists) await this.noteNewest(file, segment.base);',
+        'if (!exists) await this.files.syncDirectory(this.directory);',
+      ],
+      [
+        'the-newest-segment-is-noted-before-it-is-there',
+        "await this.files.syncDirectory(this.directory);\n    await writeMark(this.files, this.directory, 'newest', base);",
+        "await writeMark(this.files, this.directory, 'newest', base);\n    await this.files.syncDirectory(this.directory);",
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/journal/recovery.ts`,
+    'broker-end-of-journal',
+    [END],
+    [
+      [
+        'a-missing-newest-segment-is-not-missed',
+        "options.onDamage === 'refuse') throw endIsMissing",
+        'false) throw endIsMissing',
+      ],
+      ['a-missing-newest-segment-is-not-told', 'if (missingNewest) leaveOut(missingNewest);\n', ''],
+      [
+        'what-recovery-takes-away-is-missed',
+        "if (newestAt < (options.newestAt ?? -1)) await writeMark(files, segments.directory, 'newest', newestAt);\n",
+        '',
+      ],
+      [
+        'what-recovery-takes-away-is-missed-when-it-dies',
+        "if (newestAt < (options.newestAt ?? -1)) await writeMark(files, segments.directory, 'newest', newestAt);\n  for (const { path } of gone) await files.unlink(path);",
+        "for (const { path } of gone) await files.unlink(path);\n  if (newestAt < (options.newestAt ?? -1)) await writeMark(files, segments.directory, 'newest', newestAt);",
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/engine/engine.ts`,
+    'broker-end-of-journal',
+    [END],
+    [['a-segment-of-a-dead-process-is-not-noted', 'await engine.noteNewest();\n', '']],
+  ),
+  ...slipsIn(
+    `${BROKER}/inspect/verify-journal.ts`,
+    'broker-end-of-journal',
+    [END],
+    [['a-verification-misses-no-end', '    newestAt,\n', '']],
+  ),
+  ...slipsIn(
+    `${BROKER}/journal/ballast.ts`,
+    'broker-full-disk',
+    [FULL_DISK],
+    [
+      ['the-reserve-goes-at-once', 'Math.max(bytes, this.pieceBytes)', 'this.left'],
+      ['the-reserve-forgets-what-was-given-up', 'this.left = keep;\n', ''],
+      ['a-smaller-reserve-is-not-cut', 'if (size > bytes) await file.truncate(bytes);\n', ''],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/journal/reserved-files.ts`,
+    'broker-full-disk',
+    [FULL_DISK],
+    [
+      [
+        'a-full-disk-fails-at-once',
+        'if (!isFull(error) || !(await this.ballast.giveUp(bytes))) throw error;',
+        'throw error;',
+      ],
+      [
+        'a-sync-is-tried-again',
+        "if (mode === 'read') return file;\n",
+        "if (mode === 'read') return file;\n    const datasync = file.datasync.bind(file);\n    file.datasync = () => this.withRoom(0, datasync);\n",
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/journal/space.ts`,
+    'broker-full-disk',
+    [FULL_DISK],
+    [
+      [
+        'sends-use-the-reserve-of-acks',
+        'return this.wasShort || !this.parts.ballast.isWhole;',
+        'return this.wasShort;',
+      ],
+      [
+        'a-nearly-full-disk-is-not-seen',
+        'if (!ballast.isWhole || this.freeBytes < needed) this.becomeShort();',
+        'if (!ballast.isWhole) this.becomeShort();',
+      ],
+      ['what-is-written-since-is-not-counted', 'this.upTo = before + this.freeBytes - ballast.bytes;\n', ''],
+      ['a-full-disk-is-full-for-ever', 'else this.recover();\n', ''],
+      ['the-reserve-is-not-filled-again', 'await this.fill();\n', ''],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/producers/sends.ts`,
+    'broker-full-disk',
+    [FULL_DISK],
+    [
+      ['sends-fill-the-disk', 'if (newBytes > 0) host.space.admit(bytes);\n', ''],
+      [
+        'what-is-stored-is-refused-on-a-full-disk',
+        'if (newBytes > 0) host.space.admit(bytes);',
+        'host.space.admit(bytes);',
+      ],
+    ],
+  ),
+  ...slipsIn(
+    `${BROKER}/transactions/half-messages.ts`,
+    'broker-full-disk',
+    [FULL_DISK],
+    [['half-messages-fill-the-disk', '    host.space.admit(bytes);\n', '']],
+  ),
+  ...slipsIn(
+    `${BROKER}/producers/sequenced-sends.ts`,
+    'broker-full-disk',
+    [FULL_DISK],
+    [['producers-that-register-again-fill-the-disk', '    host.space.admit(0);\n', '']],
+  ),
+  ...slipsIn(
+    `${BROKER}/timers/timers.ts`,
+    'broker-full-disk',
+    [FULL_DISK],
+    [['new-times-fill-the-disk', '    host.space.admit(bytes);\n', '']],
+  ),
+  ...slipsIn(
+    `${BROKER}/engine/engine.ts`,
+    'broker-full-disk',
+    [FULL_DISK],
+    [['segments-begin-on-a-full-disk', 'return !this.space.isShort;', 'return true;']],
+  ),
+  ...slipsIn(
+    `${BROKER}/wire/json.ts`,
+    'broker-full-disk',
+    [`${BROKER}/wire/codec.spec.ts`],
+    [['older-clients-take-a-full-disk-for-a-breach', "  STORAGE_FULL: 'BUFFER_FULL',\n", '']],
   ),
 ];

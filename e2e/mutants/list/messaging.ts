@@ -259,7 +259,8 @@ export const MESSAGING: readonly Mutant[] = [
         'Math.max(retry.delayMs(attempt, random), retryAfterMs(error))',
         'retry.delayMs(attempt, random)',
       ],
-      ['a-full-disk-of-the-broker-is-an-attempt', "'STORAGE_FAILED',\n]);", ']);'],
+      ['a-failed-disk-of-the-broker-is-an-attempt', "'STORAGE_FAILED',\n", ''],
+      ['a-full-disk-of-the-broker-is-an-attempt', "'STORAGE_FULL',\n]);", ']);'],
       [
         'a-broker-that-is-away-is-an-attempt',
         "'BROKER_UNAVAILABLE',\n  'REQUEST_TIMEOUT',",

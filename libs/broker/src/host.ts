@@ -1,6 +1,7 @@
 import type { Block } from './journal/block.js';
 import type { EntryType } from './journal/format.js';
 import type { Journal, Out } from './journal/journal.js';
+import type { Space } from './journal/space.js';
 import type { Topic } from './topics/topics.js';
 import type { Trace } from './trace/trace.js';
 
@@ -14,6 +15,8 @@ export type Problem = { message: string; error?: unknown };
 export interface BrokerHost {
   readonly journal: Journal;
   readonly trace: Trace;
+  /** Whether the disk has room for more than what drains it. */
+  readonly space: Pick<Space, 'isShort' | 'has' | 'admit'>;
   now(): number;
   /** What leases are counted in: no setting of the clock moves it. */
   monotonicMs(): number;

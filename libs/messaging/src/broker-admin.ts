@@ -68,6 +68,16 @@ export type GroupInfo = {
   };
 };
 export type MissedRange = { topic: string; partition: number; from: number; to: number; atMs: number };
+export type StorageInfo = {
+  /** Whether the disk is nearly full: sends are refused with `STORAGE_FULL`, and consumers drain. */
+  isShort: boolean;
+  /** Bytes free on the disk beside the reserve, when it was last asked; absent when it does not say. */
+  freeBytes?: number;
+  /** Bytes of the reserve that are there, and how many there should be. */
+  reservedBytes: number;
+  reserveBytes: number;
+};
+
 export type TimerInfo = { pending: number; pastDue: number; nextDueAtMs: number | undefined };
 export type TransactionInfo = {
   pending: number;
@@ -204,6 +214,8 @@ export interface BrokerAdmin {
   groupsPage(query?: PageQuery): Promise<Page<GroupInfo>>;
   timers(): Promise<TimerInfo>;
   transactions(): Promise<TransactionInfo>;
+  /** Whether the broker has room for what it is sent. */
+  storage(): Promise<StorageInfo>;
   /**
    * Decides a transaction in its producer's place, parked or not. The first decision wins, as for the producer:
    * rejects with `TRANSACTION_CONFLICT` after the opposite one, with `UNKNOWN_TRANSACTION` when there is none.

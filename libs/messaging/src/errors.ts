@@ -16,6 +16,8 @@ export const MESSAGING_ERRORS = {
   BUFFER_FULL: 'transient',
   /** The broker cannot write (disk full, I/O error); nothing was acknowledged. */
   STORAGE_FAILED: 'transient',
+  /** The broker's disk is nearly full: consumers drain it, and nothing new is stored until there is space again. */
+  STORAGE_FULL: 'transient',
   /** The topic is at its maximum length and rejects; nothing was stored. */
   QUEUE_FULL: 'transient',
   /** The handle was closed by its owner. */

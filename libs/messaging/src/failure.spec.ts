@@ -39,7 +39,7 @@ describe('the verdict on a failed message', () => {
 });
 
 describe('what is away, so that a failure is no attempt,', () => {
-  const AWAY = ['BROKER_UNAVAILABLE', 'REQUEST_TIMEOUT', 'BUFFER_FULL', 'STORAGE_FAILED'];
+  const AWAY = ['BROKER_UNAVAILABLE', 'REQUEST_TIMEOUT', 'BUFFER_FULL', 'STORAGE_FAILED', 'STORAGE_FULL'];
 
   it.each(Object.keys(MESSAGING_ERRORS) as MessagingErrorCode[])('by %s', (code) => {
     expect(isUnavailable(new MessagingError(code, 'x'))).toBe(AWAY.includes(code));

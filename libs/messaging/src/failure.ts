@@ -59,6 +59,7 @@ const BROKER_AWAY: ReadonlySet<MessagingErrorCode> = new Set([
   'REQUEST_TIMEOUT',
   'BUFFER_FULL',
   'STORAGE_FAILED',
+  'STORAGE_FULL',
 ]);
 
 /** Whether a failure is no attempt of the message, because something that every message needs is away. */

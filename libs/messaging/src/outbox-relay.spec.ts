@@ -107,14 +107,16 @@ describe('the outbox relay', () => {
 
   it('sends what is left before it stops, without waiting for its pause, and can be started again', async () => {
     const { outbox, broker } = stage();
-    const relay = new OutboxRelay({ store: outbox, broker, pollMs: () => 60_000 });
+    const relay = new OutboxRelay({
+      ...{ store: outbox, broker, maxBatchMessages: 1, pollMs: () => 60_000 },
+    });
+    await write(outbox, 'a1', 'a2', 'a3');
     relay.start();
-    await write(outbox, 'a1');
     await relay.stop();
-    expect(names(broker)).toEqual(['a1']);
-    await write(outbox, 'a2');
+    expect(names(broker)).toEqual(['a1', 'a2', 'a3']);
+    await write(outbox, 'a4');
     relay.start();
-    await until(() => broker.sent.length === 2, 'the row');
+    await until(() => broker.sent.length === 4, 'the row');
     await relay.stop();
   });
 
@@ -122,7 +124,7 @@ describe('the outbox relay', () => {
     const { outbox } = stage();
     await write(outbox, 'a1');
     const send = (): Promise<never> => new Promise(() => undefined);
-    const relay = new OutboxRelay({ store: outbox, broker: { send } });
+    const relay = new OutboxRelay({ store: outbox, broker: { send }, sendDeadlineMs: 60_000 });
     relay.start();
     await expect(relay.stop(20)).resolves.toBeUndefined();
   });

@@ -54,6 +54,15 @@ export class BrokerMetrics {
     'broker_transactions_parked',
     'Transactions that wait for an operator.',
   );
+  private readonly short = this.gauge(
+    'broker_storage_short',
+    '1 while the disk is nearly full: sends are refused, and consumers drain.',
+  );
+  private readonly free = this.gauge(
+    'broker_storage_free_bytes',
+    'Free on the disk of the journal beside the reserve; none when the file system does not say.',
+  );
+  private readonly reserve = this.gauge('broker_storage_reserved_bytes', 'What is left of the reserve.');
   private readonly clients = this.gauge('broker_connections', 'Open client connections.');
 
   constructor() {
@@ -73,11 +82,12 @@ export class BrokerMetrics {
   }
 
   private async read(admin: BrokerAdmin): Promise<void> {
-    const [topics, groups, timers, transactions] = await Promise.all([
+    const [topics, groups, timers, transactions, storage] = await Promise.all([
       admin.topics(),
       admin.groups(),
       admin.timers(),
       admin.transactions(),
+      admin.storage(),
     ]);
     this.readTopics(topics);
     this.readGroups(groups);
@@ -85,6 +95,9 @@ export class BrokerMetrics {
     this.pastDue.set(timers.pastDue);
     this.halfMessages.set(transactions.pending);
     this.parked.set(transactions.parked.length);
+    this.short.set(storage.isShort ? 1 : 0);
+    if (storage.freeBytes !== undefined) this.free.set(storage.freeBytes);
+    this.reserve.set(storage.reservedBytes);
     this.clients.set(this.connections());
   }
 

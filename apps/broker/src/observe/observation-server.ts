@@ -7,6 +7,9 @@ import { errorLine } from './error-line.js';
 /** Bound of a readiness check; an orchestrator's probe would have given up too. */
 const CHECK_TIMEOUT_MS = 2_000;
 
+/** By what is checked: `ok`, or what an operator should know. */
+export type Checks = { broker: string; disk: string };
+
 export interface Scrapeable {
   readonly contentType: string;
   scrape(): Promise<string>;
@@ -17,7 +20,7 @@ export interface Scrapeable {
  * process has no other HTTP, and starts in half the time without a framework.
  */
 export class ObservationServer {
-  private check: () => Promise<void> = () => Promise.reject(new Error('recovering the log'));
+  private check: () => Promise<Checks> = () => Promise.reject(new Error('recovering the log'));
 
   private constructor(
     private readonly server: Server,
@@ -45,8 +48,8 @@ export class ObservationServer {
     return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`;
   }
 
-  /** From now on ready whenever `check` resolves. */
-  ready(check: () => Promise<void>): void {
+  /** From now on ready whenever `check` resolves, with what it says. */
+  ready(check: () => Promise<Checks>): void {
     this.check = check;
   }
 
@@ -84,8 +87,7 @@ export class ObservationServer {
 
   private async answerReady(response: ServerResponse): Promise<void> {
     try {
-      await withDeadline(this.check());
-      json(response, { status: 'ok', checks: { broker: 'ok' } });
+      json(response, { status: 'ok', checks: await withDeadline(this.check()) });
     } catch (error) {
       response.setHeader('retry-after', '1');
       problem(response, 503, 'NOT_READY', `broker: ${errorLine(error)}`);
@@ -93,12 +95,12 @@ export class ObservationServer {
   }
 }
 
-async function withDeadline(check: Promise<void>): Promise<void> {
+async function withDeadline(check: Promise<Checks>): Promise<Checks> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${CHECK_TIMEOUT_MS} ms`)), CHECK_TIMEOUT_MS);
   });
-  await Promise.race([check, late]).finally(() => clearTimeout(timer));
+  return Promise.race([check, late]).finally(() => clearTimeout(timer));
 }
 
 function json(response: ServerResponse, body: unknown): void {

@@ -18,7 +18,8 @@ function submit(answer: () => Promise<void>): { outcome: Promise<void>; options:
 }
 
 const NOTHING_STORED: readonly MessagingErrorCode[] = [
-  ...(['BUFFER_FULL', 'QUEUE_FULL', 'MESSAGE_TOO_LARGE', 'INVALID_ARGUMENT', 'INVALID_PAYLOAD'] as const),
+  ...(['BUFFER_FULL', 'QUEUE_FULL', 'STORAGE_FULL', 'MESSAGE_TOO_LARGE'] as const),
+  ...(['INVALID_ARGUMENT', 'INVALID_PAYLOAD'] as const),
 ];
 
 test.each(Object.keys(MESSAGING_ERRORS) as MessagingErrorCode[])(

@@ -7,6 +7,7 @@ import { BrokerGate } from '../broker-gate/broker-gate.js';
 const CERTAINLY_NOT_SENT: ReadonlySet<MessagingErrorCode> = new Set([
   'BUFFER_FULL',
   'QUEUE_FULL',
+  'STORAGE_FULL',
   'MESSAGE_TOO_LARGE',
   'INVALID_ARGUMENT',
   'INVALID_PAYLOAD',

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { pino } from 'pino';
 import { PrismaClient } from '#prisma/ops';
 import type { AlertView } from '#libs/contracts';
-import type { BrokerPort, GroupInfo } from '#libs/messaging';
+import type { BrokerPort, GroupInfo, StorageInfo } from '#libs/messaging';
 import { Metrics, openDatabase } from '#libs/service-kit';
 import { startPostgres, type TestPostgres } from '#libs/service-kit/testing';
 import { DeadLetterStore } from '../collect-dead-letters/dead-letter-store.js';
@@ -53,7 +53,7 @@ beforeEach(async () => {
   await prisma.alert.deleteMany();
 });
 
-function newWatch(threshold = 1, groups?: () => Promise<GroupInfo[]>) {
+function newWatch(threshold = 1, groups?: () => Promise<GroupInfo[]>, storage?: () => Promise<StorageInfo>) {
   const config = {
     DEAD_LETTER_ALERT_COUNT: threshold,
     ALERT_INTERVAL_MS: 60_000,
@@ -66,7 +66,7 @@ function newWatch(threshold = 1, groups?: () => Promise<GroupInfo[]>) {
     new DeadLetterStore(prisma),
     new AlertStore(prisma),
     webhook,
-    { admin: { groups } } as unknown as BrokerPort,
+    { admin: { groups, storage } } as unknown as BrokerPort,
     config,
     metrics,
     logger,
@@ -98,6 +98,26 @@ async function untilTold(count: number): Promise<void> {
 }
 
 describe('an alert', () => {
+  test('of a full disk of the broker is told while sends are refused, and goes on while nobody knows', async () => {
+    let info: StorageInfo | undefined = {
+      ...{ isShort: true, freeBytes: 5, reservedBytes: 10, reserveBytes: 10 },
+    };
+    const { watch, gauge } = newWatch(1, undefined, () =>
+      info ? Promise.resolve(info) : Promise.reject(new Error('away')),
+    );
+    await watch.lookOnce();
+    expect(await gauge()).toContain('alert="broker-storage",service="ops"} 1');
+    await untilTold(1);
+    expect(told).toMatchObject([{ name: 'broker-storage', status: 'firing' }]);
+    expect(told[0]?.detail).toContain('5 bytes free');
+    info = undefined;
+    await watch.lookOnce();
+    info = { isShort: false, reservedBytes: 10, reserveBytes: 10 };
+    await watch.lookOnce();
+    await untilTold(2);
+    expect(told[1]).toMatchObject({ name: 'broker-storage', status: 'resolved' });
+  });
+
   test('is raised once, told, and resolved once when the dead letters are gone', async () => {
     const { watch, gauge } = newWatch();
     await die('m');

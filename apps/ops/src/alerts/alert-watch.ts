@@ -1,13 +1,15 @@
 import { Inject, Injectable, type OnApplicationBootstrap, type OnModuleDestroy } from '@nestjs/common';
 import type { Logger } from 'pino';
 import { Gauge } from 'prom-client';
-import { BROKER_PORT, type BrokerPort, type GroupInfo } from '#libs/messaging';
+import { BROKER_PORT, type BrokerPort, type GroupInfo, type StorageInfo } from '#libs/messaging';
 import { LOGGER, Metrics } from '#libs/service-kit';
 import type { Alert } from '#prisma/ops';
 import { DeadLetterStore } from '../collect-dead-letters/dead-letter-store.js';
 import {
   ANOMALY_PREFIX,
   breachOfAnomaly,
+  breachOfStorage,
+  STORAGE_ALERT,
   decideAlerts,
   isAnomaly,
   kindOfAnomaly,
@@ -25,8 +27,8 @@ import { AlertWebhook } from './alert-webhook.js';
 const ANOMALY_FIRES_MS = 86_400_000;
 
 /**
- * Raises an alert once when a group's dead letters pass the threshold, or it gets no work done, and resolves it when
- * that is over: in the database, the log, a metric and the webhook.
+ * Raises an alert once when a group's dead letters pass the threshold, or it gets no work done, or the broker's disk is nearly full,
+ * and resolves it when that is over: in the database, the log, a metric and the webhook.
  */
 @Injectable()
 export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
@@ -110,6 +112,12 @@ export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
       decision.firing.push(...standing);
       decision.resolved.push(...resolvedOf(STANDSTILL_PREFIX, standing, firingNames));
     }
+    const storage = await this.storage();
+    if (storage !== undefined) {
+      const full = breachOfStorage(storage);
+      decision.firing.push(...full);
+      decision.resolved.push(...resolvedOf(STORAGE_ALERT, full, firingNames));
+    }
     this.firing.reset();
     for (const { name } of decision.firing) this.firing.set({ alert: name }, 1);
     for (const { name } of firingNow.filter(isAnomaly)) this.firing.set({ alert: kindOfAnomaly(name) }, 1);
@@ -139,6 +147,16 @@ export class AlertWatch implements OnApplicationBootstrap, OnModuleDestroy {
     } catch (error) {
       if (this.config.DEAD_LETTER_ALERT_RATIO !== undefined) throw error;
       this.logger.debug({ err: error }, 'the broker does not tell how its groups stand');
+      return undefined;
+    }
+  }
+
+  /** Undefined when the broker does not answer, or is of a version that does not know. */
+  private async storage(): Promise<StorageInfo | undefined> {
+    try {
+      return await this.broker.admin.storage();
+    } catch (error) {
+      this.logger.debug({ err: error }, 'the broker does not tell how full its disk is');
       return undefined;
     }
   }

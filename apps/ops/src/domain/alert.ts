@@ -1,3 +1,5 @@
+import type { StorageInfo } from '#libs/messaging';
+
 /** What one group has left undone. */
 export type GroupLoad = {
   group: string;
@@ -63,6 +65,16 @@ function breachOf(
     };
   }
   return undefined;
+}
+
+/** The broker refuses sends because its disk is nearly full. It ends by itself, once there is space. */
+export const STORAGE_ALERT = 'broker-storage';
+
+export function breachOfStorage({ isShort, freeBytes, reserveBytes }: StorageInfo): Breach[] {
+  if (!isShort) return [];
+  const free = freeBytes === undefined ? '' : ` (${freeBytes} bytes free)`;
+  const detail = `the broker's disk is nearly full${free}: sends are refused, consumers drain; free ${2 * reserveBytes} bytes`;
+  return [{ name: STORAGE_ALERT, detail, count: 1, threshold: 1 }];
 }
 
 export const ANOMALY_PREFIX = 'payment-anomaly:';

@@ -8,6 +8,7 @@ import type {
   PageQuery,
   RedriveReport,
   ResetTarget,
+  StorageInfo,
   StoredMessage,
   TimerInfo,
   TopicInfo,
@@ -47,6 +48,10 @@ export class SessionAdmin implements BrokerAdmin {
 
   transactions(): Promise<TransactionInfo> {
     return this.call('transactions', []);
+  }
+
+  storage(): Promise<StorageInfo> {
+    return this.call('storage', []);
   }
 
   decideTransaction(transactionId: string, decision: 'commit' | 'rollback'): Promise<void> {

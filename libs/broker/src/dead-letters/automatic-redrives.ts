@@ -31,7 +31,7 @@ export class AutomaticRedrives {
   /** Begins what is due. */
   look(): void {
     const now = this.host.now();
-    if (Math.abs(now - this.lookedAtMs) < EVERY_MS) return;
+    if (Math.abs(now - this.lookedAtMs) < EVERY_MS || this.host.space.isShort) return;
     this.lookedAtMs = now;
     for (const group of this.stores.groups.all()) {
       const { automaticRedrive } = group;

@@ -29,6 +29,7 @@ export async function editLetter(
     const encodedProvenance = encodeProvenance(provenance);
     const fields = { ...message, ...edit, topicId: topics.require(message.topic).id };
     const bytes = maxRecordBytes(fields) + encodedProvenance.byteLength;
+    host.space.admit(bytes);
     const changed = Object.keys(edit).sort().join(', ');
     const audit = {
       atMs: host.now(),

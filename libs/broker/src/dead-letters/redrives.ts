@@ -104,6 +104,7 @@ export class Redrives {
   async redrive(group: string, id: string, by: string): Promise<boolean> {
     const letter = this.deadLetters.find(group, id);
     if (!letter) return false;
+    this.host.space.admit(0);
     const note = { ...this.noteOf(by, group), action: 'redrive', subject: id } as const;
     const given = await this.give(group, letter, note);
     await this.host.journal.flush('durable');
@@ -125,6 +126,7 @@ export class Redrives {
     const upToOffset = filter.upToOffset ?? all.at(-1)?.offset ?? -1;
     const matched = all.length;
     if (options.dryRun === true) return { matched, redriven: 0, remaining: matched, upToOffset };
+    this.host.space.admit(0);
     const note = {
       ...this.noteOf(by, group),
       action: 'redrive-all',
@@ -148,7 +150,7 @@ export class Redrives {
     let given = 0;
     for (const letter of letters) {
       const { id, offset } = letter;
-      if (given >= limit) break;
+      if (given >= limit || this.host.space.isShort) break;
       if (this.deadLetters.find(group, id, offset) !== letter) continue;
       if (!(await this.turn(group, perSecond, endsAtMs))) break;
       try {

@@ -14,6 +14,7 @@ import {
   type RedriveReport,
   type ResetTarget,
   type StoredMessage,
+  type StorageInfo,
   type TimerInfo,
   type TopicInfo,
   type TopicOptions,
@@ -79,6 +80,10 @@ export class Admin implements BrokerAdmin {
 
   async groupsPage(query: PageQuery = {}): Promise<Page<GroupInfo>> {
     return pageOfGroups(this.engine.state, query);
+  }
+
+  storage(): Promise<StorageInfo> {
+    return Promise.resolve(this.engine.space.info);
   }
 
   timers(): Promise<TimerInfo> {

@@ -300,6 +300,7 @@ const OPERATOR: Record<keyof BrokerAdmin, Answer<unknown> | Exempt> = {
   groupsPage: READS,
   timers: READS,
   transactions: READS,
+  storage: READS,
   read: READS,
   deadLetters: READS,
   trace: READS,

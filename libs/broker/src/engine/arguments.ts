@@ -49,6 +49,7 @@ export const ADMIN_ARGUMENTS = {
   groupsPage: z.tuple([PageQuery]),
   timers: z.tuple([]),
   transactions: z.tuple([]),
+  storage: z.tuple([]),
   decideTransaction: z.tuple([Text, z.enum(['commit', 'rollback'])]),
   read: z.tuple([Text, Whole, z.number(), z.number()]),
   resetGroup: z.tuple([Text, ResetTarget]),

@@ -42,6 +42,8 @@ export class CarryForward {
     if (!owed) return false;
     const positions = positionsIn(owed);
     if (positions.length === 0) return true;
+    // While the disk is nearly full what is carried would take the place of acks.
+    if (this.host.space.isShort) return false;
     const records = await this.read(positions, (before - oldest.base) * MAX_OWED_SHARE);
     if (!records) return false;
     this.write(owed, records);

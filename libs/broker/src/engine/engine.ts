@@ -9,13 +9,16 @@ import { PendingAcks } from '../positions/pending-acks.js';
 import { Leases } from '../groups/leases.js';
 import { Settlements } from '../groups/settlements.js';
 import type { BrokerHost, Problem } from '../host.js';
+import { Ballast } from '../journal/ballast.js';
 import type { Block } from '../journal/block.js';
 import { readMark, writeMark } from '../journal/marks.js';
 import { EntryType, MAX_ENTRY_BYTES } from '../journal/format.js';
 import { type CommitObserver, Journal, type Out } from '../journal/journal.js';
 import { knownDamage, setAside } from '../journal/quarantine.js';
 import { type LostRange, recover, secure } from '../journal/recovery.js';
+import { ReservedFiles } from '../journal/reserved-files.js';
 import { Segments } from '../journal/segments.js';
+import { Space } from '../journal/space.js';
 import type { Flush, Partition, Topic } from '../topics/topics.js';
 import { Sends } from '../producers/sends.js';
 import { SequencedSends } from '../producers/sequenced-sends.js';
@@ -38,6 +41,7 @@ import { Ticker, type TimedWork } from './ticker.js';
 export class Engine implements BrokerHost, CommitObserver {
   readonly state: BrokerState;
   readonly trace: Trace;
+  readonly space: Space;
   private traceWriter!: TraceWriter;
   readonly dispatcher: Dispatcher;
   readonly pendingAcks = new PendingAcks();
@@ -60,7 +64,16 @@ export class Engine implements BrokerHost, CommitObserver {
   private touchedPartitions: Partition[] = [];
   private recovering = true;
 
-  private constructor(readonly options: ResolvedOptions) {
+  readonly options: ResolvedOptions;
+
+  private constructor(options: ResolvedOptions, ballast: Ballast) {
+    this.options = { ...options, files: new ReservedFiles(options.files, ballast) };
+    this.space = new Space({
+      ...{ files: options.files, directory: options.dir, ballast },
+      journal: () => this.journal,
+      now: () => options.clock.now(),
+      report: options.onProblem,
+    });
     this.trace = new Trace(options.traceSteps);
     this.state = new BrokerState({
       deduplication: options.deduplication,
@@ -115,23 +128,27 @@ export class Engine implements BrokerHost, CommitObserver {
       dropOldLetters: () => this.letterRetention.enforce(),
       redriveByItself: () => this.automaticRedrives.look(),
       dropOldSegments: () => void this.retention.enforce(),
-      writeTrace: () => this.traceWriter.write(),
+      lookAtSpace: () => this.space.reconsider(),
+      writeTrace: () => (this.space.isShort ? void this.traceWriter.makeRoom() : this.traceWriter.write()),
     };
   }
 
   /** Recovers the journal of `options.dir`. */
   static async open(options: ResolvedOptions): Promise<Engine> {
-    const engine = new Engine(options);
-    const { files, dir, onDamage } = options;
+    const { dir, onDamage } = options;
+    const engine = new Engine(options, await Ballast.find(options.files, dir, options.reserveBytes));
+    const { files } = engine.options;
     const segments = await Segments.list(files, `${dir}/journal`);
     const durableBefore = (await readMark(files, segments.directory, 'durable')) ?? 0;
     const startsAt = await readMark(files, segments.directory, 'start');
+    const newestAt = await readMark(files, segments.directory, 'newest');
     const known = await knownDamage(files, dir);
     const recovered = await recover({
       files,
       segments,
       durableBefore,
       startsAt,
+      newestAt,
       onDamage,
       knownDamage: known,
       onEntry: (entry) => engine.state.replay(entry),
@@ -150,7 +167,14 @@ export class Engine implements BrokerHost, CommitObserver {
     await secure(files, segments, recovered);
     if (startsAt === undefined) await engine.noteStart();
     await engine.quarantine(known, end);
-    engine.journal = new Journal(segments, { ...options, now: () => options.clock.now() }, engine, end);
+    await engine.noteNewest();
+    engine.journal = new Journal(
+      segments,
+      { ...engine.options, now: () => options.clock.now() },
+      engine,
+      end,
+    );
+    await engine.space.look();
     // By the bare files: what is kept free for the journal is not for the trace.
     engine.traceWriter = new TraceWriter(engine, engine.trace, options.files, dir);
     await engine.traceWriter.open(end);
@@ -169,6 +193,16 @@ export class Engine implements BrokerHost, CommitObserver {
       });
     }
     await writeMark(files, directory, 'start', start);
+  }
+
+  /** A process that died may have begun a segment that the mark does not tell of yet; or the segment that it tells of was left out. */
+  private async noteNewest(): Promise<void> {
+    const { files } = this.options;
+    const { newest, directory } = this.segments;
+    const before = await readMark(files, directory, 'newest');
+    if ((newest?.base ?? -1) === (before ?? -1)) return;
+    await files.syncDirectory(directory);
+    await writeMark(files, directory, 'newest', newest?.base ?? -1);
   }
 
   /** Sets aside what recovery left out and was not known before; from then on it is known to be lost. */
@@ -251,9 +285,14 @@ export class Engine implements BrokerHost, CommitObserver {
 
   /** The topic, made now if it is not there. */
   topic(name: string, options: TopicOptions = {}): Topic {
-    const { topics } = this.state;
-    const known = topics.get(name);
+    const known = this.state.topics.get(name);
     if (known) return known;
+    this.space.admit(0);
+    return this.makeTopic(name, options);
+  }
+
+  private makeTopic(name: string, options: TopicOptions): Topic {
+    const { topics } = this.state;
     this.commit(
       EntryType.TOPIC_CREATED,
       topics.plan(name, { ...options, flush: options.flush ?? this.options.flush }),
@@ -266,10 +305,9 @@ export class Engine implements BrokerHost, CommitObserver {
 
   /** Where a group's failed messages go. Visible once written: what is in it was taken off another place in the same entry. */
   internalTopic(kind: 'retry' | 'dead-letter', group: string): Topic {
-    return this.topic(kind === 'retry' ? retryTopic(group) : deadLetterTopic(group), {
-      partitions: 1,
-      flush: 'async',
-    });
+    const name = kind === 'retry' ? retryTopic(group) : deadLetterTopic(group);
+    // Also while the disk is nearly full: a message that moves there is settled where it was.
+    return this.state.topics.get(name) ?? this.makeTopic(name, { partitions: 1, flush: 'async' });
   }
 
   private touch(partition: Partition): void {
@@ -298,6 +336,10 @@ export class Engine implements BrokerHost, CommitObserver {
 
   failed(error: MessagingError): void {
     this.options.onProblem({ message: error.message, error });
+  }
+
+  get mayGrow(): boolean {
+    return !this.space.isShort;
   }
 
   firstEntry(): { bodyBytes: number; write: () => void } {
@@ -329,6 +371,7 @@ export class Engine implements BrokerHost, CommitObserver {
     this.redrives.stop();
     await this.timers.stop();
     await this.retention.idle();
+    await this.space.idle();
     try {
       await this.journal.close();
     } finally {

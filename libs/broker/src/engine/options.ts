@@ -33,6 +33,8 @@ export type BrokerOptions = {
   asyncFlushMs?: number;
   /** … or once this much is not synced. Default 8 MiB. */
   asyncFlushBytes?: number;
+  /** Space on the disk that the broker keeps for consumers to drain when there is no other (ADR 23). Default 8 MiB; 0: none. */
+  reserveBytes?: number;
   /** What to do about damage before valid entries. Default `refuse`. */
   onDamage?: 'refuse' | 'quarantine';
   transactions?: Partial<TransactionOptions>;
@@ -73,6 +75,7 @@ export function resolveOptions(options: BrokerOptions): ResolvedOptions {
     readCacheBytes: 32 * MIB,
     asyncFlushMs: 1_000,
     asyncFlushBytes: 8 * MIB,
+    reserveBytes: 8 * MIB,
     onDamage: 'refuse',
     traceSteps: 100_000,
     onProblem: () => undefined,

@@ -24,6 +24,7 @@ export interface TimedWork {
   redriveByItself(): void;
   dropOldSegments(): void;
   writeTrace(): void;
+  lookAtSpace(): void;
 }
 
 /** The broker's sense of time: one timeout, set to the next thing that is due. */
@@ -38,7 +39,7 @@ export class Ticker {
   private running = false;
 
   constructor(
-    private readonly host: Pick<BrokerHost, 'journal' | 'now' | 'monotonicMs'>,
+    private readonly host: Pick<BrokerHost, 'journal' | 'space' | 'now' | 'monotonicMs'>,
     private readonly stores: Pick<Stores, 'groups' | 'timers' | 'transactions'>,
     private readonly work: TimedWork,
   ) {}
@@ -62,7 +63,8 @@ export class Ticker {
     const { stores } = this;
     const now = this.host.now();
     let soonest = now + MAX_SLEEP_MS;
-    soonest = Math.min(soonest, stores.timers.soonest() ?? Infinity);
+    // Those that are due wait while the disk is nearly full.
+    if (!this.host.space.isShort) soonest = Math.min(soonest, stores.timers.soonest() ?? Infinity);
     let busy = stores.transactions.size > 0;
     for (const group of stores.groups.everyone()) {
       for (const { dueAtMs } of group.waiting) soonest = Math.min(soonest, dueAtMs);
@@ -98,6 +100,7 @@ export class Ticker {
     const { host, stores, work } = this;
     if (host.journal.failed) return;
     const now = host.now();
+    work.lookAtSpace();
     work.fireTimers();
     for (const group of stores.groups.everyone()) group.releaseDue(now);
     if (Math.abs(now - this.sweptAtMs) < MIN_SWEEP_MS) return;

@@ -33,6 +33,8 @@ export type JournalReport = {
  * @throws {MessagingError} `INVALID_ARGUMENT` when there is no journal, `LOG_CORRUPT` for another format version
  */
 export async function verifyJournal(dir: string, files: Files = nodeFiles): Promise<JournalReport> {
+  // Before the files are listed: of a running broker it may move on.
+  const newestAt = await readMark(files, `${dir}/journal`, 'newest').catch(() => undefined);
   const segments = await listSegments(dir, files);
   const known = (await files.list(dir)).includes('quarantine')
     ? await knownDamage(files, dir)
@@ -51,6 +53,7 @@ export async function verifyJournal(dir: string, files: Files = nodeFiles): Prom
     segments,
     durableBefore: (await readMark(files, segments.directory, 'durable')) ?? 0,
     startsAt: await readMark(files, segments.directory, 'start'),
+    newestAt,
     onDamage: 'quarantine',
     knownDamage: known,
     readOnly: true,

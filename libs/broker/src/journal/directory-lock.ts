@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { MessagingError } from '#libs/messaging/port';
 import { makeDurableDirectory } from './durable-directory.js';
 import { nodeFiles } from './files.js';
+import { isFull } from './reserved-files.js';
 
 /**
  * One broker per data directory, by a lock of the kernel on the file `lock` (ADR 20). It belongs to this open of the
@@ -33,8 +34,7 @@ export class DirectoryLock {
       if (!isGranted(tryLock, fd, directory)) {
         throw new MessagingError('STORAGE_FAILED', `${directory} is in use by ${ownerIn(path)}`);
       }
-      ftruncateSync(fd);
-      writeSync(fd, JSON.stringify({ pid: process.pid, host: hostname(), startedAt: new Date() }), 0);
+      signIn(fd);
       return new DirectoryLock(fd);
     } catch (error) {
       closeSync(fd);
@@ -46,6 +46,16 @@ export class DirectoryLock {
   release(): void {
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
+  }
+}
+
+/** For whoever is refused. On a full disk it goes without: the lock is the kernel's. */
+function signIn(fd: number): void {
+  try {
+    ftruncateSync(fd);
+    writeSync(fd, JSON.stringify({ pid: process.pid, host: hostname(), startedAt: new Date() }), 0);
+  } catch (error) {
+    if (!isFull(error)) throw error;
   }
 }
 

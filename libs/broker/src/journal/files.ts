@@ -26,6 +26,8 @@ export interface Files {
   unlink(path: string): Promise<void>;
   /** Makes creations, renames and removals in the directory durable. */
   syncDirectory(directory: string): Promise<void>;
+  /** Bytes that may still be written to the file system of the directory; `Infinity` when it does not say. */
+  freeBytes(directory: string): Promise<number>;
 }
 
 /** What is written here is for the broker alone. */
@@ -133,5 +135,9 @@ export const nodeFiles: Files = {
     } finally {
       await handle.close();
     }
+  },
+  freeBytes: async (directory) => {
+    const { bavail, bsize, blocks } = await fs.promises.statfs(directory);
+    return blocks === 0 ? Infinity : bavail * bsize;
   },
 };

@@ -36,6 +36,7 @@ beforeEach(() => {
       },
     }),
     firstEntryTooLong: () => void (tooLong += 1),
+    mayGrow: true,
   };
   snapshotBytes = 0;
   tooLong = 0;

@@ -36,6 +36,8 @@ export type JournalOptions = {
 export interface CommitObserver {
   startCommit(): { written(): void; durable(): void };
   failed(error: MessagingError): void;
+  /** Whether there is room for what a segment begins with; until then the one before goes on. */
+  readonly mayGrow: boolean;
   /** A segment is about to be started: the entry that it begins with, made already, and as long as `bodyBytes` at most. */
   firstEntry(): { bodyBytes: number; write: () => void };
   /** It does not fit into an entry: the segment before goes on. */
@@ -170,19 +172,25 @@ export class Journal {
   }
 
   /**
-   * Starts a segment, or goes on with the newest one while what the next would begin with is too long: a segment
-   * without it would be all that is left of it once those before it are dropped. Tried again every `segmentBytes`.
+   * Starts a segment, or goes on with the newest one while what the next would begin with is too long, or the disk
+   * nearly full: a segment without it would be all that is left of it once those before it are dropped. Tried again every `segmentBytes`.
    */
   private nextSegment(need: number): void {
+    const { newest } = this.segments;
+    const mayGoOn = newest !== undefined && this.end + need - newest.base <= MAX_SEGMENT_BYTES;
+    if (mayGoOn && !this.observer.mayGrow) return this.goOn(need, newest);
     const first = this.observer.firstEntry();
     if (fitsEntry(first.bodyBytes)) return this.startSegment(need, first.write);
-    const { newest } = this.segments;
-    if (!newest || this.end + need - newest.base > MAX_SEGMENT_BYTES) throw tooLong(first.bodyBytes);
+    if (!mayGoOn) throw tooLong(first.bodyBytes);
+    this.goOn(need, newest);
+    this.observer.firstEntryTooLong();
+  }
+
+  private goOn(need: number, newest: Segment): void {
     this.segmentFullAt = Math.min(
       this.end + need + this.options.segmentBytes,
       newest.base + MAX_SEGMENT_BYTES,
     );
-    this.observer.firstEntryTooLong();
   }
 
   private startSegment(need: number, writeFirst: () => void): void {

@@ -11,8 +11,10 @@ const BYTES = 12;
  *   recovery takes damage in the very last entries for a torn tail; with it, it knows better. One that is old stays true.
  * - `start`: where the oldest segment begins, or began when retention was about to drop it. Without it nothing says
  *   that a segment in front is missing.
+ * - `newest`: where the newest segment begins, on disk before anything in that segment is confirmed, and all before it is on
+ *   disk too; -1 for none. A segment that is there may be newer, never older. Without it nothing says that the last one is missing.
  */
-export type Mark = 'durable' | 'start';
+export type Mark = 'durable' | 'start' | 'newest';
 
 export async function writeMark(
   files: Files,

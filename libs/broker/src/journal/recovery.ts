@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { MessagingError } from '#libs/messaging/port';
 import type { Files } from './files.js';
 import { SEGMENT_HEADER_BYTES, segmentFileName } from './format.js';
+import { writeMark } from './marks.js';
 import {
   type FoundEntry,
   durableBefore,
@@ -23,6 +24,8 @@ export type RecoveryOptions = {
   durableBefore: number;
   /** Where the journal begins, if that is known. */
   startsAt?: number | undefined;
+  /** Where its newest segment begins, or one before that, if it is known. */
+  newestAt?: number | undefined;
   /** `refuse`: damage before valid entries throws. `quarantine`: it is skipped and reported. */
   onDamage: 'refuse' | 'quarantine';
   /** Damage that was quarantined before, as first position → end: left out without being looked at again. */
@@ -45,7 +48,7 @@ export type Recovered = { end: number; lost: LostRange[]; cut: LostRange | undef
  *                 X                                 behind it was acknowledged → cut
  *     … | entry | ??? | entry (durable > X) |       damage → refused by name, or skipped
  *
- * When the segment that the journal begins with is not there, that is damage too.
+ * When the segment that the journal begins with is not there, or the one that it ends with, that is damage too.
  */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const { segments } = options;
@@ -54,7 +57,9 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     lost.push(range);
     options.onLost?.(range);
   };
-  let onDisk = options.durableBefore;
+  // A segment is begun when all before it is on disk.
+  const durableUpTo = Math.max(options.durableBefore, options.newestAt ?? 0);
+  let onDisk = durableUpTo;
   const onEntry = (entry: FoundEntry): void => {
     onDisk = Math.max(onDisk, durableBefore(entry));
     options.onEntry(entry);
@@ -65,6 +70,8 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
     if (options.onDamage === 'refuse' && !isKnown) throw startIsMissing(missing);
     leaveOut(missing);
   }
+  const missingNewest = missingEnd(options);
+  if (missingNewest && options.onDamage === 'refuse') throw endIsMissing(missingNewest);
   let index = -1;
   for await (const block of readInTurn(options.files, segments.all)) {
     index += 1;
@@ -78,7 +85,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
       const complete = position === block.end && (following === undefined || following.base === position);
       if (complete && position > segment.base) break;
       const known = options.knownDamage?.get(position);
-      if (known !== undefined) {
+      if (known !== undefined && known > position) {
         leaveOut({ path: segment.path, from: position, to: known });
         if (known > block.end || known === following?.base) break;
         position = known;
@@ -86,7 +93,7 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
       }
       const next = findValidEntry(block, position + 1);
       const provenDurable = Math.max(
-        options.durableBefore,
+        durableUpTo,
         await durableBehind(options.files, segments, index, block, next),
       );
       if (provenDurable <= position)
@@ -100,16 +107,17 @@ export async function recover(options: RecoveryOptions): Promise<Recovered> {
   }
   const newest = segments.newest;
   const end = newest?.end ?? 0;
-  if (end < options.durableBefore) {
+  if (end < durableUpTo) {
     const path = newest?.path ?? segments.directory;
     if (options.onDamage === 'refuse') {
       throw new MessagingError(
         'LOG_CORRUPT',
-        `${path} ends at position ${end}, but everything up to ${options.durableBefore} had been on disk`,
+        `${path} ends at position ${end}, but everything up to ${durableUpTo} had been on disk`,
       );
     }
-    leaveOut({ path, from: end, to: options.durableBefore });
+    leaveOut({ path, from: end, to: durableUpTo });
   }
+  if (missingNewest) leaveOut(missingNewest);
   return { end, lost, cut: undefined, onDisk };
 }
 
@@ -125,15 +133,15 @@ async function cutAt(
     for (const later of segments.all.slice(index + 1)) to = (await readSegment(files, later)).end;
     return { path: segment.path, from: position, to };
   }
-  for (const later of segments.all.splice(index + 1)) await files.unlink(later.path);
-  if (position <= segment.base + SEGMENT_HEADER_BYTES && index > 0) {
-    // Nothing but (part of) a header: the segment is started again when it is needed.
-    segments.all.splice(index);
-    await files.unlink(segment.path);
+  // Nothing but (part of) a header: the segment is started again when it is needed.
+  const isEmpty = position <= segment.base + (index > 0 ? SEGMENT_HEADER_BYTES : 0);
+  const gone = segments.all.splice(isEmpty ? index : index + 1);
+  // First the mark, then the files: none is to be missed that was taken away here.
+  const newestAt = segments.newest?.base ?? -1;
+  if (newestAt < (options.newestAt ?? -1)) await writeMark(files, segments.directory, 'newest', newestAt);
+  for (const { path } of gone) await files.unlink(path);
+  if (isEmpty) {
     position = segment.base;
-  } else if (position === segment.base) {
-    segments.all.splice(index);
-    await files.unlink(segment.path);
   } else {
     const file = await files.open(segment.path, 'read-write');
     try {
@@ -188,6 +196,20 @@ function startIsMissing({ path, from, to }: LostRange): MessagingError {
     'LOG_CORRUPT',
     `${path} is missing: the journal begins at byte 0 of it (position ${from}), and what is there begins at ${to}. ` +
       GO_ON,
+  );
+}
+
+/** The newest segment, though a newer one had been begun. What was in it nobody can tell: the range is empty. */
+function missingEnd({ segments, newestAt = -1 }: RecoveryOptions): LostRange | undefined {
+  if ((segments.newest?.base ?? -1) >= newestAt) return undefined;
+  const path = join(segments.directory, segmentFileName(newestAt));
+  return { path, from: newestAt, to: newestAt };
+}
+
+function endIsMissing({ path, from }: LostRange): MessagingError {
+  return new MessagingError(
+    'LOG_CORRUPT',
+    `${path} is missing: the journal went on in it (position ${from}), with messages that may have been confirmed. ${GO_ON}`,
   );
 }
 

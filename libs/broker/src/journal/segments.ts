@@ -76,9 +76,16 @@ export class Segments {
     const names = await this.files.list(this.directory);
     const exists = names.includes(segmentFileName(segment.base));
     const file = await this.files.open(segment.path, exists ? 'read-write' : 'create');
-    if (!exists) await this.files.syncDirectory(this.directory);
+    if (!exists) await this.noteNewest(file, segment.base);
     this.writing = { base: segment.base, file };
     return file;
+  }
+
+  /** The file first, then the mark: a mark of a file that a power cut took would have a start refuse what is whole. */
+  private async noteNewest(file: JournalFile, base: number): Promise<void> {
+    await file.datasync();
+    await this.files.syncDirectory(this.directory);
+    await writeMark(this.files, this.directory, 'newest', base);
   }
 
   /** The file that was written last, if any. */

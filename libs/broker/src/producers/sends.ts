@@ -168,6 +168,7 @@ export class Sends {
     const known = new Array<Duplicate | undefined>(messages.length);
     const topics = new Array<Topic>(messages.length);
     let bytes = 0;
+    let newBytes = 0;
     let timers = 0;
     let admission: Admission | undefined;
     let overflow: Map<number, readonly CursorGroup[]> | undefined;
@@ -180,6 +181,7 @@ export class Sends {
       known[i] = found;
       const recordBytes = maxRecordBytes(message);
       bytes += recordBytes;
+      if (!found) newBytes += recordBytes;
       const delayed = isDelayed(message, now);
       if (delayed) timers += 1;
       if (topic.limit && !found && !delayed) {
@@ -192,6 +194,8 @@ export class Sends {
         }
       }
     }
+    // What is stored already is answered for on a full disk too.
+    if (newBytes > 0) host.space.admit(bytes);
     if (timers > 0) stores.timers.checkRoom(timers);
     return { known, topics, bytes, overflow };
   }

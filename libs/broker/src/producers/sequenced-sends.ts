@@ -21,6 +21,8 @@ export class SequencedSends {
 
   async register(registration: ProducerRegistration): Promise<ProducerIdentity> {
     const { host, stores } = this;
+    // Whoever is refused a send registers anew for its next one.
+    host.space.admit(0);
     const facts = stores.sequences.plan(registration);
     host.commit(EntryType.PRODUCER_OPENED, facts);
     await host.journal.flush('durable');

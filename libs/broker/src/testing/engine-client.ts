@@ -116,6 +116,7 @@ export async function stored(broker: EmbeddedBroker): Promise<Map<string, string
 
 /** A data directory of its own, and the brokers that a spec opens on it; `cleanUp` closes and removes. */
 export class BrokerSandbox {
+  /** No reserve unless a spec asks for one: to write it takes longer than most cases. */
   private broker: EmbeddedBroker | undefined;
 
   private constructor(
@@ -128,7 +129,7 @@ export class BrokerSandbox {
   }
 
   async open(more: Partial<BrokerOptions> = {}): Promise<EmbeddedBroker> {
-    this.broker = await EmbeddedBroker.open({ dir: this.dir, ...this.options, ...more });
+    this.broker = await EmbeddedBroker.open({ dir: this.dir, reserveBytes: 0, ...this.options, ...more });
     return this.broker;
   }
 

@@ -56,7 +56,7 @@ export class Timers {
    * the same entry that takes its timer off: never both, never neither.
    */
   fireDue(): Promise<void> {
-    if (this.stopped || this.host.journal.failed) return Promise.resolve();
+    if (this.stopped || this.host.journal.failed || this.host.space.isShort) return Promise.resolve();
     this.running ??= this.fireAll().finally(() => {
       this.running = undefined;
     });
@@ -73,7 +73,7 @@ export class Timers {
     const { host } = this;
     const { timers } = this.stores;
     try {
-      while (!this.stopped) {
+      while (!this.stopped && !host.space.isShort) {
         const wasBehind = await this.bringNear();
         const due = timers.takeDue(host.now(), MAX_READ_AT_ONCE);
         if (due.length === 0 && !wasBehind) return;
@@ -120,7 +120,7 @@ export class Timers {
     let batch: Firing[] = [];
     let bytes = 0;
     for (const timer of due) {
-      if (this.stopped) return;
+      if (this.stopped || this.host.space.isShort) return;
       const { position } = timer;
       const block = records.get(position) ?? (await this.load(timer));
       if (!block) continue;
@@ -151,7 +151,7 @@ export class Timers {
     await this.written;
     // While the messages were read, some may have been recalled.
     const batch = loaded.filter(({ timer }) => stores.timers.isPending(timer));
-    if (batch.length === 0) return;
+    if (batch.length === 0 || !this.host.space.has(recordBytes)) return;
     const now = this.host.now();
     const timers = batch.map(({ timer }) => timer);
     const out = journal.begin(EntryType.TIMERS_FIRED, timers.length * FIRED_TIMER_BYTES + recordBytes);
@@ -208,6 +208,7 @@ export class Timers {
     const pending = this.stillWaiting(timerId, found);
     if (pending.length === 0) return false;
     const bytes = pending.reduce((sum, { position, block }) => sum + recordAt.length(block, position), 0);
+    host.space.admit(bytes);
     const timers = pending.map(({ position }) => [hash, position]);
     host.commit(EntryType.TIMERS_MOVED, { timers }, bytes, (out) => {
       for (const { position, block } of pending) {

@@ -108,7 +108,7 @@ export class TraceWriter {
   }
 
   private async failed(error: unknown): Promise<void> {
-    this.retryAtMs = this.host.monotonicMs() + RETRY_MS;
+    this.rest();
     if (!this.isTold)
       this.host.report({
         message: 'the trace is kept in memory only; it is tried again every minute',
@@ -118,7 +118,18 @@ export class TraceWriter {
     if (isAboutSpace(error)) await this.giveWay();
   }
 
-  /** Its space is free again, for messages; all that is remembered is written anew once it may be. */
+  private rest(): void {
+    this.retryAtMs = this.host.monotonicMs() + RETRY_MS;
+  }
+
+  /** The disk is nearly full: what the trace has of it is free again, for messages, and it asks for none for a minute. */
+  async makeRoom(): Promise<void> {
+    await this.running;
+    this.rest();
+    if (this.written > 0) await this.giveWay();
+  }
+
+  /** All that is remembered is written anew once it may be. */
   private async giveWay(): Promise<void> {
     try {
       await this.files.remove();

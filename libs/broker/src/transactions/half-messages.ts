@@ -54,6 +54,7 @@ export class HalfMessages {
     checkRoom(topics, messages);
     const id = randomUUID();
     const bytes = messages.reduce((sum, message) => sum + maxRecordBytes(message), 0);
+    host.space.admit(bytes);
     host.commit(EntryType.PREPARED, { id, producerGroup, atMs: now }, bytes, (out) => {
       messages.forEach((message, i) => {
         const messageId = message.id ?? this.newId();

@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { DEAD_LETTER_REASONS, ERROR_KINDS } from '#libs/messaging/port';
+import { DEAD_LETTER_REASONS, ERROR_KINDS, MessagingError } from '#libs/messaging/port';
 import type { OutgoingMessage, SendReceipt } from '#libs/messaging/port';
 import { newBlock } from '../journal/block.js';
 import type { Out } from '../journal/journal.js';
@@ -295,5 +295,12 @@ describe('JSON on the wire', () => {
     expect(error).toMatchObject({ code: 'QUEUE_FULL', kind: 'transient', message: 'QUEUE_FULL: at 10' });
     expect(fromWireError(toWireError(new Error('boom')))).toMatchObject({ code: 'PROTOCOL_ERROR' });
     expect(fromWireError({ code: 'toString', detail: '' })).toMatchObject({ code: 'PROTOCOL_ERROR' });
+  });
+
+  it('names a full disk as clients of before know it, which take it for transient, and precisely to others', () => {
+    const told = toWireError(new MessagingError('STORAGE_FULL', 'no room'));
+    expect(told).toMatchObject({ code: 'BUFFER_FULL', detail: 'no room' });
+    expect(fromWireError(told)).toMatchObject({ code: 'STORAGE_FULL', message: 'STORAGE_FULL: no room' });
+    expect(fromWireError({ ...told, precise: 'OF_A_LATER_VERSION' })).toMatchObject({ code: 'BUFFER_FULL' });
   });
 });

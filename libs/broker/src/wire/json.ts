@@ -47,21 +47,32 @@ function isBytes(item: unknown): item is { $bytes: string } {
 }
 
 /** An error as it travels. Whatever is not the messaging layer's own becomes a `PROTOCOL_ERROR` that names it. */
-export type WireError = { code: MessagingErrorCode; detail: string };
+export type WireError = { code: MessagingErrorCode; detail: string; precise?: MessagingErrorCode };
+
+/** What clients know as that did not know the code: they would call it a breach of the protocol. */
+const FOR_OLDER_CLIENTS: Partial<Record<MessagingErrorCode, MessagingErrorCode>> = {
+  STORAGE_FULL: 'BUFFER_FULL',
+};
 
 export function toWireError(error: unknown): WireError {
   if (error instanceof MessagingError) {
-    return { code: error.code, detail: error.message.slice(error.code.length + 2) };
+    const { code } = error;
+    const detail = error.message.slice(code.length + 2);
+    const older = FOR_OLDER_CLIENTS[code];
+    return older ? { code: older, detail, precise: code } : { code, detail };
   }
   return { code: 'PROTOCOL_ERROR', detail: `the broker failed: ${String(error)}` };
 }
 
+const isKnownCode = (code: unknown): code is MessagingErrorCode =>
+  typeof code === 'string' && Object.hasOwn(MESSAGING_ERRORS, code);
+
 export function fromWireError(value: unknown): MessagingError {
   if (typeof value === 'object' && value !== null && 'code' in value && 'detail' in value) {
-    const { code, detail } = value;
-    if (typeof code === 'string' && Object.hasOwn(MESSAGING_ERRORS, code)) {
-      return new MessagingError(code as MessagingErrorCode, String(detail));
-    }
+    const { detail } = value;
+    const precise = 'precise' in value ? value.precise : undefined;
+    const code = [precise, value.code].find(isKnownCode);
+    if (code) return new MessagingError(code, String(detail));
   }
   return new MessagingError('PROTOCOL_ERROR', 'the broker answered with an unreadable error');
 }

@@ -70,6 +70,8 @@ export function kafkaAdmin(parts: Parts): BrokerAdmin {
     // None can be made: see the table in README.md.
     timers: async () => ({ pending: 0, pastDue: 0, nextDueAtMs: undefined }),
     transactions: async () => ({ pending: 0, parked: [] }),
+    // A node without room stops; none refuses sends and goes on.
+    storage: async () => ({ isShort: false, reservedBytes: 0, reserveBytes: 0 }),
     decideTransaction: () => Promise.reject(unsupported('transactional messages', 'decideTransaction')),
     read: (topic, partition, offset, limit) => read(parts, topic, partition, offset, limit),
     resetGroup: (group, to) => resetGroup(parts, group, to),
