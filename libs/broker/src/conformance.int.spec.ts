@@ -1,4 +1,5 @@
-import { cp, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { cpSync, rmSync } from 'node:fs';
+import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -15,6 +16,21 @@ import { BrokerServer } from './server/broker-server.js';
 
 const token = 'secret';
 const log = { info: () => undefined, warn: () => undefined };
+
+/**
+ * Copies a directory in which a broker of this thread works. The broker takes no step meanwhile, since what it has begun is
+ * answered afterwards; of that, a file may be renamed under the copy, which is then done again.
+ */
+function copyAtOnce(from: string, to: string): void {
+  for (let triesLeft = 10; ; triesLeft--) {
+    try {
+      return cpSync(from, to, { recursive: true, filter: (path) => !basename(path).includes('lock') });
+    } catch (error) {
+      if (triesLeft === 0 || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      rmSync(to, { recursive: true });
+    }
+  }
+}
 
 /** A broker whose crash is a copy of its directory, taken while it runs: nothing of an orderly end is in it. */
 class CrashableBroker implements BrokerUnderTest {
@@ -39,7 +55,7 @@ class CrashableBroker implements BrokerUnderTest {
   async restart(downUntilMs: number): Promise<void> {
     const [crashed, from] = [this.broker, this.dir];
     this.dir = await mkdtemp(join(tmpdir(), 'conformance-'));
-    await cp(from, this.dir, { recursive: true, filter: (path) => !basename(path).includes('lock') });
+    copyAtOnce(from, this.dir);
     await crashed.close();
     await rm(from, { recursive: true });
     await pause(Math.max(0, downUntilMs - Date.now()));
