@@ -16,7 +16,13 @@ const RECALL_SHARE = 0.35;
 const REMEMBERED = 50;
 
 /** Codes after which nothing was stored, if no earlier try of the call ended otherwise. */
-const REFUSALS: readonly string[] = ['BUFFER_FULL', 'QUEUE_FULL', 'INVALID_ARGUMENT', 'MESSAGE_TOO_LARGE'];
+const REFUSALS: readonly string[] = [
+  'BUFFER_FULL',
+  'QUEUE_FULL',
+  'STORAGE_FULL',
+  'INVALID_ARGUMENT',
+  'MESSAGE_TOO_LARGE',
+];
 
 /** Sends as a good client does: the same ids again until there is an answer. */
 export class Sending {

@@ -41,7 +41,11 @@ export class Space {
   /** Whether so many bytes may be added that drain nothing. */
   has(bytes: number): boolean {
     // A larger message that is refused and smaller ones that are taken would be hard to tell from a fault.
-    if (this.parts.journal().end + bytes > this.upTo) this.becomeShort();
+    if (!this.isShort && this.parts.journal().end + bytes > this.upTo) {
+      this.becomeShort();
+      // Since the last look others may have made room.
+      void this.look();
+    }
     return !this.isShort;
   }
 
