@@ -54,6 +54,22 @@ describe('the broker’s command line', () => {
     expect(messages.find(({ body }) => body === 'hello')).toMatchObject({ key: 'k', headers: { h: 'v' } });
   });
 
+  it.each([
+    'lag nosuch',
+    'dlq nosuch',
+    'redrive nosuch --all',
+    'redrive nosuch --all --dry-run',
+    'redrive nosuch m1',
+    'edit nosuch m1 body',
+    'discard nosuch m1',
+  ])('says of a group that there is not that it is unknown: %s', async (args) => {
+    expect(await run(args)).toMatchObject({
+      code: 1,
+      lines: [],
+      error: expect.stringMatching(/^UNKNOWN_GROUP.*nosuch/),
+    });
+  });
+
   it('shows messages as they come', async () => {
     await port.admin.createTopic('order');
     let interrupt: (value: unknown) => void = () => undefined;
@@ -81,8 +97,6 @@ describe('the broker’s command line', () => {
     );
     await until(async () => (await port.admin.deadLetters('g')).length === 3);
     const listed = await run('dlq g');
-    expect((await run('dlq nobody')).text).toBe('none');
-    expect((await run('dlq nobody --json')).text).toBe('');
     expect(listed.lines).toHaveLength(3);
     expect(listed.text).toContain('rejected after 1: no good');
     expect((await run(`discard g ${receipts[0]?.messageId}`)).text).toBe('discarded');
@@ -97,6 +111,8 @@ describe('the broker’s command line', () => {
     expect((await run('edit g nobody x')).text).toBe('no such dead letter');
     expect(await run(`edit g ${receipts[1]?.messageId}`)).toMatchObject({ code: 2 });
     expect((await run('redrive g --all --topic order --tag t --rate 1000')).text).toBe('2 redriven');
+    expect((await run('dlq g')).text).toBe('none');
+    expect((await run('dlq g --json')).text).toBe('');
     await port.send([{ topic: 'order', tag: 't', key: 'A-1', body: Buffer.from('d') }]);
     await until(async () => /A-1|acked/.test((await run('trace --key A-1 --topic order')).text));
     expect((await run('trace --key A-1')).text).toMatch(/order \d:\d+ \S+ +\S+Z +stored/);

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { BrokerPort } from '#libs/messaging/port';
+import { type BrokerPort, MessagingError } from '#libs/messaging/port';
 import { table } from './table.js';
 import { UsageError } from './usage.js';
 
@@ -53,6 +53,17 @@ export function operand(operands: readonly string[], index: number, name: string
   const value = operands[index];
   if (value === undefined) throw new UsageError(`${name} is missing`);
   return value;
+}
+
+/**
+ * The group that an operand names: a name that was mistyped has no lag and no dead letters either.
+ * @throws {MessagingError} `UNKNOWN_GROUP`
+ */
+export async function knownGroup({ port, operands }: CliContext): Promise<string> {
+  const name = operand(operands, 0, 'GROUP');
+  const groups = await port.admin.groups();
+  if (groups.every(({ group }) => group !== name)) throw new MessagingError('UNKNOWN_GROUP', `group ${name}`);
+  return name;
 }
 
 /** @throws {UsageError} */

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline';
 import type { OutgoingMessage, ResetTarget, StoredMessage, TraceEvent } from '#libs/messaging/port';
-import { type CliOptions, type Command, header, number, operand, show } from './command.js';
+import { type CliOptions, type Command, header, knownGroup, number, operand, show } from './command.js';
 import { DEAD_LETTER_COMMANDS } from './dead-letter-commands.js';
 import { UsageError } from './usage.js';
 
@@ -35,7 +35,9 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     show(rows, options, out);
   },
 
-  lag: async ({ port, operands: [group], options, out }) => {
+  lag: async (context) => {
+    const { port, operands, options, out } = context;
+    const group = operands.length === 0 ? undefined : await knownGroup(context);
     const groups = (await port.admin.groups()).filter((info) => group === undefined || info.group === group);
     const rows = groups.flatMap(({ group: name, positions }) =>
       positions.map(({ topic, partition, committedOffset, endOffset }) => ({

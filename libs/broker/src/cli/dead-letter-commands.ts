@@ -1,20 +1,22 @@
 import type { DeadLetter, DeadLetterFilter, DeadLetterReason, RedriveOptions } from '#libs/messaging/port';
-import { type CliOptions, type Command, header, number, operand, show } from './command.js';
+import { type CliOptions, type Command, header, knownGroup, number, operand, show } from './command.js';
 import { UsageError } from './usage.js';
 
 const DEFAULT_LETTERS = 100;
 const DEFAULT_ACTS = 50;
 
 export const DEAD_LETTER_COMMANDS: Readonly<Record<string, Command>> = {
-  dlq: async ({ port, operands, options, out }) => {
+  dlq: async (context) => {
+    const { port, options, out } = context;
     const limit = number(options.limit, '--limit') ?? DEFAULT_LETTERS;
-    const letters = await port.admin.deadLetters(operand(operands, 0, 'GROUP'), { limit });
+    const letters = await port.admin.deadLetters(await knownGroup(context), { limit });
     if (letters.length === 0 && options.json !== true) out('none');
     for (const letter of letters) out(letterLine(letter, options));
   },
 
-  redrive: async ({ port, operands, options, out }) => {
-    const group = operand(operands, 0, 'GROUP');
+  redrive: async (context) => {
+    const { port, operands, options, out } = context;
+    const group = await knownGroup(context);
     if (options.all !== true) {
       const redriven = await port.admin.redrive(group, operand(operands, 1, 'ID'));
       return out(redriven ? 'redriven' : 'no such dead letter');
@@ -36,23 +38,21 @@ export const DEAD_LETTER_COMMANDS: Readonly<Record<string, Command>> = {
     out(`${count} redriven`);
   },
 
-  edit: async ({ port, operands, options, out }) => {
+  edit: async (context) => {
+    const { port, operands, options, out } = context;
     const body = operands[2];
     if (body === undefined && options.header === undefined)
       throw new UsageError('BODY or --header is missing');
-    const edited = await port.admin.editDeadLetter(
-      operand(operands, 0, 'GROUP'),
-      operand(operands, 1, 'ID'),
-      {
-        ...(body !== undefined && { body: Buffer.from(body) }),
-        ...(options.header !== undefined && { headers: Object.fromEntries(options.header.map(header)) }),
-      },
-    );
+    const edited = await port.admin.editDeadLetter(await knownGroup(context), operand(operands, 1, 'ID'), {
+      ...(body !== undefined && { body: Buffer.from(body) }),
+      ...(options.header !== undefined && { headers: Object.fromEntries(options.header.map(header)) }),
+    });
     out(edited ? 'edited' : 'no such dead letter');
   },
 
-  discard: async ({ port, operands, out }) => {
-    const discarded = await port.admin.discard(operand(operands, 0, 'GROUP'), operand(operands, 1, 'ID'));
+  discard: async (context) => {
+    const { port, operands, out } = context;
+    const discarded = await port.admin.discard(await knownGroup(context), operand(operands, 1, 'ID'));
     out(discarded ? 'discarded' : 'no such dead letter');
   },
 
