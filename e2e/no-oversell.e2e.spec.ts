@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { eventually } from './harness/client.js';
+import { eventually, insist } from './harness/client.js';
 import { Shop } from './harness/shop.js';
 
 const BUYERS = 2_000;
@@ -18,8 +18,8 @@ describe('a sale with more buyers than tickets', () => {
     const ticketTypeId = await client.sell(TICKETS, { perUserLimit: 1 });
     const answers = await Promise.all(
       Array.from({ length: BUYERS }, async () => {
-        const buyer = `buyer-${randomUUID()}`;
-        const { status, body } = await client.placeOrder(buyer, ticketTypeId);
+        const [buyer, key] = [`buyer-${randomUUID()}`, randomUUID()];
+        const { status, body } = await insist(() => client.placeOrder(buyer, ticketTypeId, 1, key));
         return { buyer, status, code: body.code, orderNo: body.orderNo };
       }),
     );
@@ -44,7 +44,10 @@ describe('a sale with more buyers than tickets', () => {
     const ticketTypeId = await client.sell(1000, { perUserLimit: 4 });
     const buyer = `buyer-${randomUUID()}`;
     const answers = await Promise.all(
-      Array.from({ length: 50 }, () => client.placeOrder(buyer, ticketTypeId)),
+      Array.from({ length: 50 }, () => {
+        const key = randomUUID();
+        return insist(() => client.placeOrder(buyer, ticketTypeId, 1, key));
+      }),
     );
     expect(answers.filter(({ status }) => status === 202)).toHaveLength(4);
     expect(answers.filter(({ body }) => body.code === 'LIMIT_EXCEEDED')).toHaveLength(46);
@@ -54,7 +57,7 @@ describe('a sale with more buyers than tickets', () => {
     });
     await eventually(
       async () => ((await client.remaining(ticketTypeId)) === 996 ? true : undefined),
-      5_000,
+      30_000,
       () => 'the limit let through more, or less, than four',
     );
   }, 60_000);

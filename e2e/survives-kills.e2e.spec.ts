@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import { eventually, type ShopClient } from './harness/client.js';
+import { insist, type ShopClient } from './harness/client.js';
 import { type ServiceName, Shop } from './harness/shop.js';
 
 const BUYERS = 300;
@@ -73,19 +73,6 @@ async function buyStubbornly(client: ShopClient, ticketTypeId: string): Promise<
     await insist(() => client.call('POST', checkout, { body: { outcome: 'succeed' } }));
   }
   return { buyer, orderNo };
-}
-
-function insist<Result extends { status: number }>(call: () => Promise<Result>): Promise<Result> {
-  let last = '';
-  return eventually(
-    async () => {
-      const answer = await call();
-      last = JSON.stringify(answer);
-      return answer.status < 500 && answer.status !== 429 ? answer : undefined;
-    },
-    60_000,
-    () => `no final answer: ${last}`,
-  );
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

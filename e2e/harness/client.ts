@@ -238,3 +238,17 @@ export async function eventually<Value>(
     await new Promise((resolve) => setTimeout(resolve, POLL_EVERY_MS));
   }
 }
+
+/** Asks as a good client does: again while the shop is busy or away, which a request with a key of its own may be. */
+export function insist<Result extends { status: number }>(call: () => Promise<Result>): Promise<Result> {
+  let last = '';
+  return eventually(
+    async () => {
+      const answer = await call();
+      last = JSON.stringify(answer);
+      return answer.status < 500 && answer.status !== 429 ? answer : undefined;
+    },
+    60_000,
+    () => `no final answer: ${last}`,
+  );
+}
