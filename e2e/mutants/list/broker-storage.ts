@@ -466,7 +466,7 @@ export const BROKER_STORAGE: readonly Mutant[] = [
     `${BROKER}/engine/engine.ts`,
     'broker-full-disk',
     [FULL_DISK],
-    [['segments-begin-on-a-full-disk', 'return !this.space.isShort;', 'return true;']],
+    [['segments-begin-on-a-full-disk', 'return this.space.fits(bytes);', 'return true;']],
   ),
   ...slipsIn(
     `${BROKER}/wire/json.ts`,

@@ -46,6 +46,8 @@ export class CarryForward {
     if (this.host.space.isShort) return false;
     const records = await this.read(positions, (before - oldest.base) * MAX_OWED_SHARE);
     if (!records) return false;
+    const bytes = positions.reduce((sum, at) => sum + recordAt.length(records.get(at)!, at), 0);
+    if (!this.host.space.fits(bytes)) return false;
     this.write(owed, records);
     return true;
   }

@@ -338,8 +338,8 @@ export class Engine implements BrokerHost, CommitObserver {
     this.options.onProblem({ message: error.message, error });
   }
 
-  get mayGrow(): boolean {
-    return !this.space.isShort;
+  mayGrow(bytes: number): boolean {
+    return this.space.fits(bytes);
   }
 
   firstEntry(): { bodyBytes: number; write: () => void } {

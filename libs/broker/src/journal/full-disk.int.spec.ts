@@ -58,6 +58,7 @@ async function look(): Promise<void> {
   await settled(5);
 }
 
+const segments = (): number => files.paths().filter((path) => path.endsWith('.log')).length;
 const reserve = (): number => files.content(`${sandbox.dir}/reserve`).byteLength;
 const send = (id: string, bytes = 1_000) =>
   client.session.append([message(id.padEnd(bytes, '.'), { id, key: id })]);
@@ -160,7 +161,6 @@ describe('a disk that is nearly full', () => {
   });
 
   it('begins no segment while it lasts, and the next one afterwards', async () => {
-    const segments = (): number => files.paths().filter((path) => path.endsWith('.log')).length;
     await client.attach();
     for (let n = 0; n < 3; n++) await send(`m${n}`, 80 * KIB);
     expect(segments()).toBe(1);
@@ -173,6 +173,54 @@ describe('a disk that is nearly full', () => {
     await look();
     for (let n = 3; n < 8; n++) await send(`m${n}`, 80 * KIB);
     expect(segments()).toBeGreaterThan(1);
+  });
+
+  it('carries nothing forward that would not fit beside the reserve, and does once it fits', async () => {
+    await open({ reserveBytes: 64 * KIB, segmentBytes: 512 * KIB, retention: { maxAgeMs: 60_000 } });
+    const deliverAtMs = clock.now() + 86_400_000;
+    const delayed = () => client.session.append([message('.'.repeat(110 * KIB), { deliverAtMs })]);
+    for (let n = 0; n < 3; n++) await send(`m${n}`, 90 * KIB);
+    for (let n = 0; n < 2; n++) await delayed();
+    for (let n = 3; n < 9; n++) await send(`m${n}`, 90 * KIB);
+    const before = segments();
+    await leaveFree(100 * KIB);
+    clock.advance(120_000);
+    await passRounds(4);
+    expect(await client.admin('storage')).toMatchObject({ isShort: false, reservedBytes: 64 * KIB });
+    await send('taken', 100);
+    files.othersBytes = 0;
+    await passRounds(2);
+    expect(segments()).toBeLessThan(before);
+    expect(await client.admin('timers')).toMatchObject({ pending: 2 });
+
+    async function passRounds(count: number): Promise<void> {
+      for (let n = 0; n < count; n++) {
+        clock.advance(10_000);
+        broker.tick();
+        await settled(20);
+      }
+    }
+  });
+
+  it('begins no segment whose snapshot would not fit beside the reserve', async () => {
+    await open({ reserveBytes: 64 * KIB });
+    for (let n = 0; n < 1_500; n++) await broker.createTopic(`${'t'.repeat(100)}${n}`, { partitions: 1 });
+    let sent = 0;
+    const sendSome = (bytes = 8 * KIB): Promise<unknown> => send(`s${sent++}`, bytes);
+    const newestBytes = (): number =>
+      files.content(files.paths().findLast((path) => path.endsWith('.log'))!).byteLength;
+    for (const first = segments(); segments() === first;) await sendSome();
+    for (const half = newestBytes(); newestBytes() < 2 * half - 40 * KIB;) await sendSome();
+    await leaveFree(200 * KIB);
+    await look();
+    const before = segments();
+    for (let n = 0; n < 12; n++) await sendSome();
+    expect(await client.admin('storage')).toMatchObject({ isShort: false, reservedBytes: 64 * KIB });
+    expect(segments()).toBe(before);
+    files.othersBytes = 0;
+    await look();
+    for (let n = 0; n < 80; n++) await sendSome();
+    expect(segments()).toBeGreaterThan(before);
   });
 
   it('takes the space of the trace first, which is kept in memory meanwhile', async () => {

@@ -36,7 +36,7 @@ beforeEach(() => {
       },
     }),
     firstEntryTooLong: () => void (tooLong += 1),
-    mayGrow: true,
+    mayGrow: () => true,
   };
   snapshotBytes = 0;
   tooLong = 0;

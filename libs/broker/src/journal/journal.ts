@@ -36,8 +36,8 @@ export type JournalOptions = {
 export interface CommitObserver {
   startCommit(): { written(): void; durable(): void };
   failed(error: MessagingError): void;
-  /** Whether there is room for what a segment begins with; until then the one before goes on. */
-  readonly mayGrow: boolean;
+  /** Whether there is room for so many bytes that a segment begins with; until then the one before goes on. */
+  mayGrow(bytes: number): boolean;
   /** A segment is about to be started: the entry that it begins with, made already, and as long as `bodyBytes` at most. */
   firstEntry(): { bodyBytes: number; write: () => void };
   /** It does not fit into an entry: the segment before goes on. */
@@ -178,8 +178,10 @@ export class Journal {
   private nextSegment(need: number): void {
     const { newest } = this.segments;
     const mayGoOn = newest !== undefined && this.end + need - newest.base <= MAX_SEGMENT_BYTES;
-    if (mayGoOn && !this.observer.mayGrow) return this.goOn(need, newest);
+    if (mayGoOn && !this.observer.mayGrow(need)) return this.goOn(need, newest);
     const first = this.observer.firstEntry();
+    if (mayGoOn && fitsEntry(first.bodyBytes) && !this.observer.mayGrow(need + first.bodyBytes))
+      return this.goOn(need, newest);
     if (fitsEntry(first.bodyBytes)) return this.startSegment(need, first.write);
     if (!mayGoOn) throw tooLong(first.bodyBytes);
     this.goOn(need, newest);

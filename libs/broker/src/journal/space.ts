@@ -59,6 +59,11 @@ export class Space {
     );
   }
 
+  /** Whether so many bytes leave the reserve as it is: asked for what can wait, and is no reason to refuse sends. */
+  fits(bytes: number): boolean {
+    return !this.isShort && this.parts.journal().end + bytes <= this.upTo;
+  }
+
   get info(): StorageInfo {
     const { left: reservedBytes, bytes: reserveBytes } = this.parts.ballast;
     const { isShort, freeBytes } = this;
