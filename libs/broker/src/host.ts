@@ -16,7 +16,7 @@ export interface BrokerHost {
   readonly journal: Journal;
   readonly trace: Trace;
   /** Whether the disk has room for more than what drains it. */
-  readonly space: Pick<Space, 'isShort' | 'has' | 'fits' | 'admit'>;
+  readonly space: Pick<Space, 'isShort' | 'has' | 'fitsToFree' | 'admit'>;
   now(): number;
   /** What leases are counted in: no setting of the clock moves it. */
   monotonicMs(): number;

@@ -202,6 +202,40 @@ describe('a disk that is nearly full', () => {
     }
   });
 
+  it.each(['delayed message', 'dead letter'])(
+    'drops what is settled and old although each segment still owes a %s, and takes sends again by itself',
+    async (owed) => {
+      await open({ retention: { maxAgeMs: 60_000 } });
+      await client.attach({ leaseMs: 86_400_000 });
+      const deliverAtMs = clock.now() + 30_000;
+      const owe = async (): Promise<void> => {
+        await client.session.append([message('owed', owed === 'delayed message' ? { deliverAtMs } : {})]);
+        if (owed === 'delayed message') return;
+        const { deliveryId } = await client.take();
+        const verdict = { deliveryId, verdict: 'dead-letter', reason: 'rejected', error: 'x' } as const;
+        await client.session.settle([verdict]);
+      };
+      const fill = async (): Promise<never> => {
+        for (let n = 0; ; n++) {
+          await send(`m${n}`, 30 * KIB);
+          await client.ack(await client.take());
+          if (n % 4 === 0) await owe();
+        }
+      };
+      await expect(fill()).rejects.toMatchObject(FULL);
+      const full = segments();
+      clock.advance(60_000);
+      for (let n = 0; n < 30; n++) {
+        clock.advance(10_000);
+        broker.tick();
+        await settled(5);
+      }
+      expect(segments()).toBeLessThan(full / 2);
+      expect(await client.admin('storage')).toMatchObject({ isShort: false });
+      await send('taken');
+    },
+  );
+
   it('begins no segment whose snapshot would not fit beside the reserve', async () => {
     await open({ reserveBytes: 64 * KIB });
     for (let n = 0; n < 1_500; n++) await broker.createTopic(`${'t'.repeat(100)}${n}`, { partitions: 1 });

@@ -64,6 +64,19 @@ export class Space {
     return !this.isShort && this.parts.journal().end + bytes <= this.upTo;
   }
 
+  /**
+   * As `fits`, for what frees more than it takes as soon as it is on disk: also while the disk is nearly full, but then no more than
+   * a quarter of what is left with the reserve, so that acks have the rest.
+   */
+  fitsToFree(bytes: number): boolean {
+    if (this.fits(bytes)) return true;
+    const { ballast, journal } = this.parts;
+    // Where the disk does not say what is free, the reserve is all that is known to be.
+    const upTo = this.upTo === Infinity ? 0 : this.upTo;
+    const freeBytes = Math.max(0, upTo + ballast.bytes - journal().end);
+    return bytes <= (freeBytes + ballast.left) / 4;
+  }
+
   get info(): StorageInfo {
     const { left: reservedBytes, bytes: reserveBytes } = this.parts.ballast;
     const { isShort, freeBytes } = this;
