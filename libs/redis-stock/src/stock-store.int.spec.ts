@@ -128,7 +128,7 @@ describe('a Redis that is not fit takes no ticket', () => {
     } finally {
       await renamed.stop();
     }
-  }, 20_000);
+  });
 
   test('when it would drop counters; and what may lose stock one day is told', async () => {
     const stock = stockOn(server.url);
@@ -201,7 +201,7 @@ test('a rebuild may take longer than other commands are waited for', async () =>
   // It has looked, and opens its own connection now: the script is what has to wait.
   const stock = stockOn(server.url, () => void admin.call('CLIENT', 'PAUSE', '4000', 'WRITE'));
   expect((await stock.rebuild(snapshot({ initial: 12 }))).after).toMatchObject({ initial: 12 });
-}, 20_000);
+});
 
 test('a rebuild that comes too late changes nothing: the ledger has gone on', async () => {
   const proxy = await RewritingProxy.inFrontOf(server.url, (said) =>

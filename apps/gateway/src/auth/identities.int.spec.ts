@@ -49,7 +49,7 @@ test('a buyer stays the same one across rotations of JWT_SECRET, and stays signe
     expect(after.body['userId']).toBe(before.body['userId']);
     expect((await me(gateway, after)).status).not.toBe(401);
   }
-}, 20_000);
+});
 
 test('nobody becomes somebody else when the secret behind the ids is gone: nobody is signed in', async () => {
   await signIn(shop);
@@ -61,4 +61,4 @@ test('nobody becomes somebody else when the secret behind the ids is gone: nobod
       await gateway.call('POST', '/api/auth/sessions', { json: { phone, code: '123456' } }),
     ).toMatchObject(unavailable);
   }
-}, 20_000);
+});

@@ -133,5 +133,5 @@ describe.each(POWER_CUTS)('a death at any step, after which a power cut %s,', (_
       }
       expect(await idsIn(files.kill())).toEqual(expect.arrayContaining(confirmed));
     }
-  }, 60_000);
+  }, 240_000);
 });

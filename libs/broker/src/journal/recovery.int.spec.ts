@@ -58,7 +58,7 @@ describe('recovery', () => {
       await again.close();
     }
     expect(before).toBe(acknowledged.length);
-  }, 60_000);
+  }, 240_000);
 
   it('refuses by name, or leaves out on request, a log in which any one bit is flipped', async () => {
     const { files, path, acknowledged } = await smallLog();
@@ -82,7 +82,7 @@ describe('recovery', () => {
       }
     }
     expect(refused).toBeGreaterThan(whole.byteLength / 2);
-  }, 60_000);
+  }, 240_000);
 
   it.each([0, 2 ** 31])(
     'comes to an end, as a dump does, with a valid entry whose record says that it has %p bytes',

@@ -94,5 +94,5 @@ describe('storage faults', () => {
         throw new Error(`with seed ${seed}`, { cause: error });
       }
     }
-  }, 60_000);
+  }, 240_000);
 });

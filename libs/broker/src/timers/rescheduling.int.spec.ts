@@ -107,7 +107,7 @@ describe.each([HORIZON_MS, 20])(
         const { pending: count, nextDueAtMs } = await pending();
         expect([count, nextDueAtMs]).toEqual([1, length < whole.byteLength ? old : next]);
       }
-    }, 60_000);
+    }, 240_000);
 
     it('goes with its record when the segments before it are dropped', async () => {
       await sandbox.cleanUp();

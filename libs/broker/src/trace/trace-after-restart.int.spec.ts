@@ -94,7 +94,7 @@ it('a broker that was killed still tells which consumer on which node did what w
     { messageId: 'fine', events: fine },
     { messageId: 'poison', events: poison },
   ]);
-}, 20_000);
+});
 
 it('a broker that was closed tells all steps, those after its restart among them, in files for its owner alone', async () => {
   const client = new EngineClient(await sandbox.open());
