@@ -217,6 +217,12 @@ export const BROKER_ANSWERS: readonly Mutant[] = [
         'loaded.filter(() => true)',
         { specs: [FIRING] },
       ],
+      [
+        'recalls-what-has-fired',
+        'found.filter(({ position }) => this.stores.timers.has(hash, position))',
+        'found.filter(() => true)',
+        { specs: [FIRING] },
+      ],
       ['another-handle-of-the-same-hash', '|| !isTimerOf(block, position, timerId)', '', { specs: [TIMERS] }],
       [
         'a-handle-of-another-topic',
