@@ -148,6 +148,7 @@ export const BROKER_STORAGE: readonly Mutant[] = [
         'looks-no-further-than-a-mark',
         'await durableBehind(options.files, segments, index, block, next),\n',
         '0,\n',
+        { specs: [TORN] },
       ],
     ],
   ),

@@ -110,12 +110,14 @@ describe('an end that was on disk and is not there', () => {
     expect(await idsOf(left)).toEqual(['m1']);
   });
 
-  it('is damage when the next segment says so', async () => {
+  it('is damage when the next segment says so, also in a directory of before the mark of the newest one', async () => {
     const files = new MemoryFiles();
     await send(files, 'sync', ['m1', 'm2', 'm3', 'm4'], 20_000);
     expect(journalFiles(files)).toHaveLength(2);
     const left = files.kill();
     tear(left, 'm3');
+    await expect(sandbox.reopen({ files: left.kill() })).rejects.toThrow(/LOG_CORRUPT.*is damaged at byte/);
+    await left.unlink(left.paths().find((path) => path.endsWith('/newest'))!);
     await expect(sandbox.reopen({ files: left })).rejects.toThrow(/LOG_CORRUPT.*is damaged at byte/);
   });
 });

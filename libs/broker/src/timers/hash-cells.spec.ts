@@ -55,6 +55,13 @@ describe('HashCells', () => {
     );
   });
 
+  it('keeps the code of each though the one before it in their chain is taken out', () => {
+    const cells = new HashCells();
+    for (const code of [1, 2, 3]) cells.add(7, code * 100, code);
+    expect(cells.remove(7, 100)).toBe(1);
+    expect([cells.remove(7, 300), cells.remove(7, 200)]).toEqual([3, 2]);
+  });
+
   it('takes no more memory when as many as were removed are added', () => {
     const cells = new HashCells();
     for (let i = 1; i <= 50_000; i++) cells.add(Math.imul(i, 0x9e3779b1) >>> 0, i, 1);
